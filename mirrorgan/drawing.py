@@ -1,0 +1,117 @@
+"""What comes out of the pipeline: one caption, drawn and described again. Plain Python, numpy and PIL.
+
+No tensor is in here, so a drawing can be kept, copied, compared and shown without torch.
+
+Dimensions: L known words of the caption, H and W size of an attention map.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+
+class CaptionError(ValueError):
+    """The caption (or seed) cannot be drawn; the message says why in words for whoever typed it."""
+
+
+class CheckpointError(ValueError):
+    """A checkpoint cannot be used; the message names the file and what is wrong with it."""
+
+
+@dataclass(frozen=True)
+class Word:
+    """One word of the caption as it was typed."""
+
+    text: str
+    """Lower case, as the tokeniser cut it."""
+    position: int | None
+    """Its place on the L axis of the word maps; None if it is not in the vocabulary or was cut off."""
+    suggestion: str | None = None
+    """For an unknown word: the nearest word that is known, if any is near."""
+
+    @property
+    def known(self) -> bool:
+        return self.position is not None
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """One stage of the drawing, coarse to fine."""
+
+    image: Image.Image
+    """RGB, square."""
+    word_attention: np.ndarray | None
+    """(L, H, W) float32 in [0, 1]: how much each sub-region listened to each word. Sums to 1 over L.
+    None for the first stage, which hears the sentence only through its starting point."""
+    sentence_attention: np.ndarray | None
+    """(H, W) float32, at least 0: how much of the whole sentence entered each sub-region (the length of
+    the sentence context there). Comparable within a drawing, without an upper end. None for the first stage."""
+
+    @property
+    def size(self) -> int:
+        """Height and width of the image in pixels."""
+        return self.image.width
+
+
+@dataclass(frozen=True)
+class Redescription:
+    """The sentence that STREAM reads back from the last stage's image."""
+
+    words: tuple[str, ...]
+    probabilities: tuple[float, ...]
+    """Of each word, given the words before it and the image; in (0, 1]."""
+    complete: bool
+    """True if the captioner ended the sentence itself, False if it was cut at the longest length."""
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.words)
+
+
+@dataclass(frozen=True)
+class Score:
+    """A number with its range and what it means."""
+
+    name: str
+    value: float
+    low: float
+    """Worst value possible; may be -inf."""
+    high: float
+    """Best value possible."""
+    meaning: str
+    """One line for a visitor."""
+
+
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """One caption, drawn and described again. The same caption and seed always give the same drawing."""
+
+    caption: str
+    """As typed, with control and direction characters removed and white space collapsed."""
+    seed: int
+    words: tuple[Word, ...]
+    """All words of the caption in order, known and unknown."""
+    stages: tuple[Stage, ...]
+    """Small to large."""
+    redescription: Redescription
+    scores: tuple[Score, ...]
+    """How well the redescription agrees with the caption."""
+    timings: dict[str, float]
+    """Seconds by part, in the order they ran: "text", "stage 32", ..., "read back"."""
+    checkpoint: str
+    """Name of the checkpoint and the first digits of its weights' sha256, e.g. "birds 1f09ab3c"."""
+
+    @property
+    def known_words(self) -> tuple[str, ...]:
+        """The words on the L axis of the word maps."""
+        return tuple(word.text for word in self.words if word.known)
+
+    @property
+    def unknown_words(self) -> tuple[Word, ...]:
+        return tuple(word for word in self.words if not word.known)
+
+    @property
+    def image(self) -> Image.Image:
+        """The last and largest stage."""
+        return self.stages[-1].image

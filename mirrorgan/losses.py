@@ -1,0 +1,183 @@
+"""Training objectives, one function an equation: tensors in, scalars out. Nothing here knows optimisers or logs.
+
+Dimensions: B batch, L words, N regions, D text channels, Z condition channels, K judgements of one discriminator.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+class Judgement(NamedTuple):
+    """Logits of one discriminator (one scale), each (B, K): higher is more real."""
+
+    unconditional: Tensor | None
+    """Is the picture real? None if the discriminator has no such head."""
+    conditional: Tensor
+    """Does it show the sentence?"""
+
+
+# ---------------------------------------------------------------------------------------------- adversarial
+
+
+def cross_entropy_discriminator(real: Judgement, fake: Judgement, wrong: Judgement) -> Tensor:
+    """Eq. 10 of Qiao et al., "MirrorGAN" (CVPR 2019), as the released code weighs it.
+
+        (BCE(real, 1) + BCE(real with s, 1)) / 2 + (BCE(fake, 0) + BCE(fake with s, 0) + BCE(wrong, 0)) / 3
+
+    Without unconditional heads: BCE(real with s, 1) + (BCE(fake with s, 0) + BCE(wrong, 0)) / 2. The paper has
+    neither wrong pairs nor these weights.
+    """
+    matched, drawn, mismatched = (
+        _bce(real.conditional, 1.0),
+        _bce(fake.conditional, 0.0),
+        _bce(wrong.conditional, 0.0),
+    )
+    if real.unconditional is None or fake.unconditional is None:
+        return matched + (drawn + mismatched) / 2
+    return (_bce(real.unconditional, 1.0) + matched) / 2 + (
+        _bce(fake.unconditional, 0.0) + drawn + mismatched
+    ) / 3
+
+
+def cross_entropy_generator(fake: Judgement) -> Tensor:
+    """Eq. 7 of MirrorGAN without its factor 1/2, as the released code has it: visual realism + semantic consistency."""
+    loss = _bce(fake.conditional, 1.0)
+    return loss if fake.unconditional is None else loss + _bce(fake.unconditional, 1.0)
+
+
+def hinge_discriminator(real: Judgement, fake: Judgement, wrong: Judgement) -> Tensor:
+    """E relu(1 - D(x, s)) + 1/2 E relu(1 + D(G(z), s)) + 1/2 E relu(1 + D(x, s')), s' another picture's sentence.
+
+    Lim and Ye, "Geometric GAN" (2017), with the mismatched pairs of SSA-GAN and DF-GAN. An unconditional head, where
+    there is one, is trained beside it without mismatched pairs.
+    """
+    loss = (
+        F.relu(1 - real.conditional).mean()
+        + F.relu(1 + fake.conditional).mean() / 2
+        + F.relu(1 + wrong.conditional).mean() / 2
+    )
+    if real.unconditional is not None and fake.unconditional is not None:
+        loss = loss + F.relu(1 - real.unconditional).mean() + F.relu(1 + fake.unconditional).mean()
+    return loss
+
+
+def hinge_generator(fake: Judgement) -> Tensor:
+    """- E D(G(z), s), and - E D(G(z)) where there is an unconditional head."""
+    loss = -fake.conditional.mean()
+    return loss if fake.unconditional is None else loss - fake.unconditional.mean()
+
+
+def _bce(logits: Tensor, label: float) -> Tensor:
+    return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, label))
+
+
+# --------------------------------------------------------------------------------------------- conditioning
+
+
+def kl_divergence(mu: Tensor, logvar: Tensor) -> Tensor:
+    """KL(N(mu, exp(logvar)) || N(0, 1)), averaged over batch and channels as in the released code. Both (B, Z)."""
+    return -0.5 * (1 + logvar - mu.square() - logvar.exp()).mean()
+
+
+# ---------------------------------------------------------------------------------------------------- DAMSM
+
+
+def caption_image_similarity(
+    words: Tensor, regions: Tensor, mask: Tensor, gamma1: float = 4.0, gamma2: float = 5.0
+) -> Tensor:
+    """Scores every image of a batch against every caption of it by attention between words and regions.
+
+    Eqs. 7-10 of Xu et al., "AttnGAN" (CVPR 2018):
+
+        a_kt = softmax over t of v_k . e_t            alpha_tk = softmax over k of gamma1 a_kt
+        c_t = sum_k alpha_tk v_k                      R = log sum_t exp(gamma2 cos(c_t, e_t))
+
+    As in the authors' code R is not divided by gamma2 (Eq. 10 is), and gamma1 is 4 for birds (the paper says 5).
+
+    Args:
+        words: e, (B, L, D).
+        regions: v, (B, N, D).
+        mask: (B, L) bool, True where there is a word.
+
+    Returns:
+        (B, B): row i, column j is the similarity of image i and caption j.
+    """
+    scores = torch.einsum("jld,ind->ijln", words, regions)
+    scores = scores.masked_fill(~mask[None, :, :, None], float("-inf"))
+    scores = scores.softmax(dim=2)  # over words, Eq. 8
+    alpha = (gamma1 * scores).softmax(dim=3)  # over regions, Eq. 9
+    context = torch.einsum("ijln,ind->ijld", alpha, regions)
+    relevance = F.cosine_similarity(context, words[None], dim=-1)  # (B, B, L)
+    relevance = (gamma2 * relevance).masked_fill(~mask[None], float("-inf"))
+    return relevance.logsumexp(dim=2)  # Eq. 10
+
+
+def matching_loss(similarity: Tensor, groups: Tensor | None = None, gamma3: float = 10.0) -> Tensor:
+    """Cross-entropy of finding the caption of each image and the image of each caption, Eqs. 11 and 12 of AttnGAN.
+
+    Args:
+        similarity: (B, B), images by captions.
+        groups: (B,) classes. Pairs of one class that are not one pair are left out, as in the authors' code: another
+            bird of the same species may fit the caption as well. None keeps every pair.
+
+    Returns:
+        the sum of both directions, each a mean over the batch (L_0 + L_1).
+    """
+    logits = gamma3 * similarity
+    if groups is not None:
+        own = torch.eye(len(groups), dtype=torch.bool, device=groups.device)
+        logits = logits.masked_fill((groups[:, None] == groups[None, :]) & ~own, float("-inf"))
+    labels = torch.arange(len(logits), device=logits.device)
+    return F.cross_entropy(logits, labels) + F.cross_entropy(logits.T, labels)
+
+
+def damsm_loss(
+    words: Tensor,
+    sentence: Tensor,
+    regions: Tensor,
+    image_code: Tensor,
+    mask: Tensor,
+    groups: Tensor | None = None,
+    gamma1: float = 4.0,
+    gamma2: float = 5.0,
+    gamma3: float = 10.0,
+) -> dict[str, Tensor]:
+    """The deep attentional multimodal similarity loss, Eq. 13 of AttnGAN, by words and by sentence.
+
+    Args:
+        words, mask: (B, L, D) and (B, L).
+        sentence, image_code: (B, D) each, compared by cosine.
+        regions: (B, N, D).
+        groups: see `matching_loss`.
+
+    Returns:
+        {"words": L_w0 + L_w1, "sentence": L_s0 + L_s1}.
+    """
+    cosine = F.normalize(image_code, dim=1) @ F.normalize(sentence, dim=1).T
+    by_words = caption_image_similarity(words, regions, mask, gamma1, gamma2)
+    return {
+        "words": matching_loss(by_words, groups, gamma3),
+        "sentence": matching_loss(cosine, groups, gamma3),
+    }
+
+
+# --------------------------------------------------------------------------------------------------- STREAM
+
+
+def redescription_loss(logits: Tensor, targets: Tensor, mask: Tensor, reduction: str = "mean") -> Tensor:
+    """-sum_t log p_t(T_t), Eq. 8 of MirrorGAN.
+
+    Args:
+        logits: (B, L, V) for each position.
+        targets: (B, L) ids.
+        mask: (B, L) bool, True where a target counts.
+        reduction: "mean" over all counted tokens of the batch (released code), or "sum" over the tokens of a caption,
+            averaged over the batch (the paper's formula).
+    """
+    if reduction not in ("mean", "sum"):
+        raise ValueError(f"reduction must be 'mean' or 'sum', not {reduction!r}")
+    losses = F.cross_entropy(logits[mask].float(), targets[mask], reduction="sum")
+    return losses / (mask.sum() if reduction == "mean" else len(mask))

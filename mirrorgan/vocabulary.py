@@ -1,0 +1,132 @@
+"""From a caption to token ids and back, and which words of it are not known.
+
+Id 0 is the end of a caption and fills up shorter ones (`<end>`), as in the released dictionaries.
+Dimensions: B captions, L tokens of the longest.
+"""
+
+import difflib
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from mirrorgan.drawing import CheckpointError
+
+END = 0
+END_WORD = "<end>"
+LOST_CHARACTER = "\N{REPLACEMENT CHARACTER}" * 2  # stands for a lost character in the birds' captions
+
+
+@cache
+def _tokenizer():  # type: ignore[no-untyped-def]
+    from nltk.tokenize import RegexpTokenizer  # here: a packed data set trains without nltk
+
+    return RegexpTokenizer(r"\w+")
+
+
+def tokenize(caption: str) -> list[str]:
+    r"""The words of a caption as AttnGAN and MirrorGAN cut it.
+
+    Lower case, runs of `\w`, every character outside ASCII dropped from a word, empty words dropped.
+    """
+    words = _tokenizer().tokenize(caption.lower().replace(LOST_CHARACTER, " "))
+    return [word for word in (w.encode("ascii", "ignore").decode() for w in words) if word]
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """All words that a model knows. The position of a word is its id; id 0 is `<end>`."""
+
+    words: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not self.words or self.words[END] != END_WORD:
+            raise ValueError(f"word 0 of a vocabulary must be {END_WORD!r}")
+        if len(set(self.words)) != len(self.words):
+            doubled = [word for word, count in Counter(self.words).items() if count > 1]
+            raise ValueError(f"a vocabulary must not name a word twice: {', '.join(doubled[:5])}")
+
+    @classmethod
+    def from_captions(cls, captions: Iterable[str], min_count: int = 1) -> "Vocabulary":
+        """Every word of the captions that occurs at least `min_count` times: by frequency, then by alphabet."""
+        counts = Counter(word for caption in captions for word in tokenize(caption))
+        kept = [word for word, count in counts.items() if count >= min_count]
+        return cls((END_WORD, *sorted(kept, key=lambda word: (-counts[word], word))))
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    @cached_property
+    def ids(self) -> dict[str, int]:
+        return {word: index for index, word in enumerate(self.words)}
+
+    @cached_property
+    def hash(self) -> str:
+        """sha256 of the words in order: two models understand each other's ids if and only if it is equal."""
+        return hashlib.sha256("\n".join(self.words).encode()).hexdigest()
+
+    def encode(self, words: Iterable[str]) -> list[int]:
+        """Ids of the known words, in order; unknown words are left out (see `nearest` to report them)."""
+        return [self.ids[word] for word in words if self.knows(word)]
+
+    def decode(self, ids: Iterable[int]) -> list[str]:
+        """Words up to the first `<end>`."""
+        words = []
+        for index in ids:
+            if index == END:
+                break
+            words.append(self.words[index])
+        return words
+
+    def knows(self, word: str) -> bool:
+        return word != END_WORD and word in self.ids
+
+    def nearest(self, word: str) -> str | None:
+        """The known word that is spelled most like an unknown one; None if none is near. Commoner words win ties."""
+        near = difflib.get_close_matches(word[:40], self.words[1:], n=1, cutoff=0.6)
+        return near[0] if near else None
+
+    def save(self, path: Path) -> None:
+        path.write_text(json.dumps({"sha256": self.hash, "words": self.words}, indent=0) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> "Vocabulary":
+        """Reads what `save` wrote.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            CheckpointError: it is not a vocabulary, or was changed after it was written.
+        """
+        try:
+            content = json.loads(path.read_text())
+            vocabulary = cls(tuple(content["words"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise CheckpointError(f"{path}: not a vocabulary ({error})") from error
+        if content.get("sha256") != vocabulary.hash:
+            raise CheckpointError(f"{path}: its words do not have the sha256 that it names; it was changed or damaged")
+        return vocabulary
+
+
+def pad(captions: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    """Token ids of several captions as one tensor.
+
+    Returns:
+        tokens: (B, L) int64, 0 where a caption is shorter than the longest.
+        mask: (B, L) bool, True where there is a word.
+
+    Raises:
+        ValueError: a caption has no token at all.
+    """
+    lengths = torch.tensor([len(caption) for caption in captions])
+    if len(captions) == 0 or int(lengths.min()) == 0:
+        raise ValueError("every caption needs at least one known word")
+    tokens = torch.zeros(len(captions), int(lengths.max()), dtype=torch.long)
+    for row, caption in enumerate(captions):
+        tokens[row, : len(caption)] = torch.tensor(list(caption))
+    return tokens, torch.arange(tokens.shape[1])[None, :] < lengths[:, None]

@@ -1,0 +1,89 @@
+"""What a run needs to go on exactly: its state on disk, its random numbers, and when to stop.
+
+Randomness: every random number of step n comes from `seed_step(seed, n)`, and the order of the data of epoch e from
+`epoch_order(n, seed, e)`. So a position is a number, and a resumed run draws what an uninterrupted one would.
+"""
+
+import os
+import signal
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+STATE, PREVIOUS = "state.pt", "state.previous.pt"
+
+
+def save_state(folder: Path, content: dict[str, Any]) -> None:
+    """Writes a state so that at any moment a whole one is on disk: the new one, or the one before it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    unfinished = folder / "state.part"
+    with unfinished.open("wb") as file:
+        torch.save(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+    if (folder / STATE).exists():
+        os.replace(folder / STATE, folder / PREVIOUS)
+    os.replace(unfinished, folder / STATE)
+
+
+def load_state(folder: Path) -> dict[str, Any] | None:
+    """The newest whole state of a run, or None if there is none. A broken one is named and passed over."""
+    for name in (STATE, PREVIOUS):
+        path = folder / name
+        if not path.exists():
+            continue
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:
+            print(f"{path} is broken ({type(error).__name__}) and was passed over")
+    return None
+
+
+def seed_step(seed: int, step: int) -> torch.Generator:
+    """Sets the global random numbers of a step, and returns a generator (CPU) of its own for the data."""
+    mixed = (seed * 1_000_003 + step) % 2**63
+    torch.manual_seed(mixed)
+    return torch.Generator().manual_seed(mixed ^ 0x5DEECE66D)
+
+
+def epoch_order(size: int, seed: int, epoch: int) -> Tensor:
+    """A permutation of `size` items, (size,) int64."""
+    return torch.randperm(size, generator=torch.Generator().manual_seed(seed * 7919 + epoch))
+
+
+def batch_rows(size: int, batch: int, seed: int, step: int) -> Tensor:
+    """Which items the batch of a step holds, (batch,): epochs of whole batches, the rest of an epoch left out.
+
+    Raises:
+        ValueError: there are fewer items than a batch needs.
+    """
+    if size < batch:
+        raise ValueError(f"a batch of {batch} needs at least as many pictures; there are {size}")
+    epoch, place = divmod(step, size // batch)
+    return epoch_order(size, seed, epoch)[place * batch : (place + 1) * batch]
+
+
+class Stopper:
+    """Says when to stop: at Ctrl-C or SIGTERM (once: tidily; twice: at once), or when the time is up."""
+
+    def __init__(self, minutes: float | None) -> None:
+        self.deadline = None if minutes is None else time.monotonic() + 60 * minutes
+        self.asked = False
+        self._before = {sig: signal.signal(sig, self._ask) for sig in (signal.SIGINT, signal.SIGTERM)}
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+
+    def due(self, reserve: float = 0.0) -> bool:
+        """True if it is time to stop, `reserve` seconds before the deadline."""
+        return self.asked or (self.deadline is not None and time.monotonic() + reserve >= self.deadline)
+
+    def close(self) -> None:
+        for sig, handler in self._before.items():
+            signal.signal(sig, handler)
