@@ -1,0 +1,186 @@
+"""A model that needs no weights: it paints birds with plain shapes, quickly and always the same."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFilter
+
+from app.studio import Studio
+from mirrorgan.drawing import CaptionError, Drawing, Redescription, Score, Stage, Word
+
+PAINTS = {
+    "yellow": (236, 196, 62), "red": (196, 58, 46), "blue": (74, 120, 190), "black": (38, 38, 42),
+    "white": (236, 234, 226), "brown": (128, 92, 62), "green": (104, 142, 72), "gray": (136, 138, 142),
+    "orange": (226, 132, 50), "purple": (130, 84, 160),
+}  # fmt: skip
+PARTS = {
+    "bird": (0.50, 0.52, 0.22), "body": (0.50, 0.55, 0.16), "belly": (0.46, 0.66, 0.10),
+    "head": (0.33, 0.34, 0.09), "crown": (0.33, 0.27, 0.06), "eye": (0.32, 0.33, 0.04),
+    "beak": (0.20, 0.36, 0.05), "bill": (0.20, 0.36, 0.05), "tail": (0.84, 0.66, 0.08),
+    "wings": (0.60, 0.52, 0.11), "wing": (0.60, 0.52, 0.11), "breast": (0.38, 0.56, 0.09),
+}  # fmt: skip
+SMALL_WORDS = [
+    "a", "an", "the", "this", "that", "is", "with", "and", "has", "its", "small", "large", "long", "short",
+]  # fmt: skip
+VOCABULARY = [*PAINTS, *PARTS, *SMALL_WORDS]
+
+
+@dataclass(frozen=True)
+class FakeInfo:
+    name: str = "fake"
+    sha256: str = "1f09ab3c" + 56 * "0"
+    trained: bool = True
+    summary: str = "painted shapes, no network"
+    examples: tuple[str, ...] = (
+        "a small yellow bird with black wings",
+        "this bird has a red head and a white belly",
+        "a blue bird with a long black tail",
+    )
+    max_words: int = 18
+    sizes: tuple[int, ...] = (32, 64, 128)
+
+
+@dataclass
+class FakePipeline:
+    """Obeys the signature and the promises of MirrorGAN, and counts how often it was asked."""
+
+    info: FakeInfo = field(default_factory=FakeInfo)
+    asked: list[tuple[str, int]] = field(default_factory=list)
+
+    def draw(self, caption: str, seed: int) -> Drawing:
+        self.asked.append((caption, seed))
+        cleaned = "".join(character for character in caption if character.isprintable())
+        words = _read(cleaned, self.info.max_words)
+        known = [word.text for word in words if word.known]
+        if not known:
+            raise CaptionError(f'None of these words is known: "{cleaned}".')
+        large = _paint(known, seed, self.info.sizes[-1])
+        stages = tuple(
+            _stage(large, size, known if place else None) for place, size in enumerate(self.info.sizes)
+        )
+        return Drawing(
+            caption=cleaned,
+            seed=seed,
+            words=words,
+            stages=stages,
+            redescription=_describe(known),
+            scores=(
+                Score("BLEU-1", 0.71, 0.0, 1.0, "Share of the words read back that were typed."),
+                Score(
+                    "Log-probability", -2.31, float("-inf"), 0.0, "How likely the reader finds the caption."
+                ),
+            ),
+            timings={"text": 0.004, "stage 32": 0.02, "stage 64": 0.03, "stage 128": 0.06, "read back": 0.03},
+            checkpoint="fake 1f09ab3c",
+        )
+
+
+def _read(caption: str, max_words: int) -> tuple[Word, ...]:
+    words: list[Word] = []
+    position = 0
+    for text in "".join(letter if letter.isalnum() else " " for letter in caption.lower()).split():
+        if text in VOCABULARY and position < max_words:
+            words.append(Word(text, position))
+            position += 1
+        else:
+            words.append(Word(text, None, "purple" if text == "blurple" else None))
+    return tuple(words)
+
+
+def _describe(known: list[str]) -> Redescription:
+    words = ["this" if word == "a" and place == 0 else word for place, word in enumerate(known)]
+    words = [word for word in words if word != "small"] + ["and", "a", "short", "beak"]
+    chances = [0.35 + 0.6 * abs(np.sin(3.7 * place + 1)) for place in range(len(words))]
+    return Redescription(tuple(words), tuple(chances), complete=True)
+
+
+def _colour_before(part: tuple[str, ...], words: list[str], otherwise: tuple[int, int, int]):
+    for place, word in enumerate(words):
+        if word in part:
+            for earlier in reversed(words[:place]):
+                if earlier in PAINTS:
+                    return PAINTS[earlier]
+    return otherwise
+
+
+def _paint(words: list[str], seed: int, size: int) -> Image.Image:
+    random = np.random.default_rng(seed)
+    side = 4 * size
+    down, across = np.mgrid[0:side, 0:side] / side
+    waves = sum(
+        np.sin(
+            2
+            * np.pi
+            * (random.uniform(-1.5, 1.5) * across + random.uniform(-1.5, 1.5) * down + random.random())
+        )
+        for _ in range(4)
+    )
+    base = random.uniform((90, 120, 80), (170, 185, 160))
+    background = base + 14 * waves[..., None] + 30 * (1 - down[..., None])
+    image = Image.fromarray(background.clip(0, 255).astype(np.uint8))
+    brush = ImageDraw.Draw(image)
+    body = _colour_before(("bird", "body"), words, (136, 116, 92))
+
+    def shape(x: float, y: float, wide: float, high: float, paint) -> None:
+        brush.ellipse(
+            [side * (x - wide), side * (y - high), side * (x + wide), side * (y + high)], tuple(paint)
+        )
+
+    brush.line([(0, 0.83 * side), (side, 0.78 * side)], (84, 66, 50), side // 26)
+    tail = _colour_before(("tail",), words, tuple(int(0.7 * part) for part in body))
+    brush.polygon(
+        [(side * x, side * y) for x, y in [(0.66, 0.56), (0.93, 0.66), (0.92, 0.74), (0.64, 0.66)]], tail
+    )
+    shape(0.5, 0.55, 0.22, 0.17, body)
+    shape(0.45, 0.63, 0.15, 0.1, _colour_before(("belly", "breast"), words, body))
+    shape(0.33, 0.36, 0.12, 0.115, _colour_before(("head", "crown"), words, body))
+    shape(
+        0.6,
+        0.53,
+        0.15,
+        0.1,
+        _colour_before(("wings", "wing"), words, tuple(int(0.75 * part) for part in body)),
+    )
+    brush.polygon([(side * x, side * y) for x, y in [(0.23, 0.33), (0.13, 0.38), (0.23, 0.4)]], (70, 62, 54))
+    shape(0.29, 0.34, 0.02, 0.02, (16, 16, 18))
+    for x in (0.44, 0.52):
+        brush.line([(side * x, side * 0.7), (side * x, side * 0.8)], (70, 56, 46), side // 70)
+    return image.filter(ImageFilter.GaussianBlur(side / 140)).resize((size, size), Image.Resampling.BOX)
+
+
+def _stage(large: Image.Image, size: int, words: list[str] | None) -> Stage:
+    image = large.resize((size, size), Image.Resampling.BOX)
+    if words is None:
+        return Stage(image, None, None)
+    cells = size // 2
+    down, across = (np.mgrid[0:cells, 0:cells] + 0.5) / cells
+    heard = np.full((len(words), cells, cells), 0.4)
+    for place, word in enumerate(words):
+        part = next((later for later in words[place:] if later in PARTS), "bird") if word in PAINTS else word
+        if part in PARTS:
+            x, y, wide = PARTS[part]
+            heard[place] += 3.2 * np.exp(-((across - x) ** 2 + (down - y) ** 2) / (2 * wide**2))
+        else:
+            heard[place] += 0.5 * np.sin(9 * across + place) * np.cos(7 * down + place)
+    shares = np.exp(heard) / np.exp(heard).sum(axis=0)
+    length = 0.6 + 1.4 * np.exp(-((across - 0.47) ** 2 + (down - 0.5) ** 2) / 0.06)
+    return Stage(image, shares.astype(np.float32), (length * size / 64).astype(np.float32))
+
+
+@pytest.fixture
+def pipeline() -> FakePipeline:
+    return FakePipeline()
+
+
+@pytest.fixture
+def studio(pipeline: FakePipeline) -> Studio:
+    """A studio whose model is loaded."""
+    studio = Studio(lambda: pipeline)
+    studio.load()
+    return studio
+
+
+@pytest.fixture
+def drawing(pipeline: FakePipeline) -> Drawing:
+    return pipeline.draw("a small yellow bird with black wings", 7)
