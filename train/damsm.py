@@ -24,6 +24,7 @@ from train.command import as_json, fail, parse
 from train.config import RunConfig
 from train.features import CachedFeatures, cached_features
 from train.journal import Journal
+from train.memory import keep_memory
 from train.metrics.retrieval import r_precision
 from train.pack import PackedSplit, load_packed
 from train.state import Stopper, batch_rows, load_state, save_state, seed_step
@@ -80,6 +81,7 @@ class Encoders(nn.Module):
 
 def train(config: DamsmConfig) -> Path:
     """Trains, or goes on with, the run `config.name`; returns the folder with the best encoders so far."""
+    keep_memory()
     split = load_packed(config.data, "train")
     torch.manual_seed(config.seed)
     backbone = load_imagenet(config.backbone, config.weights)
@@ -170,12 +172,19 @@ def train_step(
     return {name: loss.detach() for name, loss in losses.items()}
 
 
-def gather(cached: list[CachedFeatures], rows: Tensor, flipped: Tensor, place: str) -> tuple[Tensor, Tensor]:
-    """Cached features of some pictures, each mirrored or not: (B, C, h, w) and (B, P), float32."""
+def gather(
+    cached: list[CachedFeatures], rows: Tensor, flipped: Tensor, place: str, regional: bool = True
+) -> tuple[Tensor, Tensor]:
+    """Cached features of some pictures, each mirrored or not: (B, C, h, w) and (B, P), float32.
+
+    The first is empty where `regional` is False.
+    """
     picked = [(cached[int(flip)], row) for row, flip in zip(rows.tolist(), flipped.tolist(), strict=True)]
-    regional = torch.from_numpy(np.stack([features.regional[row] for features, row in picked]))
+    levels = torch.empty(0)
+    if regional:
+        levels = torch.from_numpy(np.stack([features.regional[row] for features, row in picked]))
     pooled = torch.from_numpy(np.stack([features.pooled[row] for features, row in picked]))
-    return regional.to(place).float(), pooled.to(place).float()
+    return levels.to(place).float(), pooled.to(place).float()
 
 
 @torch.inference_mode()

@@ -1,0 +1,27 @@
+"""What every discriminator promises.
+
+Dimensions: B batch, D text channels, S image size, K judgements.
+"""
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+from mirrorgan.losses import Judgement
+
+
+class BaseDiscriminator(nn.Module, ABC):
+    """Judges the pictures of one stage. Looking and judging are apart, so that one look at the real pictures serves
+    the true and the wrong sentences."""
+
+    @abstractmethod
+    def look(self, images: Tensor) -> list[Tensor]:
+        """Features of pictures (B, 3, S, S) in [-1, 1]; what they are is the discriminator's own affair, but each
+        has the batch as its first axis."""
+
+    @abstractmethod
+    def judge(self, features: list[Tensor], sentence: Tensor) -> Judgement:
+        """Judges what `look` saw beside sentences (B, D)."""
+
+    def forward(self, images: Tensor, sentence: Tensor) -> Judgement:
+        return self.judge(self.look(images), sentence)

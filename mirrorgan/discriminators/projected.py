@@ -1,0 +1,95 @@
+"""A discriminator that looks through a frozen ImageNet network: learns from far fewer pictures than the papers'.
+
+Sauer et al., "Projected GANs Converge Faster" (NeurIPS 2021); heads that judge the sentence by projection as in
+Sauer et al., "StyleGAN-T" (2023). Four levels of features are mixed by fixed random 1x1 convolutions, across
+channels and from coarse to fine; each level has a small spectrally normalised head.
+
+Dimensions: B batch, D text channels, S image size, M mixed channels, K judgements (all places of all levels).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mirrorgan.backbones import Backbone, resize
+from mirrorgan.discriminators.base import BaseDiscriminator
+from mirrorgan.losses import Judgement
+
+spectral_norm = nn.utils.parametrizations.spectral_norm
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    backbone: str = "efficientnet_lite0"
+    """The frozen network. Use another one in the captioner and a third one in the scores."""
+    look_size: int = 96
+    """Pictures are resized to this many pixels before the network. A multiple of 32."""
+    text_dim: int = 256
+    mixed: int = 64
+    """M, channels of every level after the random mixing."""
+    width: int = 256
+    """Channels at the end of every head."""
+
+    def __post_init__(self) -> None:
+        if self.look_size < 64 or self.look_size % 32:
+            raise ValueError(f"look_size must be a multiple of 32 of at least 64, not {self.look_size}")
+
+
+class Head(nn.Module):
+    """Shrinks one level to at most 4x4 and judges there, with and without the sentence.
+
+    logit = w . h + (A h) . (B s) / sqrt(width), at each place.
+    """
+
+    def __init__(self, config: Config, size: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        channels = config.mixed
+        while size > 4:
+            after = min(config.width, 2 * channels)
+            layers += [spectral_norm(nn.Conv2d(channels, after, 4, stride=2, padding=1)), nn.LeakyReLU(0.2)]
+            channels, size = after, size // 2
+        layers += [spectral_norm(nn.Conv2d(channels, config.width, 3, padding=1)), nn.LeakyReLU(0.2)]
+        self.shrink = nn.Sequential(*layers)
+        self.score = spectral_norm(nn.Conv2d(config.width, 1, size))
+        self.joint = spectral_norm(nn.Conv2d(config.width, config.width, size))
+        self.sentence = spectral_norm(nn.Linear(config.text_dim, config.width))
+
+    def forward(self, features: Tensor, sentence: Tensor) -> Tensor:
+        """(B, M, h, w) and (B, D) to logits (B, K)."""
+        seen = self.shrink(features)
+        matched = torch.einsum("bchw,bc->bhw", self.joint(seen), self.sentence(sentence))
+        return self.score(seen).flatten(1) + matched.flatten(1) / self.joint.out_channels**0.5
+
+
+class Discriminator(BaseDiscriminator):
+    """Judges through a frozen backbone that belongs to the caller; only the heads learn.
+
+    The sentence is normalised to unit variance before the heads, so that the text encoder's scale does not matter.
+    """
+
+    def __init__(self, config: Config, backbone: Backbone) -> None:
+        super().__init__()
+        self.config = config
+        self._backbone = [backbone]  # in a list: shared and frozen, not part of this module's state
+        self.mix = nn.ModuleList([nn.Conv2d(c, config.mixed, kernel_size=1) for c in backbone.channels])
+        self.mix.requires_grad_(False)  # random and fixed
+        self.heads = nn.ModuleList([Head(config, config.look_size // stride) for stride in (4, 8, 16, 32)])
+
+    def look(self, images: Tensor) -> list[Tensor]:
+        levels = self._backbone[0](resize(images, self.config.look_size)).levels
+        mixed, coarser = [], None
+        for mix, level in zip(reversed(self.mix), reversed(levels), strict=True):
+            seen = mix(level)
+            if coarser is not None:
+                seen = seen + F.interpolate(coarser, size=seen.shape[2:], mode="bilinear", align_corners=False)
+            mixed.append(seen)
+            coarser = seen
+        return mixed[::-1]
+
+    def judge(self, features: list[Tensor], sentence: Tensor) -> Judgement:
+        sentence = F.layer_norm(sentence, sentence.shape[1:])
+        logits = [head(seen, sentence) for head, seen in zip(self.heads, features, strict=True)]
+        return Judgement(None, torch.cat(logits, dim=1))

@@ -1,0 +1,90 @@
+"""The papers' discriminators (AttnGAN, MirrorGAN): one convolutional pyramid a stage, two heads.
+
+Dimensions: B batch, D text channels, S image size, C base channels (ndf).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from mirrorgan.discriminators.base import BaseDiscriminator
+from mirrorgan.layers import down_block, same_block
+from mirrorgan.losses import Judgement
+
+LAST = 8  # the heads work on 8C channels at 4x4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Defaults are the released bird discriminators: 6,313,730 / 19,424,002 / 71,858,946 parameters at 64, 128, 256."""
+
+    image_size: int
+    """Pixels, a power of two of at least 16."""
+    text_dim: int = 256
+    channels: int = 64
+    """C, ndf in the released code."""
+    unconditional: bool = True
+    """A head that judges without the sentence."""
+    spectral_norm: bool = False
+    """Normalise every weight's largest singular value (not in the papers; AttnGAN++ gains much by it)."""
+
+    def __post_init__(self) -> None:
+        if self.image_size < 16 or self.image_size & (self.image_size - 1):
+            raise ValueError(f"image_size must be a power of two of at least 16, not {self.image_size}")
+
+
+class Discriminator(BaseDiscriminator):
+    """D_i of MirrorGAN's Eqs. 7 and 10.
+
+    Four halvings to 8C channels, then halvings that go on doubling the channels until 4x4, then 3x3 convolutions back
+    to 8C. At 16 and 32 pixels there are fewer halvings and one 3x3 convolution up to 8C (ours). The condition is the
+    sentence embedding s itself, not its augmentation.
+    """
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        c = config.channels
+        halvings = config.image_size.bit_length() - 3  # down to 4x4
+        blocks: list[nn.Module] = [
+            nn.Conv2d(3, c, kernel_size=4, stride=2, padding=1, bias=False),
+            nn.LeakyReLU(0.2),
+        ]
+        width = 1
+        for _ in range(halvings - 1):
+            blocks.append(down_block(width * c, 2 * width * c))
+            width *= 2
+        if width < LAST:
+            blocks.append(same_block(width * c, LAST * c))
+        while width > LAST:
+            blocks.append(same_block(width * c, width * c // 2))
+            width //= 2
+        self.trunk = nn.Sequential(*blocks)
+        self.unconditional = nn.Conv2d(LAST * c, 1, kernel_size=4, stride=4) if config.unconditional else None
+        self.joint = same_block(LAST * c + config.text_dim, LAST * c)
+        self.conditional = nn.Conv2d(LAST * c, 1, kernel_size=4, stride=4)
+        self.apply(_orthogonal)
+        if config.spectral_norm:
+            for module in list(self.modules()):
+                if isinstance(module, nn.Conv2d):
+                    nn.utils.parametrizations.spectral_norm(module)
+
+    def look(self, images: Tensor) -> list[Tensor]:
+        return [self.trunk(images)]  # (B, 8C, 4, 4)
+
+    def judge(self, features: list[Tensor], sentence: Tensor) -> Judgement:
+        (seen,) = features
+        tiled = sentence[:, :, None, None].expand(-1, -1, *seen.shape[2:])
+        joined = self.joint(torch.cat([seen, tiled.to(seen.dtype)], dim=1))
+        unconditional = None if self.unconditional is None else self.unconditional(seen).flatten(1)
+        return Judgement(unconditional, self.conditional(joined).flatten(1))
+
+
+def _orthogonal(module: nn.Module) -> None:
+    if isinstance(module, nn.Conv2d):
+        nn.init.orthogonal_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.BatchNorm2d):
+        nn.init.normal_(module.weight, 1.0, 0.02)
+        nn.init.zeros_(module.bias)

@@ -1,0 +1,181 @@
+"""MirrorGAN's generator: GLAM, a first stage from noise and sentence, and stages that listen to words and sentence.
+
+Dimensions: B batch, L words, D text channels, Z condition channels, C channels of a stage, q its size, S image size.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mirrorgan.attention import SentenceAttention, WordAttention
+from mirrorgan.generators.base import BaseGenerator, GeneratorOutput, StageOutput
+from mirrorgan.layers import GLU, ConditioningAugmentation, ResBlock, up_block
+from mirrorgan.losses import kl_divergence
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Defaults are the released bird generator: 64, 128 and 256 pixels, 7,105,392 parameters."""
+
+    text_dim: int = 256
+    """D of words and sentence."""
+    noise_dim: int = 100
+    condition_dim: int = 100
+    """Z of the augmented sentence. The released code only works with 100."""
+    first_size: int = 64
+    """Pixels of the first stage's image, a power of two of at least 8. Every later stage doubles it."""
+    channels: tuple[int, ...] = (32, 32, 32)
+    """Channels of each stage's features; as many stages as numbers. Released: 32 each for birds."""
+    residual_blocks: int = 2
+    """In every attentive stage (R_NUM)."""
+    word_attention: bool = True
+    """False leaves it out, for comparison."""
+    sentence_attention: bool = True
+    """False leaves it out: AttnGAN's stages with MirrorGAN's join."""
+    sentence_axis: str = "channel"
+    """"channel" (released code) or "spatial"; see SentenceAttention."""
+    sentence_preconv: bool = True
+    """A 1x1 convolution before the softmax: True in the released code, False in the paper."""
+    join: str = "reduce"
+    """"reduce": a 1x1 convolution brings features and contexts to 2C before the residual blocks (released code);
+    "wide": the residual blocks work on all of them (forks, and the paper's formula)."""
+    mask_mode: str = "fixed"
+    """"fixed", or "legacy" for weights trained with the released code's mask order; see attention.mask_rows."""
+    skip_images: bool = False
+    """Every stage's head adds to the enlarged smaller picture before tanh (ours). Released: every head draws anew."""
+    kl_weight: float = 1.0
+    """Of the conditioning's divergence from N(0, I). In the released code, not in the paper's objective."""
+
+    def __post_init__(self) -> None:
+        if self.first_size < 8 or self.first_size & (self.first_size - 1):
+            raise ValueError(f"first_size must be a power of two of at least 8, not {self.first_size}")
+        if not self.channels or min(self.channels) < 1:
+            raise ValueError(f"channels must name at least one stage of at least one channel, not {self.channels}")
+        if self.join not in ("reduce", "wide"):
+            raise ValueError(f"join must be 'reduce' or 'wide', not {self.join!r}")
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Pixels of every stage's image."""
+        return tuple(self.first_size * 2**stage for stage in range(len(self.channels)))
+
+
+class FirstStage(nn.Module):
+    """F_0 of Eq. 3: conditioning and noise become 4x4 features, then double up to the first size.
+
+    (B, Z + noise) to (B, C, S, S); starts with C * S / 4 channels and halves them at every step.
+    """
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        width = config.channels[0] * config.first_size // 4
+        self.start = nn.Sequential(
+            nn.Linear(config.condition_dim + config.noise_dim, 2 * width * 4 * 4, bias=False),
+            nn.BatchNorm1d(2 * width * 4 * 4),
+            GLU(),
+        )
+        blocks = []
+        while width > config.channels[0]:
+            blocks.append(up_block(width, width // 2))
+            width //= 2
+        self.blocks = nn.Sequential(*blocks)
+
+    def forward(self, conditioning: Tensor, noise: Tensor) -> Tensor:
+        start = self.start(torch.cat([conditioning, noise], dim=1))  # the conditioning comes first
+        return self.blocks(start.unflatten(1, (-1, 4, 4)))
+
+
+class AttentiveStage(nn.Module):
+    """F_i of Eq. 3, i > 0: features listen to words and sentence, are refined, and double in size."""
+
+    def __init__(self, config: Config, channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.words = WordAttention(config.text_dim, channels, config.mask_mode) if config.word_attention else None
+        self.sentence = (
+            SentenceAttention(config.condition_dim, channels, config.sentence_axis, config.sentence_preconv)
+            if config.sentence_attention
+            else None
+        )
+        joined = channels * (1 + config.word_attention + config.sentence_attention)
+        width = joined if config.join == "wide" else 2 * channels
+        # The 1x1 reduction is in the released code only.
+        self.join = nn.Identity() if width == joined else nn.Conv2d(joined, width, kernel_size=1, bias=False)
+        self.refine = nn.Sequential(*[ResBlock(width) for _ in range(config.residual_blocks)])
+        self.up = up_block(width, out_channels)
+
+    def forward(
+        self, features: Tensor, words: Tensor, mask: Tensor, conditioning: Tensor
+    ) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]:
+        """(B, C, q, q) to (B, C', 2q, 2q), with the word maps, the sentence weights and the sentence's strength."""
+        heard, word_maps, sentence_maps, strength = [features], None, None, None
+        if self.words is not None:
+            context, word_maps = self.words(features, words, mask)
+            heard.append(context)
+        if self.sentence is not None:
+            context, sentence_maps = self.sentence(features, conditioning)
+            heard.append(context)
+            strength = context.float().norm(dim=1)
+        joined = self.join(torch.cat(heard, dim=1))
+        return self.up(self.refine(joined)), word_maps, sentence_maps, strength
+
+
+def image_head(channels: int) -> nn.Conv2d:
+    """G_i of Eq. 3 without its tanh: (B, C, S, S) to (B, 3, S, S)."""
+    return nn.Conv2d(channels, 3, kernel_size=3, padding=1, bias=False)
+
+
+class Generator(BaseGenerator):
+    """Eq. 3 of Qiao et al., "MirrorGAN" (CVPR 2019)."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        self.noise_dim = config.noise_dim
+        self.sizes = config.sizes
+        self.condition = ConditioningAugmentation(config.text_dim, config.condition_dim)
+        self.first = FirstStage(config)
+        self.stages = nn.ModuleList(
+            [AttentiveStage(config, c, after) for c, after in zip(config.channels, config.channels[1:], strict=False)]
+        )
+        self.heads = nn.ModuleList([image_head(c) for c in config.channels])
+        self.apply(_orthogonal)
+        if config.skip_images:
+            for head in list(self.heads)[1:]:
+                nn.init.zeros_(head.weight)  # type: ignore[arg-type]
+
+    def forward(self, noise: Tensor, sentence: Tensor, words: Tensor, mask: Tensor) -> GeneratorOutput:
+        conditioning, mu, logvar = self.condition(sentence)
+        stages = list(self._stages(noise, conditioning, words, mask))
+        return GeneratorOutput(stages, {"kl": self.config.kl_weight * kl_divergence(mu, logvar)})
+
+    def draw(self, noise: Tensor, sentence: Tensor, words: Tensor, mask: Tensor) -> Iterator[StageOutput]:
+        return self._stages(noise, self.condition(sentence)[0], words, mask)
+
+    def _stages(self, noise: Tensor, conditioning: Tensor, words: Tensor, mask: Tensor) -> Iterator[StageOutput]:
+        # A first sketch from the sentence and the noise.
+        features = self.first(conditioning, noise)
+        colour = self.heads[0](features)
+        yield StageOutput(colour.tanh(), None, None, None)
+
+        # Every later stage listens to the words and the sentence.
+        for stage, head in zip(self.stages, list(self.heads)[1:], strict=True):
+            features, word_maps, sentence_maps, strength = stage(features, words, mask, conditioning)
+            drawn = head(features)
+            if self.config.skip_images:
+                drawn = drawn + F.interpolate(colour, scale_factor=2.0, mode="bilinear", align_corners=False)
+            colour = drawn
+            yield StageOutput(colour.tanh(), word_maps, sentence_maps, strength)
+
+
+def _orthogonal(module: nn.Module) -> None:
+    """The released initialisation: orthogonal weights, zero biases, batch norm around one."""
+    if isinstance(module, nn.Conv2d | nn.Linear):
+        nn.init.orthogonal_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+        nn.init.normal_(module.weight, 1.0, 0.02)
+        nn.init.zeros_(module.bias)

@@ -1,0 +1,78 @@
+"""The blocks that the stages are built from.
+
+Dimensions: B batch, C channels, H and W feature-map size, D text channels, Z condition channels.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class GLU(nn.Module):
+    """Half of the channels, gated by the other half: a * sigmoid(b)."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        return F.glu(features, dim=1)
+
+
+def up_block(channels: int, out_channels: int) -> nn.Sequential:
+    """(B, channels, H, W) to (B, out_channels, 2H, 2W): nearest neighbour, 3x3 convolution, batch norm, GLU."""
+    return nn.Sequential(
+        nn.Upsample(scale_factor=2, mode="nearest"),
+        nn.Conv2d(channels, 2 * out_channels, kernel_size=3, padding=1, bias=False),
+        nn.BatchNorm2d(2 * out_channels),
+        GLU(),
+    )
+
+
+class ResBlock(nn.Module):
+    """Two 3x3 convolutions beside an identity, no activation after the sum. (B, C, H, W) to the same."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.block = nn.Sequential(
+            nn.Conv2d(channels, 2 * channels, kernel_size=3, padding=1, bias=False),
+            nn.BatchNorm2d(2 * channels),
+            GLU(),
+            nn.Conv2d(channels, channels, kernel_size=3, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features + self.block(features)
+
+
+def down_block(channels: int, out_channels: int) -> nn.Sequential:
+    """(B, channels, H, W) to (B, out_channels, H/2, W/2): 4x4 convolution, batch norm, leaky ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(channels, out_channels, kernel_size=4, stride=2, padding=1, bias=False),
+        nn.BatchNorm2d(out_channels),
+        nn.LeakyReLU(0.2),
+    )
+
+
+def same_block(channels: int, out_channels: int) -> nn.Sequential:
+    """(B, channels, H, W) to (B, out_channels, H, W): 3x3 convolution, batch norm, leaky ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(channels, out_channels, kernel_size=3, padding=1, bias=False),
+        nn.BatchNorm2d(out_channels),
+        nn.LeakyReLU(0.2),
+    )
+
+
+class ConditioningAugmentation(nn.Module):
+    """F_ca: a Gaussian around the sentence, so that few captions fill the space (StackGAN; Eq. 2 of MirrorGAN).
+
+    In training the conditioning is a sample; in eval mode it is the mean, so that a caption and a noise always give
+    the same drawing. The released code samples then as well.
+    """
+
+    def __init__(self, text_dim: int, condition_dim: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(text_dim, 4 * condition_dim)
+
+    def forward(self, sentence: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """s (B, D) to the conditioning s_ca, its mean and its log-variance, each (B, Z)."""
+        mu, logvar = F.glu(self.linear(sentence), dim=1).chunk(2, dim=1)
+        conditioning = mu + torch.randn_like(mu) * (0.5 * logvar).exp() if self.training else mu
+        return conditioning, mu, logvar
