@@ -108,11 +108,11 @@ def arrive(
     return *head, drawn.caption, drawn.seed, *_page(studio, drawn, _look(colours, opacity, scale))
 
 
-def show_stage(drawing: Drawing | None, stage: int, pixels: str) -> Update:
+def show_stage(drawing: Drawing | None, stage: int, squares: bool) -> Update:
     """The stage that was chosen, large."""
     if drawing is None or not GROWING <= stage < len(drawing.stages):
         return gr.skip()
-    return markup.picture(drawing, None if stage == GROWING else stage, smooth=pixels == "smooth")
+    return markup.picture(drawing, None if stage == GROWING else stage, smooth=not squares)
 
 
 def show_word(

@@ -71,9 +71,7 @@ def build_demo(studio: Studio) -> gr.Blocks:
                         stage = gr.Radio(
                             [("growing", GROWING)], value=GROWING, label="Stage", elem_id="stage"
                         )
-                        pixels = gr.Radio(
-                            ["smooth", "squares"], value="smooth", label="Pixels", elem_id="pixels"
-                        )
+                        squares = gr.Checkbox(label="Square pixels", elem_id="squares")
                 with gr.Column(scale=6, min_width=300):
                     mirror = gr.HTML(elem_id="mirror")
                     strip = gr.HTML(elem_id="strip")
@@ -87,6 +85,7 @@ def build_demo(studio: Studio) -> gr.Blocks:
                     "The first stage has no word attention: it knows the sentence only as a whole.",
                 )
             )
+            word = gr.Radio(label="Word", elem_id="word")
             with gr.Row(elem_classes="mg-top"):
                 with gr.Column(scale=5, min_width=300):
                     overlay = gr.Image(
@@ -98,14 +97,13 @@ def build_demo(studio: Studio) -> gr.Blocks:
                         buttons=["download", "fullscreen"],
                         elem_id="overlay",
                     )
-                    numbers = gr.HTML(elem_id="numbers")
                 with gr.Column(scale=6, min_width=300):
-                    word = gr.Radio(label="Word", elem_id="word")
+                    numbers = gr.HTML(elem_id="numbers")
+                    region = gr.HTML(elem_id="region")
                     word_stage = gr.Radio(label="Stage", elem_id="word-stage")
                     colours = gr.Radio(list(COLOURS), value=COLOURS[0], label="Colours", elem_id="colours")
                     scale = gr.Radio([OWN, SHARED], value=OWN, label="One scale for", elem_id="scale")
                     opacity = gr.Slider(0, 1, value=0.6, step=0.05, label="Opacity", elem_id="opacity")
-                    region = gr.HTML(elem_id="region")
             gr.HTML('<h3 class="mg-h3">All words at all stages</h3>')
             sheet = gr.HTML(js_on_load=TILE_CLICKED, elem_id="sheet")
 
@@ -142,8 +140,9 @@ def build_demo(studio: Studio) -> gr.Blocks:
             partial(callbacks.draw_example, studio), [examples, *look], [caption, seed, *page], **view
         )
 
-        stage.input(callbacks.show_stage, [drawing, stage, pixels], picture, **latest)
-        pixels.input(callbacks.show_stage, [drawing, stage, pixels], picture, **latest)
+        gr.on(
+            [stage.input, squares.input], callbacks.show_stage, [drawing, stage, squares], picture, **latest
+        )
         which = [drawing, word, word_stage, *look]
         gr.on(
             [word.input, word_stage.input, colours.input, opacity.input, scale.input],

@@ -235,10 +235,12 @@ def word_numbers(word: str, stage: Stage, scale: Scale, look: Look, numbers: Num
     return (
         legend(scale, look.colours)
         + f'<p class="mg-ends">ends of the scale: {ends}</p>'
-        + f'<dl class="mg-numbers" role="status"><dt>word</dt><dd><bdi>{escape(word)}</bdi></dd>'
-        f"<dt>picture</dt><dd>{stage_name(stage)}</dd>"
-        f"<dt>peak</dt><dd>{_number(numbers.peak)} at row {numbers.row + 1}, column {numbers.column + 1} "
-        f"of {height} &times; {width}</dd><dt>mean</dt><dd>{_number(numbers.mean)}</dd></dl>"
+        + '<dl class="mg-numbers" role="status">'
+        f"<div><dt>word</dt><dd><bdi>{escape(word)}</bdi></dd></div>"
+        f"<div><dt>stage</dt><dd>{stage_name(stage)}</dd></div>"
+        f"<div><dt>peak</dt><dd>{_number(numbers.peak)} at row {numbers.row + 1}, "
+        f"column {numbers.column + 1} of {height} &times; {width}</dd></div>"
+        f"<div><dt>mean</dt><dd>{_number(numbers.mean)}</dd></div></dl>"
     )
 
 

@@ -1,4 +1,4 @@
-"""Colours, fonts and corners. All fonts come with gradio; nothing is fetched from elsewhere."""
+"""Colours, fonts and corners. The font comes with gradio; nothing is fetched from elsewhere."""
 
 import gradio as gr
 from gradio.themes import LocalFont
@@ -12,7 +12,8 @@ def build_theme() -> gr.themes.Base:
         neutral_hue=colors.stone,
         radius_size=sizes.radius_lg,
         text_size=sizes.text_md,
-        font=(LocalFont("IBM Plex Sans"), LocalFont("Lora"), "ui-sans-serif", "system-ui", "sans-serif"),
+        # Only these two weights hold the Latin letters in gradio 6.31.
+        font=(LocalFont("IBM Plex Sans", weights=(400, 700)), "ui-sans-serif", "system-ui", "sans-serif"),
     ).set(
         body_background_fill="*neutral_50",
         body_background_fill_dark="*neutral_950",
@@ -45,8 +46,8 @@ def build_theme() -> gr.themes.Base:
         input_border_color_focus_dark="*primary_400",
         button_primary_background_fill="*primary_700",
         button_primary_background_fill_hover="*primary_800",
-        button_primary_background_fill_dark="*primary_600",
-        button_primary_background_fill_hover_dark="*primary_500",
+        button_primary_background_fill_dark="*primary_700",
+        button_primary_background_fill_hover_dark="*primary_800",
         button_primary_text_color="white",
         button_primary_text_color_dark="white",
         button_secondary_background_fill="*neutral_200",
@@ -58,7 +59,7 @@ def build_theme() -> gr.themes.Base:
         checkbox_label_background_fill_dark="*neutral_900",
         checkbox_label_background_fill_hover_dark="*neutral_800",
         checkbox_label_background_fill_selected="*primary_700",
-        checkbox_label_background_fill_selected_dark="*primary_600",
+        checkbox_label_background_fill_selected_dark="*primary_700",
         checkbox_label_text_color_selected="white",
         checkbox_label_border_width="1px",
         checkbox_label_border_color="*neutral_300",
