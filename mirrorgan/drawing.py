@@ -115,3 +115,22 @@ class Drawing:
     def image(self) -> Image.Image:
         """The last and largest stage."""
         return self.stages[-1].image
+
+
+@dataclass(frozen=True)
+class CheckpointInfo:
+    """What a loaded checkpoint says of itself."""
+
+    name: str
+    sha256: str
+    """Of its checkpoint.json, which names the sha256 of every other file."""
+    trained: bool
+    """False for random weights: whoever shows drawings should say so."""
+    summary: str
+    """One line: data, pictures seen, sizes."""
+    examples: tuple[str, ...]
+    """Captions that it draws well enough to show first."""
+    max_words: int
+    """Known words of a caption at most."""
+    sizes: tuple[int, ...]
+    """Pixels of the stages, small to large."""
