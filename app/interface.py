@@ -68,9 +68,7 @@ def build_demo(studio: Studio) -> gr.Blocks:
                 with gr.Column(scale=5, min_width=300):
                     picture = gr.HTML(elem_id="picture")
                     with gr.Row(elem_classes="mg-tight"):
-                        stage = gr.Radio(
-                            [("growing", GROWING)], value=GROWING, label="Stage", elem_id="stage"
-                        )
+                        stage = gr.Radio([("growing", GROWING)], value=GROWING, label="Stage", elem_id="stage")
                         squares = gr.Checkbox(label="Square pixels", elem_id="squares")
                 with gr.Column(scale=6, min_width=300):
                     mirror = gr.HTML(elem_id="mirror")
@@ -133,16 +131,10 @@ def build_demo(studio: Studio) -> gr.Blocks:
 
         ask = partial(callbacks.draw, studio)
         gr.on([caption.submit, draw.click], ask, [caption, seed, *look], page, **quiet, **model)
-        again.click(callbacks.new_seed, None, seed, **view).then(
-            ask, [caption, seed, *look], page, **quiet, **model
-        )
-        examples.click(
-            partial(callbacks.draw_example, studio), [examples, *look], [caption, seed, *page], **view
-        )
+        again.click(callbacks.new_seed, None, seed, **view).then(ask, [caption, seed, *look], page, **quiet, **model)
+        examples.click(partial(callbacks.draw_example, studio), [examples, *look], [caption, seed, *page], **view)
 
-        gr.on(
-            [stage.input, squares.input], callbacks.show_stage, [drawing, stage, squares], picture, **latest
-        )
+        gr.on([stage.input, squares.input], callbacks.show_stage, [drawing, stage, squares], picture, **latest)
         which = [drawing, word, word_stage, *look]
         gr.on(
             [word.input, word_stage.input, colours.input, opacity.input, scale.input],

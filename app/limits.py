@@ -25,9 +25,7 @@ def caption_from(value: object) -> str:
     if not isinstance(value, str):
         raise RefusedError("The caption must be text.")
     if len(value) > MAX_CHARACTERS:
-        raise RefusedError(
-            f"The caption has {len(value):,} characters. Please use {MAX_CHARACTERS} or fewer."
-        )
+        raise RefusedError(f"The caption has {len(value):,} characters. Please use {MAX_CHARACTERS} or fewer.")
     if not value.strip():
         raise RefusedError("Type a caption first.")
     try:

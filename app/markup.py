@@ -65,9 +65,7 @@ def attentive_stages(drawing: Drawing) -> list[int]:
 def status(info: Info | None, trouble: str | None) -> str:
     """Whether the model is there, which one it is, and whether it has learnt anything."""
     if trouble:
-        return (
-            f'<div class="mg-banner mg-bad" role="alert"><strong>No model.</strong> {escape(trouble)}</div>'
-        )
+        return f'<div class="mg-banner mg-bad" role="alert"><strong>No model.</strong> {escape(trouble)}</div>'
     if info is None:
         return '<p class="mg-status" role="status"><span class="mg-wait"></span> The model is loading …</p>'
     line = (
@@ -94,9 +92,7 @@ def notes(drawing: Drawing, max_words: int) -> str:
             lines.append(f'"<bdi>{escape(word.text)}</bdi>" came after the first {max_words} words.')
         else:
             nearest = f' Nearest known word: "{escape(word.suggestion)}".' if word.suggestion else ""
-            lines.append(
-                f'"<bdi>{escape(word.text)}</bdi>" is not in the vocabulary and was ignored.{nearest}'
-            )
+            lines.append(f'"<bdi>{escape(word.text)}</bdi>" is not in the vocabulary and was ignored.{nearest}')
     items = "".join(f"<li>{line}</li>" for line in dict.fromkeys(lines))
     return f'<ul class="mg-notes" role="status">{items}</ul>' if items else ""
 
@@ -255,18 +251,14 @@ def sheet(drawing: Drawing, look: Look) -> str:
             stage = drawing.stages[place]
             assert stage.word_attention is not None
             scale = word_scale(stage, position, look)
-            small = overlay(
-                pictures[place], stage.word_attention[position], look.colours, scale, look.opacity
-            )
+            small = overlay(pictures[place], stage.word_attention[position], look.colours, scale, look.opacity)
             peak = _number(float(stage.word_attention[position].max()))
             images.append(
                 f'<button type="button" data-word="{position}" data-stage="{place}" '
                 f'aria-label="{escape(word)}, {stage_name(stage)}, peak {peak}">'
                 f'<img src="{webp(small)}" alt=""><span>{stage_name(stage)} · {peak}</span></button>'
             )
-        tiles.append(
-            f'<div class="mg-tile"><b><bdi>{escape(word)}</bdi></b><div>{"".join(images)}</div></div>'
-        )
+        tiles.append(f'<div class="mg-tile"><b><bdi>{escape(word)}</bdi></b><div>{"".join(images)}</div></div>')
     return f'<div class="mg-sheet">{"".join(tiles)}</div>'
 
 

@@ -63,9 +63,7 @@ def heatmap(attention: np.ndarray, size: tuple[int, int], colours: str, scale: S
     return Image.fromarray(painted[..., :3])
 
 
-def overlay(
-    image: Image.Image, attention: np.ndarray, colours: str, scale: Scale, opacity: float
-) -> Image.Image:
+def overlay(image: Image.Image, attention: np.ndarray, colours: str, scale: Scale, opacity: float) -> Image.Image:
     """The heatmap of a (H, W) map laid over a picture; opacity 0 shows the picture, 1 the heatmap."""
     picture = image.convert("RGB")
     return Image.blend(picture, heatmap(attention, picture.size, colours, scale), opacity)

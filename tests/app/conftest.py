@@ -1,11 +1,16 @@
 """A model that needs no weights: it paints birds with plain shapes, quickly and always the same."""
 
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+
+from app.interface import build_demo, launch
 from app.studio import Studio
 from mirrorgan.drawing import CaptionError, Drawing, Redescription, Score, Stage, Word
 
@@ -56,9 +61,7 @@ class FakePipeline:
         if not known:
             raise CaptionError(f'None of these words is known: "{cleaned}".')
         large = _paint(known, seed, self.info.sizes[-1])
-        stages = tuple(
-            _stage(large, size, known if place else None) for place, size in enumerate(self.info.sizes)
-        )
+        stages = tuple(_stage(large, size, known if place else None) for place, size in enumerate(self.info.sizes))
         return Drawing(
             caption=cleaned,
             seed=seed,
@@ -67,9 +70,7 @@ class FakePipeline:
             redescription=_describe(known),
             scores=(
                 Score("BLEU-1", 0.71, 0.0, 1.0, "Share of the words read back that were typed."),
-                Score(
-                    "Log-probability", -2.31, float("-inf"), 0.0, "How likely the reader finds the caption."
-                ),
+                Score("Log-probability", -2.31, float("-inf"), 0.0, "How likely the reader finds the caption."),
             ),
             timings={"text": 0.004, "stage 32": 0.02, "stage 64": 0.03, "stage 128": 0.06, "read back": 0.03},
             checkpoint="fake 1f09ab3c",
@@ -109,11 +110,7 @@ def _paint(words: list[str], seed: int, size: int) -> Image.Image:
     side = 4 * size
     down, across = np.mgrid[0:side, 0:side] / side
     waves = sum(
-        np.sin(
-            2
-            * np.pi
-            * (random.uniform(-1.5, 1.5) * across + random.uniform(-1.5, 1.5) * down + random.random())
-        )
+        np.sin(2 * np.pi * (random.uniform(-1.5, 1.5) * across + random.uniform(-1.5, 1.5) * down + random.random()))
         for _ in range(4)
     )
     base = random.uniform((90, 120, 80), (170, 185, 160))
@@ -123,15 +120,11 @@ def _paint(words: list[str], seed: int, size: int) -> Image.Image:
     body = _colour_before(("bird", "body"), words, (136, 116, 92))
 
     def shape(x: float, y: float, wide: float, high: float, paint) -> None:
-        brush.ellipse(
-            [side * (x - wide), side * (y - high), side * (x + wide), side * (y + high)], tuple(paint)
-        )
+        brush.ellipse([side * (x - wide), side * (y - high), side * (x + wide), side * (y + high)], tuple(paint))
 
     brush.line([(0, 0.83 * side), (side, 0.78 * side)], (84, 66, 50), side // 26)
     tail = _colour_before(("tail",), words, tuple(int(0.7 * part) for part in body))
-    brush.polygon(
-        [(side * x, side * y) for x, y in [(0.66, 0.56), (0.93, 0.66), (0.92, 0.74), (0.64, 0.66)]], tail
-    )
+    brush.polygon([(side * x, side * y) for x, y in [(0.66, 0.56), (0.93, 0.66), (0.92, 0.74), (0.64, 0.66)]], tail)
     shape(0.5, 0.55, 0.22, 0.17, body)
     shape(0.45, 0.63, 0.15, 0.1, _colour_before(("belly", "breast"), words, body))
     shape(0.33, 0.36, 0.12, 0.115, _colour_before(("head", "crown"), words, body))
@@ -184,3 +177,14 @@ def studio(pipeline: FakePipeline) -> Studio:
 @pytest.fixture
 def drawing(pipeline: FakePipeline) -> Drawing:
     return pipeline.draw("a small yellow bird with black wings", 7)
+
+
+@pytest.fixture(scope="session")
+def url() -> Iterator[str]:
+    """Address of a page with a loaded model, on this machine only."""
+    studio = Studio(FakePipeline)
+    studio.load()
+    demo = build_demo(studio)
+    _, address, _ = launch(demo, prevent_thread_lock=True, quiet=True)
+    yield address
+    demo.close()

@@ -1,0 +1,162 @@
+"""The page over HTTP, on this machine only."""
+
+import base64
+import io
+import json
+import re
+
+import httpx
+import pytest
+from gradio_client import Client
+from gradio_client.exceptions import AppError
+from PIL import Image
+
+from app.interface import LAUNCH, build_demo
+from app.studio import Studio
+
+HOSTILE = [
+    "<img src=x onerror=alert(1)> bird",
+    "<script>alert(1)</script> a bird",
+    "${alert(1)} {{constructor}} `bird`",
+    "a \u202ebird\u202c \x00\x07 \u200b",
+    "🐦 a bird 🐦",
+    "'; DROP TABLE birds; -- bird",
+    "../../etc/passwd bird",
+]
+
+
+@pytest.fixture(scope="module")
+def client(url):
+    client = Client(url, verbose=False, analytics_enabled=False)
+    yield client
+    client.close()
+
+
+def ask(url: str, data: list) -> tuple[str, object]:
+    """Calls /draw with raw JSON, NaN included. Returns the last event and its value."""
+    headers = {"Content-Type": "application/json"}
+    with httpx.Client(base_url=url, headers=headers, timeout=60) as http:
+        joined = http.post("gradio_api/call/draw", content=json.dumps({"data": data}))
+        assert joined.status_code == 200, joined.text
+        stream = http.get(f"gradio_api/call/draw/{joined.json()['event_id']}").text
+    event, value = re.findall(r"event: (\w+)\ndata: (.*)\n", stream)[-1]
+    return event, json.loads(value)
+
+
+def test_a_program_can_draw(client):
+    answer = client.predict("a small yellow bird", 5, api_name="/draw")
+    sizes = []
+    for address in answer["images"]:
+        kind, data = address.split(",", 1)
+        assert kind == "data:image/png;base64"
+        sizes.append(Image.open(io.BytesIO(base64.b64decode(data))).size)
+    assert sizes == [(32, 32), (64, 64), (128, 128)]
+    assert answer["caption"] == "a small yellow bird" and answer["seed"] == 5
+    assert answer["redescription"] == "this yellow bird and a short beak"
+    assert [word["word"] for word in answer["words"]] == answer["redescription"].split()
+    assert answer["scores"]["BLEU-1"] == 0.71
+
+
+def test_the_same_caption_and_seed_give_the_same_answer(client):
+    first, second, other = (client.predict("a red bird", seed, api_name="/draw") for seed in (3, 3, 4))
+    assert first == second
+    assert first["images"] != other["images"]
+
+
+def test_only_draw_is_public_and_its_values_have_types(client):
+    endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    assert list(endpoints) == ["/draw"]
+    caption, seed = endpoints["/draw"]["parameters"]
+    assert caption["parameter_name"] == "caption" and caption["type"]["type"] == "string"
+    assert seed["parameter_name"] == "seed" and seed["type"]["type"] == "integer"
+    assert seed["parameter_has_default"] and seed["parameter_default"] == 0
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (["", 0], "Type a caption first"),
+        (["x" * 10_000, 0], "10,000 characters"),
+        (["a bird", -1], "below 0"),
+        (["a bird", 2**32], "too large"),
+        (["a bird", 0.5], "without a fraction"),
+        (["a bird", "3"], "no number"),
+        (["a bird", float("nan")], "no number"),
+        (["a bird", float("inf")], "no number"),
+        (["a bird", None], "Type a seed"),
+        ([None, 0], "Type a caption first"),
+        ([["a bird"], 0], "must be text"),
+        ([{"a": "bird"}, 0], "must be text"),
+        (["a \ud800 bird", 0], "half a character"),
+    ],
+)
+def test_raw_requests_are_refused_in_words(url, data, sentence):
+    event, value = ask(url, data)
+    assert event == "error"
+    assert sentence in str(value) and "Traceback" not in str(value)
+
+
+@pytest.mark.parametrize("caption", HOSTILE)
+def test_hostile_captions_are_drawn_like_others(url, caption):
+    event, (answer,) = ask(url, [caption, 0])
+    assert event == "complete"
+    assert len(answer["images"]) == 3
+    assert all(address.startswith("data:image/png;base64,") for address in answer["images"])
+    assert "bird" in answer["redescription"]
+
+
+def test_a_client_gets_the_sentence_too(client):
+    with pytest.raises(AppError, match="None of these words is known"):
+        client.predict("zzz", 0, api_name="/draw")
+
+
+def test_the_queue_cannot_be_skipped(url):
+    for path in ("gradio_api/run/draw", "gradio_api/run/predict", "gradio_api/api/draw"):
+        answer = httpx.post(url + path, json={"data": ["a bird", 0], "fn_index": 0})
+        assert answer.status_code >= 400, path
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "app.py", "../app.py", "http://169.254.169.254/latest"])
+def test_files_of_the_server_are_not_given(url, path):
+    assert httpx.get(f"{url}gradio_api/file={path}").status_code in (403, 404)
+
+
+def test_nobody_can_watch_the_others(url):
+    assert httpx.get(url + "monitoring/summary").status_code in (403, 404)
+    assert httpx.get(url + "gradio_api/monitoring/summary").status_code in (403, 404)
+
+
+def test_large_uploads_are_refused(url):
+    answer = httpx.post(url + "gradio_api/upload", files={"files": ("a.png", b"0" * 2_000_000)})
+    assert answer.status_code == 413
+
+
+def test_foreign_pages_are_not_let_in(url):
+    answer = httpx.get(url + "config", headers={"Origin": "https://example.com"})
+    assert "access-control-allow-origin" not in answer.headers
+
+
+def test_the_page_names_no_other_host(url):
+    page = httpx.get(url).text
+    hosts = set(re.findall(r'(?:src|href)="https?://([^/"]+)', page))
+    assert all(host.startswith("127.0.0.1") for host in hosts), hosts
+
+
+def test_the_page_is_served_as_a_public_page_must_be():
+    wanted = {"share": False, "show_error": False, "enable_monitoring": False, "allowed_paths": []}
+    assert wanted.items() <= LAUNCH.items()
+    assert LAUNCH["strict_cors"] and not LAUNCH["run_history"] and LAUNCH["max_file_size"] == "1mb"
+
+
+def test_the_page_can_be_built_before_the_model_is_there(pipeline):
+    demo = build_demo(Studio(lambda: pipeline))
+    assert demo._queue.max_size == 16
+    assert demo.api_open is False
+    assert pipeline.asked == []
+
+
+def test_one_drawing_at_a_time(pipeline):
+    demo = build_demo(Studio(lambda: pipeline))
+    asking = [event for event in demo.fns.values() if event.concurrency_id == "model"]
+    assert len(asking) == 3
+    assert {event.concurrency_limit for event in asking} == {1}

@@ -1,0 +1,92 @@
+import threading
+
+import pytest
+
+from app.limits import MAX_SEED, RefusedError, WaitingRoom, caption_from, seed_from
+
+
+@pytest.mark.parametrize("caption", ["a bird", "x" * 200, "<b>${1}</b>", "птица", " a\tbird "])
+def test_a_caption_passes_as_it_was_sent(caption):
+    assert caption_from(caption) == caption
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (None, "Type a caption first"),
+        ("", "Type a caption first"),
+        (" \n\t", "Type a caption first"),
+        ("x" * 201, "201 characters"),
+        ("x" * 10_000, "10,000 characters. Please use 200 or fewer"),
+        (7, "must be text"),
+        (["a bird"], "must be text"),
+        ({"caption": "a bird"}, "must be text"),
+        ("a \ud800 bird", "half a character"),
+    ],
+)
+def test_a_caption_is_refused_in_words(value, reason):
+    with pytest.raises(RefusedError, match=reason):
+        caption_from(value)
+
+
+@pytest.mark.parametrize(("value", "seed"), [(0, 0), (7.0, 7), (MAX_SEED, 4294967295)])
+def test_a_seed_is_a_whole_number(value, seed):
+    assert seed_from(value) == seed
+    assert isinstance(seed_from(value), int)
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (None, "Type a seed"),
+        (-1, "below 0"),
+        (MAX_SEED + 1, "too large"),
+        (10**400, "too large"),
+        (1.5, "without a fraction"),
+        (float("nan"), "no number"),
+        (float("inf"), "no number"),
+        (True, "no number"),
+        ("3", "no number"),
+        ([3], "no number"),
+    ],
+)
+def test_a_seed_is_refused_in_words(value, reason):
+    with pytest.raises(RefusedError, match=reason):
+        seed_from(value)
+
+
+def test_a_full_waiting_room_turns_the_next_one_away():
+    room = WaitingRoom(places=2)
+    with room.place(), room.place(), pytest.raises(RefusedError, match="try again"), room.place():
+        pytest.fail("A third one was let in.")
+    with room.place(), room.place():
+        pass
+
+
+def test_a_place_is_free_again_after_an_error():
+    room = WaitingRoom(places=1)
+    with pytest.raises(ZeroDivisionError), room.place():
+        raise ZeroDivisionError
+    with room.place():
+        pass
+
+
+def test_a_flood_is_capped_however_many_come_at_once():
+    room = WaitingRoom(places=3)
+    everyone_asked, refused = threading.Barrier(11), []
+
+    def visit() -> None:
+        try:
+            with room.place():
+                everyone_asked.wait(timeout=60)
+        except RefusedError as error:
+            refused.append(str(error))
+            everyone_asked.wait(timeout=60)
+
+    threads = [threading.Thread(target=visit) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    everyone_asked.wait(timeout=60)
+    for thread in threads:
+        thread.join()
+    assert len(refused) == 7
