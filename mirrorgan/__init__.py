@@ -1,6 +1,6 @@
 """MirrorGAN: a caption becomes a picture and is read back.
 
-    MirrorGAN.load("checkpoints/birds").draw("a small red bird", seed=3)
+MirrorGAN.load("checkpoints/birds").draw("a small red bird", seed=3)
 """
 
 from mirrorgan.drawing import CaptionError, CheckpointError, CheckpointInfo, Drawing

@@ -74,9 +74,7 @@ class SentenceAttention(nn.Module):
         preconv: a 1x1 convolution before the softmax: in the released code, not in the paper.
     """
 
-    def __init__(
-        self, condition_dim: int, image_dim: int, axis: str = "channel", preconv: bool = True
-    ) -> None:
+    def __init__(self, condition_dim: int, image_dim: int, axis: str = "channel", preconv: bool = True) -> None:
         super().__init__()
         if axis not in AXES:
             raise ValueError(f"axis must be one of {', '.join(AXES)}, not {axis!r}")

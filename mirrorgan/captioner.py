@@ -68,7 +68,7 @@ class Captioner(nn.Module):
 
     def train(self, mode: bool = True) -> "Captioner":
         super().train(mode)
-        self.lstm.train()  # cuDNN refuses a backward pass through an LSTM in eval mode; one layer has no other difference
+        self.lstm.train()  # cuDNN refuses to go backward through an LSTM in eval mode; nothing else differs
         return self
 
     def see(self, images: Tensor) -> Tensor:

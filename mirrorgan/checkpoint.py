@@ -47,8 +47,13 @@ def save_part(
 
 def save_tensors(module: nn.Module, path: Path, half: bool = False) -> None:
     """Writes a module's state; batch counters, which only training needs, are left out."""
-    tensors = {key: value for key, value in module.state_dict().items() if not key.endswith("num_batches_tracked")}
-    save_file({key: _stored(value, half) for key, value in tensors.items()}, path)
+    write_tensors(module.state_dict(), path, half)
+
+
+def write_tensors(tensors: dict[str, Tensor], path: Path, half: bool = False) -> None:
+    """Writes tensors by name; see `save_tensors`."""
+    kept = {key: value for key, value in tensors.items() if not key.endswith("num_batches_tracked")}
+    save_file({key: _stored(value, half) for key, value in kept.items()}, path)
 
 
 def _stored(tensor: Tensor, half: bool) -> Tensor:

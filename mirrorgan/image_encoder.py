@@ -46,7 +46,7 @@ class ImageEncoder(nn.Module):
         return self._backbone[0]
 
     def project(self, regional: Tensor, pooled: Tensor) -> tuple[Tensor, Tensor]:
-        """From backbone features (B, C, h, w) and (B, P) to regions (B, N, D) with N = h*w / pool^2, and global (B, D)."""
+        """Backbone features (B, C, h, w) and (B, P) to regions (B, N, D), N = h*w / pool^2, and global (B, D)."""
         regional = F.avg_pool2d(regional, self.config.pool) if self.config.pool > 1 else regional
         return self.to_regions(regional.flatten(2).transpose(1, 2)), self.to_global(pooled)
 

@@ -37,9 +37,7 @@ def cross_entropy_discriminator(real: Judgement, fake: Judgement, wrong: Judgeme
     )
     if real.unconditional is None or fake.unconditional is None:
         return matched + (drawn + mismatched) / 2
-    return (_bce(real.unconditional, 1.0) + matched) / 2 + (
-        _bce(fake.unconditional, 0.0) + drawn + mismatched
-    ) / 3
+    return (_bce(real.unconditional, 1.0) + matched) / 2 + (_bce(fake.unconditional, 0.0) + drawn + mismatched) / 3
 
 
 def cross_entropy_generator(fake: Judgement) -> Tensor:

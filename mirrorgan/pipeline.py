@@ -38,8 +38,48 @@ MAX_CHARACTERS = 400
 MAX_SEED = 2**32 - 1
 BEAM_WIDTH = 3
 FUNCTION_WORDS = frozenset(
-    "a an the this that these those it its is are was be been has have had with and or of on in at to from for by as "
-    "all very also which who some there their they bird birds".split()
+    [
+        "a",
+        "an",
+        "the",
+        "this",
+        "that",
+        "these",
+        "those",
+        "it",
+        "its",
+        "is",
+        "are",
+        "was",
+        "be",
+        "been",
+        "has",
+        "have",
+        "had",
+        "with",
+        "and",
+        "or",
+        "of",
+        "on",
+        "in",
+        "at",
+        "to",
+        "from",
+        "for",
+        "by",
+        "as",
+        "all",
+        "very",
+        "also",
+        "which",
+        "who",
+        "some",
+        "there",
+        "their",
+        "they",
+        "bird",
+        "birds",
+    ]
 )
 """Words that do not say what a bird looks like; they do not count in the agreement of content words."""
 
@@ -105,7 +145,11 @@ class MirrorGAN:
         image_encoder = None
         if (folder / "image_encoder.json").exists():
             image_encoder = load_part(
-                folder, "image_encoder", ImageEncoderConfig, lambda c: ImageEncoder(c, trunk(c.backbone)), vocabulary.hash
+                folder,
+                "image_encoder",
+                ImageEncoderConfig,
+                lambda c: ImageEncoder(c, trunk(c.backbone)),
+                vocabulary.hash,
             )
         generator = load_generator(folder, vocabulary.hash)
         for module in (captioner, text_encoder, image_encoder, generator, *trunks.values()):
@@ -157,7 +201,9 @@ class MirrorGAN:
         if not words:
             raise CaptionError("There is no word in this caption. Type a few English words, like: a small red bird.")
         if known == 0:
-            hints = ", ".join(f"{word.text} (near: {word.suggestion})" if word.suggestion else word.text for word in words)
+            hints = ", ".join(
+                f"{word.text} (near: {word.suggestion})" if word.suggestion else word.text for word in words
+            )
             raise CaptionError(f"None of these words is known: {shorten(hints)}.")
         if known > self.info.max_words:
             raise CaptionError(
@@ -190,9 +236,7 @@ class MirrorGAN:
             scores.append(similarity(self.image_encoder(image)[1], sentence))
             clock.split("match")
         name = f"{self.info.name} {self.info.sha256[:8]}"
-        return Drawing(
-            caption, seed, words, tuple(stages), redescription, tuple(scores), clock.seconds, name
-        )
+        return Drawing(caption, seed, words, tuple(stages), redescription, tuple(scores), clock.seconds, name)
 
     def _redescribe(self, said: Sentence) -> Redescription:
         words = tuple(self.vocabulary.words[token] for token in said.tokens)
@@ -274,7 +318,9 @@ def content_words(words: tuple[Word, ...], redescription: Redescription) -> Scor
 def similarity(image_code: Tensor, sentence: Tensor) -> Score:
     """Cosine of picture and caption in DAMSM's space; both (1, D)."""
     value = float(F.cosine_similarity(image_code, sentence)[0])
-    return Score("match", value, -1.0, 1.0, "How close picture and caption are to the encoders that learnt to pair them.")
+    return Score(
+        "match", value, -1.0, 1.0, "How close picture and caption are to the encoders that learnt to pair them."
+    )
 
 
 def load_generator(folder: Path, vocabulary: str) -> BaseGenerator:

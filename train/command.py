@@ -51,7 +51,7 @@ def parse(presets: dict[str, Config], argv: Sequence[str] | None = None, prog: s
 def _argument(kind: Any) -> dict[str, Any]:
     origin = typing.get_origin(kind)
     if origin in (typing.Union, types.UnionType):
-        inner = [k for k in typing.get_args(kind) if k is not type(None)][0]
+        inner = next(k for k in typing.get_args(kind) if k is not type(None))
         return {**_argument(inner), "type": _optional(_argument(inner)["type"]), "metavar": inner.__name__.upper()}
     if origin is tuple:
         return {"type": typing.get_args(kind)[0], "nargs": "*"}

@@ -6,7 +6,6 @@ Dimensions: B batch, L words, S image size.
 """
 
 import dataclasses
-import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mirrorgan import losses
-from mirrorgan.backbones import Backbone, build_backbone, load_imagenet, resize
+from mirrorgan.backbones import Backbone, load_imagenet, resize
 from mirrorgan.captioner import Captioner, CaptionerConfig
-from mirrorgan.checkpoint import load_part, load_tensors, save_part
+from mirrorgan.checkpoint import load_part, save_part
 from mirrorgan.discriminators import available_discriminators, projected, pyramid
 from mirrorgan.discriminators.base import BaseDiscriminator
 from mirrorgan.generators.mirrorgan import Config as GeneratorConfig
@@ -164,7 +163,12 @@ _OURS = GanConfig(
 
 PRESETS = {
     "birds": dataclasses.replace(
-        _OURS, name="birds-128", channels=(64, 32, 32), look_sizes=(0, 96, 128), batch=24, grow_from=Path("runs/birds-64")
+        _OURS,
+        name="birds-128",
+        channels=(64, 32, 32),
+        look_sizes=(0, 96, 128),
+        batch=24,
+        grow_from=Path("runs/birds-64"),
     ),
     "birds-64": _OURS,
     "birds-paper": GanConfig(name="birds-paper", batch=20),

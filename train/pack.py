@@ -307,9 +307,7 @@ def main() -> None:
     parser.add_argument("--strict", action="store_true", help="fail if anything had to be left out")
     given = parser.parse_args()
     try:
-        content = pack(
-            given.dataset, given.root, given.out, given.size, given.quality, given.part_size, given.strict
-        )
+        content = pack(given.dataset, given.root, given.out, given.size, given.quality, given.part_size, given.strict)
     except (DataError, FileNotFoundError) as error:
         sys.exit(f"error: {error}")
     left = ", ".join(f"{count} x {reason}" for reason, count in content["left_out"].items()) or "nothing"

@@ -42,9 +42,7 @@ class BaseGenerator(nn.Module, ABC):
     """Pixels of every stage's image."""
 
     @abstractmethod
-    def draw(
-        self, noise: Tensor, sentence: Tensor, words: Tensor, mask: Tensor
-    ) -> Iterator[StageOutput]:
+    def draw(self, noise: Tensor, sentence: Tensor, words: Tensor, mask: Tensor) -> Iterator[StageOutput]:
         """Draws stage by stage, as `forward` does, for whoever wants to see or time them one by one."""
 
     @abstractmethod

@@ -118,9 +118,7 @@ def logistic_regression(inputs: Tensor, labels: Tensor, l2: float, steps: int) -
     return weight.detach(), bias.detach()
 
 
-def colour_agreement(
-    probes: ColourProbes, features: Tensor, captions: Sequence[Sequence[str]]
-) -> ColourAgreement:
+def colour_agreement(probes: ColourProbes, features: Tensor, captions: Sequence[Sequence[str]]) -> ColourAgreement:
     """How well the probes' logits on drawings separate captions that name a colour from those that do not.
 
     Args:
@@ -139,9 +137,7 @@ def colour_agreement(
         if 0 < int(labels.sum()) < len(labels):
             auc[colour] = area_under_curve(logits[:, k], labels)
     if not auc:
-        raise ValueError(
-            f"none of {', '.join(probes.colours)} is named in some captions and missing in others"
-        )
+        raise ValueError(f"none of {', '.join(probes.colours)} is named in some captions and missing in others")
     return ColourAgreement(auc, sum(auc.values()) / len(auc))
 
 

@@ -43,17 +43,14 @@ def diversity(features: Tensor, captions: Tensor) -> Diversity:
         ValueError: if no caption was drawn twice or all drawings share one.
     """
     if features.ndim != 2 or captions.shape != (len(features),):
-        raise ValueError(
-            f"features {tuple(features.shape)} and captions {tuple(captions.shape)} do not match"
-        )
+        raise ValueError(f"features {tuple(features.shape)} and captions {tuple(captions.shape)} do not match")
     features, captions = features.double(), captions.to(features.device)
     different = captions.unique()
     within = torch.cat([F.pdist(features[captions == caption]) for caption in different])
     apart = len(features) * (len(features) - 1) // 2 - len(within)
     if len(within) == 0 or apart == 0:
         raise ValueError(
-            f"{len(features)} drawings of {len(different)} captions: "
-            "some pairs must share a caption and some must not"
+            f"{len(features)} drawings of {len(different)} captions: some pairs must share a caption and some must not"
         )
     between = (sum_of_distances(features) - within.sum()) / apart
     mean_within, mean_between = float(within.mean()), max(float(between), 0.0)

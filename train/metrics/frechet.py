@@ -104,9 +104,7 @@ class KernelDistance:
     """Over the subsets (population)."""
 
 
-def kernel_distance(
-    a: Tensor, b: Tensor, subsets: int = 100, subset_size: int = 1000, seed: int = 0
-) -> KernelDistance:
+def kernel_distance(a: Tensor, b: Tensor, subsets: int = 100, subset_size: int = 1000, seed: int = 0) -> KernelDistance:
     """KID of Binkowski et al., "Demystifying MMD GANs" (ICLR 2018): `polynomial_mmd` over subsets.
 
     Unlike the Frechet distance it does not depend on how many images there are.
@@ -122,9 +120,7 @@ def kernel_distance(
         ValueError: if a set is smaller than `subset_size`.
     """
     if not 2 <= subset_size <= min(len(a), len(b)):
-        raise ValueError(
-            f"subset_size is {subset_size}; it must be from 2 to {min(len(a), len(b))}, the smaller set"
-        )
+        raise ValueError(f"subset_size is {subset_size}; it must be from 2 to {min(len(a), len(b))}, the smaller set")
     generator = torch.Generator().manual_seed(seed)
 
     def draw(features: Tensor) -> Tensor:

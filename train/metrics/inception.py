@@ -38,14 +38,10 @@ def inception_score(probabilities: Tensor, splits: int = 10) -> InceptionScore:
     """
     probabilities = probabilities.double()
     if probabilities.ndim != 2 or not 1 <= splits <= len(probabilities):
-        raise ValueError(
-            f"probabilities {tuple(probabilities.shape)} must be (N, C) with N at least {splits} splits"
-        )
+        raise ValueError(f"probabilities {tuple(probabilities.shape)} must be (N, C) with N at least {splits} splits")
     if (probabilities < 0).any() or ((probabilities.sum(dim=1) - 1).abs() > 1e-3).any():
         raise ValueError("rows of probabilities must be at least 0 and sum to 1; were these logits?")
-    scores = torch.stack(
-        [divergence_from_marginal(part).exp() for part in probabilities.tensor_split(splits)]
-    )
+    scores = torch.stack([divergence_from_marginal(part).exp() for part in probabilities.tensor_split(splits)])
     return InceptionScore(float(scores.mean()), float(scores.std(correction=0)))
 
 

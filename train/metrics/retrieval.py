@@ -80,9 +80,7 @@ def r_precision(
     others = draw_from_other_groups(groups, candidates - 1, seed).to(image_codes.device)
     images, captions = F.normalize(image_codes.double(), dim=1), F.normalize(caption_codes.double(), dim=1)
     hits = []
-    for image, caption, other in zip(
-        images.split(CHUNK), captions.split(CHUNK), others.split(CHUNK), strict=True
-    ):
+    for image, caption, other in zip(images.split(CHUNK), captions.split(CHUNK), others.split(CHUNK), strict=True):
         own = torch.einsum("nd,nd->n", image, caption)
         rivals = torch.einsum("nd,nrd->nr", image, captions[other])
         hits.append(is_hit(own, rivals, k))
@@ -143,8 +141,7 @@ def draw_from_other_groups(groups: Tensor, number: int, seed: int) -> Tensor:
     _, group, sizes = np.unique(groups.cpu().numpy(), return_inverse=True, return_counts=True)
     if len(group) - sizes.max() < number:
         raise ValueError(
-            f"cannot draw {number} captions of other groups: "
-            f"the largest group leaves {len(group) - sizes.max()}"
+            f"cannot draw {number} captions of other groups: the largest group leaves {len(group) - sizes.max()}"
         )
     # Sorted by group, an item's own group is one block: draw a place as if it were cut out, then step over.
     by_group = np.argsort(group, kind="stable")
@@ -161,6 +158,5 @@ def check_codes(image_codes: Tensor, caption_codes: Tensor) -> None:
     """Raises ValueError unless both are (N, D) with the same N and D."""
     if image_codes.ndim != 2 or image_codes.shape != caption_codes.shape:
         raise ValueError(
-            f"image codes {tuple(image_codes.shape)} and caption codes {tuple(caption_codes.shape)} "
-            "must both be (N, D)"
+            f"image codes {tuple(image_codes.shape)} and caption codes {tuple(caption_codes.shape)} must both be (N, D)"
         )

@@ -1,0 +1,108 @@
+"""python -m mirrorgan "a small red bird" --seed 3 --out red/
+
+Draws captions without a browser. Every drawing becomes a folder with
+
+    32.png 64.png 128.png      the stages (their sizes are the checkpoint's)
+    words-64.png ...           the word maps of every attentive stage, one beside the other, each on its own scale
+    sentence-64.png ...        how much of the sentence entered each place
+    attention.npz              the same as numbers
+    drawing.json               words, redescription with probabilities, scores, timings
+"""
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from mirrorgan.drawing import CaptionError, CheckpointError, Drawing
+from mirrorgan.pipeline import MirrorGAN
+
+
+def save(drawing: Drawing, folder: Path) -> None:
+    """Writes a drawing into a folder, making it if need be."""
+    folder.mkdir(parents=True, exist_ok=True)
+    maps: dict[str, np.ndarray] = {}
+    for stage in drawing.stages:
+        stage.image.save(folder / f"{stage.size}.png")
+        if stage.word_attention is not None:
+            maps[f"words_{stage.size}"] = stage.word_attention
+            side_by_side(stage.word_attention).save(folder / f"words-{stage.size}.png")
+        if stage.sentence_attention is not None:
+            maps[f"sentence_{stage.size}"] = stage.sentence_attention
+            side_by_side(stage.sentence_attention[None]).save(folder / f"sentence-{stage.size}.png")
+    np.savez_compressed(folder / "attention.npz", **maps)  # type: ignore[arg-type]
+    (folder / "drawing.json").write_text(json.dumps(as_plain(drawing), indent=2) + "\n")
+
+
+def side_by_side(maps: np.ndarray, height: int = 128) -> Image.Image:
+    """(L, H, W) as one grey picture, every map stretched to its own range."""
+    low, high = maps.min(axis=(1, 2), keepdims=True), maps.max(axis=(1, 2), keepdims=True)
+    grey = ((maps - low) / np.maximum(high - low, 1e-9) * 255).round().astype(np.uint8)
+    tiles = [Image.fromarray(one).resize((height * one.shape[1] // one.shape[0], height)) for one in grey]
+    sheet = Image.new("L", (sum(tile.width for tile in tiles), height))
+    left = 0
+    for tile in tiles:
+        sheet.paste(tile, (left, 0))
+        left += tile.width
+    return sheet
+
+
+def as_plain(drawing: Drawing) -> dict:
+    """A drawing without its pictures and maps, as JSON can hold it; infinite ends of a range become null."""
+    scores = []
+    for score in drawing.scores:
+        ends = {key: value if np.isfinite(value) else None for key, value in (("low", score.low), ("high", score.high))}
+        scores.append(asdict(score) | ends)
+    return {
+        "caption": drawing.caption,
+        "seed": drawing.seed,
+        "checkpoint": drawing.checkpoint,
+        "words": [asdict(word) for word in drawing.words],
+        "redescription": asdict(drawing.redescription) | {"text": drawing.redescription.text},
+        "scores": scores,
+        "timings": drawing.timings,
+    }
+
+
+def tell(drawing: Drawing) -> None:
+    """Prints what was drawn, for a person."""
+    print(f"caption         {drawing.caption}")
+    for word in drawing.unknown_words:
+        hint = f"; nearest known word: {word.suggestion}" if word.suggestion else ""
+        print(f"                {word.text!r} is not in the vocabulary and was left out{hint}")
+    print(f"read back       {drawing.redescription.text}")
+    for score in drawing.scores:
+        print(f"{score.name:15} {score.value:.3f}  in [{score.low:g}, {score.high:g}]")
+    total = sum(drawing.timings.values())
+    print(f"took            {1000 * total:.0f} ms, seed {drawing.seed}, checkpoint {drawing.checkpoint}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m mirrorgan", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("captions", nargs="+", metavar="CAPTION")
+    parser.add_argument("--seed", type=int, default=0, help="0 to 4294967295; the same seed draws the same picture")
+    parser.add_argument(
+        "--out", type=Path, default=Path("drawn"), help="folder; of several captions, one inside it each"
+    )
+    parser.add_argument("--checkpoint", default="checkpoints/birds", help="a folder, or user/name on the Hub")
+    given = parser.parse_args()
+    try:
+        model = MirrorGAN.load(given.checkpoint)
+        for number, caption in enumerate(given.captions, start=1):
+            drawing = model.draw(caption, given.seed)
+            folder = given.out if len(given.captions) == 1 else given.out / f"{number:02}"
+            save(drawing, folder)
+            tell(drawing)
+            print(f"saved           {folder}\n")
+    except (CaptionError, CheckpointError, OSError) as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()
