@@ -95,7 +95,7 @@ def arrive(
     if studio.info is None or drawing is not None:
         return *head, *stay
     if link.get("caption"):
-        caption, seed = link["caption"], _number_in(link.get("seed"))
+        caption, seed = link["caption"], _seed_in(link)
     elif not (caption or "").strip() and studio.examples:
         caption, seed = studio.examples[0], EXAMPLE_SEED
     else:
@@ -251,5 +251,6 @@ def _look(colours: str, opacity: float, scale: str) -> Look:
     return Look(colours, min(1.0, max(0.0, float(opacity))), shared=scale == SHARED)
 
 
-def _number_in(text: str | None) -> int | None:
-    return int(text) if text and text.isascii() and text.isdecimal() and len(text) <= 10 else None
+def _seed_in(link: Mapping[str, str]) -> int | None:
+    text = link.get("seed", str(EXAMPLE_SEED))
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 10 else None

@@ -194,6 +194,11 @@ def test_a_link_brings_its_caption_and_seed(studio):
     assert page.drawing.caption == "a red bird" and page.drawing.seed == 2**32 - 1
 
 
+def test_a_link_needs_no_seed(studio):
+    *_, seed, page = arrive(studio, link={"caption": "a red bird"})
+    assert seed == page.drawing.seed == EXAMPLE_SEED
+
+
 @pytest.mark.parametrize(
     "link", [{"caption": "zzz"}, {"caption": "x" * 999, "seed": "1"}, {"caption": "a bird", "seed": "-1"}]
 )
