@@ -41,6 +41,7 @@ class Page(NamedTuple):
     strip: str
     mirror: str
     scores: str
+    word_maps: Update
     word: Update
     word_stage: Update
     overlay: Update
@@ -199,9 +200,6 @@ def _drawing(studio: Studio, caption: object, seed: object) -> Drawing:
 
 
 def _page(studio: Studio, drawing: Drawing, look: Look) -> Page:
-    attentive = markup.attentive_stages(drawing)
-    word, stage = _most_telling(drawing), attentive[-1]
-    large, numbers = _large_overlay(drawing, word, stage, look)
     stages = [(markup.stage_name(shown), place) for place, shown in enumerate(drawing.stages)]
     assert studio.info is not None
     return Page(
@@ -213,15 +211,31 @@ def _page(studio: Studio, drawing: Drawing, look: Look) -> Page:
         strip=markup.strip(drawing),
         mirror=markup.mirror(drawing),
         scores=markup.scores(drawing),
-        word=gr.Radio(choices=[(text, at) for at, text in enumerate(drawing.known_words)], value=word),
-        word_stage=gr.Radio(choices=[stages[place] for place in attentive], value=stage),
-        overlay=large,
-        numbers=numbers,
-        region="",
-        sheet=markup.sheet(drawing, look),
         sentence=markup.sentence_maps(drawing, look),
         facts=markup.facts(drawing),
+        region="",
+        **_word_maps(drawing, look),
     )
+
+
+def _word_maps(drawing: Drawing, look: Look) -> dict[str, Update]:
+    """The part of the page that shows where each word went; hidden if the model listens to no words."""
+    attentive = markup.attentive_stages(drawing)
+    if not attentive:
+        hidden = dict.fromkeys(("word", "word_stage"), gr.Radio(choices=[], value=None))
+        return {**hidden, "word_maps": gr.Column(visible=False), "overlay": None, "numbers": "", "sheet": ""}
+    word, stage = _most_telling(drawing), attentive[-1]
+    overlay, numbers = _large_overlay(drawing, word, stage, look)
+    words = [(text, at) for at, text in enumerate(drawing.known_words)]
+    stages = [(markup.stage_name(drawing.stages[place]), place) for place in attentive]
+    return {
+        "word_maps": gr.Column(visible=True),
+        "word": gr.Radio(choices=words, value=word),
+        "word_stage": gr.Radio(choices=stages, value=stage),
+        "overlay": overlay,
+        "numbers": numbers,
+        "sheet": markup.sheet(drawing, look),
+    }
 
 
 def _large_overlay(drawing: Drawing, word: int, stage: int, look: Look) -> tuple[Image.Image, str]:

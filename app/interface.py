@@ -75,35 +75,36 @@ def build_demo(studio: Studio) -> gr.Blocks:
                     strip = gr.HTML(elem_id="strip")
                     scores = gr.HTML(elem_id="scores")
 
-            gr.HTML(
-                markup.heading(
-                    "Where each word went",
-                    "From the second stage on, each place of the picture decides which words to listen to. "
-                    "Choose a word, or click the picture to ask which words that place heard. "
-                    "The first stage has no word attention: it knows the sentence only as a whole.",
-                )
-            )
-            word = gr.Radio(label="Word", elem_id="word")
-            with gr.Row(elem_classes="mg-top"):
-                with gr.Column(scale=5, min_width=300):
-                    overlay = gr.Image(
-                        format="png",
-                        interactive=False,
-                        show_label=False,
-                        label="Picture with the map of the chosen word",
-                        alt_text="Picture with the map of the chosen word",
-                        buttons=["download", "fullscreen"],
-                        elem_id="overlay",
+            with gr.Column() as word_maps:
+                gr.HTML(
+                    markup.heading(
+                        "Where each word went",
+                        "From the second stage on, each place of the picture decides which words to listen to. "
+                        "Choose a word, or click the picture to ask which words that place heard. "
+                        "The first stage has no word attention: it knows the sentence only as a whole.",
                     )
-                with gr.Column(scale=6, min_width=300):
-                    numbers = gr.HTML(elem_id="numbers")
-                    region = gr.HTML(elem_id="region")
-                    word_stage = gr.Radio(label="Stage", elem_id="word-stage")
-                    colours = gr.Radio(list(COLOURS), value=COLOURS[0], label="Colours", elem_id="colours")
-                    scale = gr.Radio([OWN, SHARED], value=OWN, label="One scale for", elem_id="scale")
-                    opacity = gr.Slider(0, 1, value=0.6, step=0.05, label="Opacity", elem_id="opacity")
-            gr.HTML('<h3 class="mg-h3">All words at all stages</h3>')
-            sheet = gr.HTML(js_on_load=TILE_CLICKED, elem_id="sheet")
+                )
+                word = gr.Radio(label="Word", elem_id="word")
+                with gr.Row(elem_classes="mg-top"):
+                    with gr.Column(scale=5, min_width=300):
+                        overlay = gr.Image(
+                            format="png",
+                            interactive=False,
+                            show_label=False,
+                            label="Picture with the map of the chosen word",
+                            alt_text="Picture with the map of the chosen word",
+                            buttons=["download", "fullscreen"],
+                            elem_id="overlay",
+                        )
+                    with gr.Column(scale=6, min_width=300):
+                        numbers = gr.HTML(elem_id="numbers")
+                        region = gr.HTML(elem_id="region")
+                        word_stage = gr.Radio(label="Stage", elem_id="word-stage")
+                        colours = gr.Radio(list(COLOURS), value=COLOURS[0], label="Colours", elem_id="colours")
+                        scale = gr.Radio([OWN, SHARED], value=OWN, label="One scale for", elem_id="scale")
+                        opacity = gr.Slider(0, 1, value=0.6, step=0.05, label="Opacity", elem_id="opacity")
+                gr.HTML('<h3 class="mg-h3">All words at all stages</h3>')
+                sheet = gr.HTML(js_on_load=TILE_CLICKED, elem_id="sheet")
 
             gr.HTML(
                 markup.heading(
@@ -118,8 +119,8 @@ def build_demo(studio: Studio) -> gr.Blocks:
 
         parts: dict[str, gr.blocks.Block] = {
             "drawing": drawing, "results": results, "notes": notes, "picture": picture, "stage": stage,
-            "strip": strip, "mirror": mirror, "scores": scores, "word": word, "word_stage": word_stage,
-            "overlay": overlay, "numbers": numbers, "region": region, "sheet": sheet, "sentence": sentence,
+            "strip": strip, "mirror": mirror, "scores": scores, "word_maps": word_maps, "word": word,
+            "word_stage": word_stage, "overlay": overlay, "numbers": numbers, "region": region, "sheet": sheet, "sentence": sentence,
             "facts": facts,
         }  # fmt: skip
         page = [parts[name] for name in Page._fields]

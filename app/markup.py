@@ -13,8 +13,7 @@ import numpy as np
 
 from app.compare import Kind, compare
 from app.render import Numbers, Scale, colour_bar, enlarge, heatmap, overlay, png, scale_of, webp
-from app.studio import Info
-from mirrorgan.drawing import Drawing, Score, Stage, Word
+from mirrorgan.drawing import CheckpointInfo, Drawing, Score, Stage, Word
 
 TILE = 128
 """Side of a small overlay in pixels."""
@@ -62,7 +61,7 @@ def attentive_stages(drawing: Drawing) -> list[int]:
 # Before and around a drawing
 
 
-def status(info: Info | None, trouble: str | None) -> str:
+def status(info: CheckpointInfo | None, trouble: str | None) -> str:
     """Whether the model is there, which one it is, and whether it has learnt anything."""
     if trouble:
         return f'<div class="mg-banner mg-bad" role="alert"><strong>No model.</strong> {escape(trouble)}</div>'
@@ -265,8 +264,10 @@ def sheet(drawing: Drawing, look: Look) -> str:
 def sentence_maps(drawing: Drawing, look: Look) -> str:
     """For each attentive stage: picture, map and colour bar of the whole sentence."""
     heard = [stage for stage in drawing.stages if stage.sentence_attention is not None]
+    if not heard:
+        return '<p class="mg-explain">This model does not listen to the sentence as a whole.</p>'
     maps = [stage.sentence_attention for stage in heard if stage.sentence_attention is not None]
-    together = scale_of(np.concatenate([attention.ravel() for attention in maps])) if maps else Scale(0, 0)
+    together = scale_of(np.concatenate([attention.ravel() for attention in maps]))
     figures = []
     for stage, attention in zip(heard, maps, strict=True):
         scale = together if look.shared else scale_of(attention)

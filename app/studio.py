@@ -7,37 +7,18 @@ from collections.abc import Callable
 from typing import Protocol
 
 from app.limits import RefusedError, WaitingRoom, caption_from, seed_from
-from mirrorgan.drawing import CaptionError, CheckpointError, Drawing
+from mirrorgan.drawing import CaptionError, CheckpointError, CheckpointInfo, Drawing
 
 EXAMPLE_SEED = 0
 
 log = logging.getLogger(__name__)
 
 
-class Info(Protocol):
-    """What a checkpoint says about itself."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def sha256(self) -> str: ...
-    @property
-    def trained(self) -> bool: ...
-    @property
-    def summary(self) -> str: ...
-    @property
-    def examples(self) -> tuple[str, ...]: ...
-    @property
-    def max_words(self) -> int: ...
-    @property
-    def sizes(self) -> tuple[int, ...]: ...
-
-
 class Pipeline(Protocol):
     """What the page needs of a model."""
 
     @property
-    def info(self) -> Info: ...
+    def info(self) -> CheckpointInfo: ...
 
     def draw(self, caption: str, seed: int) -> Drawing: ...
 
@@ -55,7 +36,7 @@ class Studio:
         """Why the checkpoint cannot be used, for visitors; None if it can or if that is not known yet."""
 
     @property
-    def info(self) -> Info | None:
+    def info(self) -> CheckpointInfo | None:
         """Of the loaded checkpoint; None until it is loaded and its examples are drawn."""
         return self._pipeline.info if self._pipeline else None
 

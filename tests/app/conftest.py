@@ -12,7 +12,7 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
 from app.interface import build_demo, launch
 from app.studio import Studio
-from mirrorgan.drawing import CaptionError, Drawing, Redescription, Score, Stage, Word
+from mirrorgan.drawing import CaptionError, CheckpointInfo, Drawing, Redescription, Score, Stage, Word
 
 PAINTS = {
     "yellow": (236, 196, 62), "red": (196, 58, 46), "blue": (74, 120, 190), "black": (38, 38, 42),
@@ -31,26 +31,26 @@ SMALL_WORDS = [
 VOCABULARY = [*PAINTS, *PARTS, *SMALL_WORDS]
 
 
-@dataclass(frozen=True)
-class FakeInfo:
-    name: str = "fake"
-    sha256: str = "1f09ab3c" + 56 * "0"
-    trained: bool = True
-    summary: str = "painted shapes, no network"
-    examples: tuple[str, ...] = (
+FAKE = CheckpointInfo(
+    name="fake",
+    sha256="1f09ab3c" + 56 * "0",
+    trained=True,
+    summary="painted shapes, no network",
+    examples=(
         "a small yellow bird with black wings",
         "this bird has a red head and a white belly",
         "a blue bird with a long black tail",
-    )
-    max_words: int = 18
-    sizes: tuple[int, ...] = (32, 64, 128)
+    ),
+    max_words=18,
+    sizes=(32, 64, 128),
+)
 
 
 @dataclass
 class FakePipeline:
     """Obeys the signature and the promises of MirrorGAN, and counts how often it was asked."""
 
-    info: FakeInfo = field(default_factory=FakeInfo)
+    info: CheckpointInfo = FAKE
     asked: list[tuple[str, int]] = field(default_factory=list)
 
     def draw(self, caption: str, seed: int) -> Drawing:

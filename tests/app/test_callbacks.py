@@ -1,3 +1,5 @@
+import dataclasses
+
 import gradio as gr
 import numpy as np
 import pytest
@@ -5,6 +7,7 @@ import pytest
 from app import callbacks
 from app.callbacks import GROWING, OWN, SHARED
 from app.studio import EXAMPLE_SEED, Studio
+from mirrorgan.drawing import Stage
 
 LOOK = ("viridis", 0.6, OWN)
 
@@ -25,6 +28,23 @@ def test_draw_returns_what_the_page_shows(studio):
     assert page.overlay.size == (callbacks.LARGE, callbacks.LARGE)
     assert page.drawing.redescription.text in page.mirror
     assert "BLEU-1" in page.scores and "read back" in page.facts
+
+
+def test_a_model_without_word_attention_shows_the_rest(pipeline, studio):
+    class Deaf:
+        info = pipeline.info
+
+        def draw(self, caption, seed):
+            drawing = pipeline.draw(caption, seed)
+            stages = tuple(Stage(stage.image, None, None) for stage in drawing.stages)
+            return dataclasses.replace(drawing, stages=stages)
+
+    deaf = Studio(Deaf)
+    deaf.load()
+    page = callbacks.draw(deaf, "a red bird", 0, *LOOK)
+    assert not page.word_maps.visible and page.overlay is None
+    assert "128 px" in page.picture and "does not listen" in page.sentence
+    assert callbacks.draw(studio, "a red bird", 0, *LOOK).word_maps.visible
 
 
 def test_the_same_word_twice_can_be_chosen_twice(studio):
