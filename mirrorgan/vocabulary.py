@@ -106,9 +106,10 @@ class Vocabulary:
         try:
             content = json.loads(path.read_text())
             vocabulary = cls(tuple(content["words"]))
+            unchanged = content.get("sha256") == vocabulary.hash
         except (ValueError, KeyError, TypeError) as error:
             raise CheckpointError(f"{path}: not a vocabulary ({error})") from error
-        if content.get("sha256") != vocabulary.hash:
+        if not unchanged:
             raise CheckpointError(f"{path}: its words do not have the sha256 that it names; it was changed or damaged")
         return vocabulary
 

@@ -1,0 +1,117 @@
+"""Who may import whom: app -> mirrorgan <- train, and nothing the other way."""
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+ALLOWED = {"mirrorgan": {"mirrorgan"}, "app": {"app", "mirrorgan"}, "train": {"train", "mirrorgan"}}
+
+# Inside mirrorgan, a file imports from floors below its own, or from its own floor.
+FLOORS = [
+    {"drawing", "images", "vocabulary", "layers", "attention", "losses"},
+    {"backbones"},
+    {"text_encoder", "image_encoder", "captioner", "discriminators", "generators"},
+    {"checkpoint"},
+    {"pipeline"},
+    {"__init__"},
+    {"__main__", "benchmark"},
+]
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Full names of everything that a file imports, wherever in the file it does."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.relative_to(ROOT)} imports relatively; say where from"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def imported_packages(path: Path) -> set[str]:
+    return {name.split(".")[0] for name in imported_modules(path)}
+
+
+def floor_of(module: str) -> int:
+    return next(number for number, floor in enumerate(FLOORS) if module in floor)
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_imports_point_one_way(package):
+    for path in (ROOT / package).rglob("*.py"):
+        ours = imported_packages(path) & set(ALLOWED)
+        assert ours <= ALLOWED[package], f"{path.relative_to(ROOT)} imports {ours - ALLOWED[package]}"
+
+
+@pytest.mark.parametrize("package", ["mirrorgan", "train"])
+def test_models_and_training_know_nothing_of_gradio(package):
+    for path in (ROOT / package).rglob("*.py"):
+        assert "gradio" not in imported_packages(path), path
+
+
+def test_the_page_sees_the_pipeline_and_nothing_deeper():
+    allowed = ("mirrorgan.pipeline", "mirrorgan.drawing", "mirrorgan.MirrorGAN")
+    public = re.compile("|".join(re.escape(name) for name in allowed) + r"|mirrorgan\.[A-Z]\w*$")
+    for path in [ROOT / "app.py", *(ROOT / "app").rglob("*.py")]:
+        ours = {name for name in imported_modules(path) if name.split(".")[0] == "mirrorgan"}
+        deeper = {name for name in ours if not public.match(name)}
+        assert not deeper, f"{path.relative_to(ROOT)} imports {deeper}"
+
+
+def test_inside_the_models_imports_point_upward():
+    for path in (ROOT / "mirrorgan").rglob("*.py"):
+        parts = path.relative_to(ROOT / "mirrorgan").with_suffix("").parts
+        own = floor_of(parts[0])
+        for name in imported_modules(path):
+            if name.startswith("mirrorgan."):
+                below = name.split(".")[1]
+                if any(below in floor for floor in FLOORS):
+                    assert floor_of(below) <= own, f"{path.relative_to(ROOT)} imports {name}"
+
+
+def test_trainings_use_the_parts_and_not_the_pipeline():
+    # Only what scores a finished checkpoint may draw with it.
+    for path in (ROOT / "train").rglob("*.py"):
+        if path.name != "evaluate.py":
+            assert not any(name.startswith("mirrorgan.pipeline") for name in imported_modules(path)), path
+
+
+def tracked_files() -> list[Path]:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("this folder is no git repository")
+    return [ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+def test_no_file_names_a_place_of_somebody_s_own_machine():
+    # Put together from pieces, so that this file does not name them.
+    roots = ["work", "root", "Users"]
+    places = re.compile("|".join([rf"(?<![\w.~/-])/(?:{'|'.join(roots)})/", r"\.\./" + "shared", r"/wor" + r"k/main"]))
+    for path in tracked_files():
+        if path.suffix in (".py", ".md", ".toml", ".txt", ".yml", ".yaml", ".json", ".sh", ".css", ".js", ".html", ""):
+            for number, line in enumerate(path.read_text(errors="replace").splitlines(), start=1):
+                assert not places.search(line), f"{path.relative_to(ROOT)}, line {number}: {line.strip()[:80]}"
+
+
+def test_no_pickle_and_no_large_file_outside_the_checkpoints():
+    for path in tracked_files():
+        name = path.relative_to(ROOT)
+        assert path.suffix not in (".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".bin"), name
+        if name.parts[0] != "checkpoints":
+            assert path.stat().st_size < 2**20 or path.suffix in (".png", ".jpg", ".webp", ".gif", ".pdf"), name
+
+
+def test_weights_are_read_as_tensors_only():
+    # torch.load runs code of the file unless it is told not to.
+    for package in ALLOWED:
+        for path in (ROOT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
+                    said = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+                    assert said.get("weights_only") == "True", f"{path.relative_to(ROOT)}, line {node.lineno}"
