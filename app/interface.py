@@ -56,7 +56,7 @@ def build_demo(studio: Studio) -> gr.Blocks:
             )
             seed = gr.Number(EXAMPLE_SEED, label="Seed", scale=2, min_width=130, elem_id="seed")
             draw = gr.Button("Draw", variant="primary", scale=1, min_width=100, elem_id="draw")
-            again = gr.Button("New seed", scale=1, min_width=100, elem_id="new-seed")
+            again = gr.Button("New seed", scale=1, min_width=120, elem_id="new-seed")
         examples = gr.Dataset(
             components=[caption], samples=[], type="index", label="Try one", visible=False, elem_id="examples"
         )
@@ -120,8 +120,8 @@ def build_demo(studio: Studio) -> gr.Blocks:
         parts: dict[str, gr.blocks.Block] = {
             "drawing": drawing, "results": results, "notes": notes, "picture": picture, "stage": stage,
             "strip": strip, "mirror": mirror, "scores": scores, "word_maps": word_maps, "word": word,
-            "word_stage": word_stage, "overlay": overlay, "numbers": numbers, "region": region, "sheet": sheet, "sentence": sentence,
-            "facts": facts,
+            "word_stage": word_stage, "overlay": overlay, "numbers": numbers, "region": region,
+            "sheet": sheet, "sentence": sentence, "facts": facts,
         }  # fmt: skip
         page = [parts[name] for name in Page._fields]
         look = [colours, opacity, scale]

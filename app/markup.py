@@ -318,4 +318,5 @@ def heading(title: str, explanation: str) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:.3f}"
+    """Three digits that count, however small the value."""
+    return f"{value:#.3g}"

@@ -61,8 +61,8 @@ class Studio:
         try:
             pipeline = self._load()
         except (CheckpointError, OSError) as error:
-            log.exception("The checkpoint cannot be used.")
             self.trouble = f"The checkpoint cannot be used: {error}"
+            log.error(self.trouble)
             return
         except Exception:
             log.exception("The checkpoint could not be loaded.")
