@@ -1,0 +1,207 @@
+import pytest
+import torch
+
+from mirrorgan.discriminators import available_discriminators, find_discriminator, projected, pyramid
+
+SENTENCES = 8
+
+
+def build(name, backbone, size=16):
+    if name == "pyramid":
+        return pyramid.Discriminator(pyramid.Config(image_size=size, text_dim=SENTENCES, channels=4))
+    return projected.Discriminator(
+        projected.Config(backbone="tiny", look_size=64, text_dim=SENTENCES, mixed=6, width=8), backbone
+    )
+
+
+@pytest.fixture(params=available_discriminators())
+def discriminator(request, tiny_backbone):
+    assert request.param in ("pyramid", "projected"), "say in `build` how to make the new one small"
+    return build(request.param, tiny_backbone)
+
+
+@pytest.fixture
+def inputs():
+    return torch.rand(3, 3, 16, 16) * 2 - 1, torch.randn(3, SENTENCES)
+
+
+def test_judgements_have_a_row_a_picture(discriminator, inputs):
+    for logits in discriminator(*inputs):
+        assert logits is None or (logits.ndim == 2 and len(logits) == 3 and logits.isfinite().all())
+
+
+def test_another_sentence_changes_the_conditional_judgement_and_no_other(discriminator, inputs):
+    discriminator.eval()
+    images, sentence = inputs
+    first, second = discriminator(images, sentence), discriminator(images, sentence.roll(1, dims=0))
+    assert not torch.allclose(first.conditional, second.conditional)
+    if first.unconditional is not None:
+        assert torch.equal(first.unconditional, second.unconditional)
+
+
+def test_looking_once_and_judging_twice_is_looking_twice(discriminator, inputs):
+    discriminator.eval()
+    images, sentence = inputs
+    seen = discriminator.look(images)
+    for given in (sentence, -sentence):
+        torch.testing.assert_close(
+            discriminator.judge(seen, given).conditional, discriminator(images, given).conditional
+        )
+
+
+def test_a_batch_equals_its_pictures_one_by_one_in_eval_mode(discriminator, inputs):
+    discriminator.eval()
+    images, sentence = inputs
+    together = discriminator(images, sentence).conditional
+    for row in range(3):
+        alone = discriminator(images[row : row + 1], sentence[row : row + 1]).conditional
+        torch.testing.assert_close(alone[0], together[row], rtol=1e-4, atol=1e-5)
+
+
+def test_every_feature_has_the_batch_as_its_first_axis(discriminator, inputs):
+    assert all(len(feature) == 3 for feature in discriminator.look(inputs[0]))
+
+
+def test_the_gradient_reaches_the_picture_when_all_weights_are_frozen(discriminator, inputs):
+    images, sentence = inputs
+    images.requires_grad_()
+    discriminator.requires_grad_(False)
+    judgement = discriminator(images, sentence)
+    judgement.conditional.sum().backward()
+    assert (images.grad.abs().sum(dim=(1, 2, 3)) > 0).all()
+
+
+def test_everything_that_may_learn_does(discriminator, inputs):
+    judgement = discriminator(*inputs)
+    torch.stack([x.square().mean() for x in judgement if x is not None]).sum().backward()
+    learning = {name: p for name, p in discriminator.named_parameters() if p.requires_grad}
+    assert learning
+    assert not [name for name, p in learning.items() if p.grad is None or p.grad.abs().sum() == 0]
+
+
+def test_an_unknown_name_lists_the_known_ones():
+    with pytest.raises(ValueError, match="'judge'; there are: .*projected, pyramid"):
+        find_discriminator("judge")
+
+
+# ----------------------------------------------------------------------------------------------- pyramid
+
+
+@pytest.mark.parametrize(
+    ("size", "channels", "parameters"),
+    [
+        (64, 64, 6_313_730),
+        (128, 64, 19_424_002),
+        (256, 64, 71_858_946),
+        (64, 96, 13_304_450),
+        (128, 96, 42_800_258),
+        (256, 96, 160_774_274),
+    ],
+)
+def test_pyramids_have_as_many_parameters_as_the_released_ones(size, channels, parameters):
+    with torch.device("meta"):
+        network = pyramid.Discriminator(pyramid.Config(image_size=size, channels=channels))
+    assert sum(p.numel() for p in network.parameters()) == parameters
+
+
+@pytest.mark.parametrize("size", [16, 32, 64, 128, 256])
+def test_pyramids_of_every_size_give_one_logit_a_head(size):
+    network = pyramid.Discriminator(pyramid.Config(image_size=size, text_dim=SENTENCES, channels=2))
+    with torch.no_grad():
+        judgement = network(torch.zeros(2, 3, size, size), torch.randn(2, SENTENCES))
+    assert judgement.conditional.shape == judgement.unconditional.shape == (2, 1)
+
+
+def test_a_pyramid_may_do_without_its_unconditional_head(inputs):
+    network = pyramid.Discriminator(pyramid.Config(image_size=16, text_dim=SENTENCES, channels=4, unconditional=False))
+    assert network(*inputs).unconditional is None
+    assert not [name for name, _ in network.named_parameters() if name.startswith("unconditional")]
+
+
+def test_spectral_norm_bounds_every_weight_s_largest_singular_value():
+    network = pyramid.Discriminator(pyramid.Config(image_size=16, text_dim=SENTENCES, channels=4, spectral_norm=True))
+    for _ in range(60):  # one power iteration each
+        network(torch.randn(3, 3, 16, 16), torch.randn(3, SENTENCES))
+    for module in network.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            assert torch.linalg.matrix_norm(module.weight.flatten(1), ord=2) < 1.02
+
+
+@pytest.mark.parametrize("size", [8, 0, 48, 100])
+def test_a_pyramid_needs_a_power_of_two(size):
+    with pytest.raises(ValueError, match=f"power of two of at least 16, not {size}"):
+        pyramid.Config(image_size=size)
+
+
+# --------------------------------------------------------------------------------------------- projected
+
+
+def test_only_the_heads_learn(tiny_backbone):
+    network = build("projected", tiny_backbone)
+    assert {name.split(".")[0] for name, p in network.named_parameters() if p.requires_grad} == {"heads"}
+
+
+def test_a_step_moves_the_heads_and_neither_mixing_nor_trunk(tiny_backbone, inputs):
+    network = build("projected", tiny_backbone).train()
+    mixing = [p.clone() for p in network.mix.parameters()]
+    heads = [p.detach().clone() for p in network.heads.parameters()]
+    trunk = {name: tensor.clone() for name, tensor in tiny_backbone.state_dict().items()}
+    optimizer = torch.optim.SGD([p for p in network.parameters() if p.requires_grad], lr=0.1)
+    for _ in range(2):
+        network(*inputs).conditional.square().sum().backward()
+        optimizer.step()
+    assert all(torch.equal(a, b) for a, b in zip(mixing, network.mix.parameters(), strict=True))
+    assert not any(torch.equal(a, b) for a, b in zip(heads, network.heads.parameters(), strict=True))
+    for name, tensor in tiny_backbone.state_dict().items():  # batch norm's running numbers as well
+        assert torch.equal(tensor, trunk[name]), name
+
+
+def test_the_trunk_is_no_part_of_the_state_and_the_mixing_is(tiny_backbone):
+    keys = {key.split(".")[0] for key in build("projected", tiny_backbone).state_dict()}
+    assert keys == {"mix", "heads"}
+
+
+def test_mixing_goes_from_coarse_to_fine(tiny_backbone, inputs):
+    network = build("projected", tiny_backbone).eval()
+    before = network.look(inputs[0])
+    with torch.no_grad():
+        network.mix[3].bias += 1.0  # of the coarsest level
+    assert all(not torch.allclose(a, b) for a, b in zip(before, network.look(inputs[0]), strict=True))
+    before = network.look(inputs[0])
+    with torch.no_grad():
+        network.mix[0].bias += 1.0  # of the finest level
+    after = network.look(inputs[0])
+    assert not torch.allclose(before[0], after[0])
+    assert all(torch.equal(a, b) for a, b in zip(before[1:], after[1:], strict=True))
+
+
+def test_the_scale_of_the_sentence_does_not_matter(tiny_backbone, inputs):
+    network = build("projected", tiny_backbone).eval()
+    images, sentence = inputs
+    torch.testing.assert_close(
+        network(images, sentence).conditional, network(images, 5 * sentence).conditional, rtol=1e-3, atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("look_size", [64, 96, 128])
+def test_pictures_of_any_size_are_judged_at_the_look_size(tiny_backbone, look_size):
+    config = projected.Config(backbone="tiny", look_size=look_size, text_dim=SENTENCES, mixed=4, width=4)
+    network = projected.Discriminator(config, tiny_backbone)
+    shapes = {network(torch.zeros(2, 3, s, s), torch.randn(2, SENTENCES)).conditional.shape for s in (32, 64, 128)}
+    assert len(shapes) == 1
+
+
+def test_every_head_s_weights_are_spectrally_normal(tiny_backbone, inputs):
+    network = build("projected", tiny_backbone)
+    for _ in range(60):
+        network(*inputs)
+    for head in network.heads:
+        for module in head.modules():
+            if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):
+                assert torch.linalg.matrix_norm(module.weight.flatten(1), ord=2) < 1.02
+
+
+@pytest.mark.parametrize("size", [32, 100, 0])
+def test_a_look_size_needs_the_trunk_s_stride(size):
+    with pytest.raises(ValueError, match=f"multiple of 32 of at least 64, not {size}"):
+        projected.Config(look_size=size)

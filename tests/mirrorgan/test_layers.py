@@ -1,0 +1,68 @@
+import pytest
+import torch
+
+from mirrorgan.layers import GLU, ConditioningAugmentation, ResBlock, down_block, same_block, up_block
+from mirrorgan.losses import kl_divergence
+
+
+def test_a_gated_unit_lets_the_second_half_decide():
+    x = torch.randn(2, 6, 3, 3)
+    torch.testing.assert_close(GLU()(x), x[:, :3] * torch.sigmoid(x[:, 3:]))
+
+
+@pytest.mark.parametrize(
+    ("block", "shape"),
+    [
+        (up_block(4, 3), (2, 3, 16, 16)),
+        (down_block(4, 3), (2, 3, 4, 4)),
+        (same_block(4, 3), (2, 3, 8, 8)),
+        (ResBlock(4), (2, 4, 8, 8)),
+    ],
+)
+def test_blocks_change_the_size_that_their_names_say(block, shape):
+    assert block(torch.randn(2, 4, 8, 8)).shape == shape
+
+
+def test_no_convolution_before_a_batch_norm_has_a_bias():
+    # The norm would take it away again; the released networks have none, and their parameter counts show it.
+    for block in (up_block(4, 3), down_block(4, 3), same_block(4, 3), ResBlock(4)):
+        assert all(m.bias is None for m in block.modules() if isinstance(m, torch.nn.Conv2d))
+
+
+def test_a_residual_block_whose_last_norm_is_zero_changes_nothing():
+    block = ResBlock(4)
+    torch.nn.init.zeros_(block.block[-1].weight)
+    x = torch.randn(2, 4, 5, 5)
+    torch.testing.assert_close(block(x), x)  # so there is no activation after the sum
+
+
+def test_conditioning_is_the_mean_in_eval_mode():
+    condition = ConditioningAugmentation(8, 5).eval()
+    conditioning, mu, _ = condition(torch.randn(3, 8))
+    assert torch.equal(conditioning, mu)
+
+
+def test_conditioning_is_a_sample_of_its_own_normal_distribution_in_training():
+    condition = ConditioningAugmentation(8, 2)
+    conditioning, mu, logvar = condition(torch.randn(1, 8).expand(20_000, 8))
+    standard = (conditioning - mu) / (0.5 * logvar).exp()
+    assert standard.mean(dim=0).abs().max() < 0.05
+    assert (standard.std(dim=0) - 1).abs().max() < 0.05
+
+
+def test_conditioning_halves_its_gated_features_into_mean_and_log_variance():
+    condition = ConditioningAugmentation(8, 5)
+    sentence = torch.randn(3, 8)
+    hidden = sentence @ condition.linear.weight.T + condition.linear.bias
+    gated = hidden[:, :10] * torch.sigmoid(hidden[:, 10:])
+    _, mu, logvar = condition(sentence)
+    torch.testing.assert_close(mu, gated[:, :5])
+    torch.testing.assert_close(logvar, gated[:, 5:])
+
+
+def test_a_sentence_of_which_nothing_is_known_costs_nothing():
+    condition = ConditioningAugmentation(8, 5)
+    torch.nn.init.zeros_(condition.linear.weight)
+    torch.nn.init.zeros_(condition.linear.bias)
+    _, mu, logvar = condition(torch.randn(3, 8))
+    assert kl_divergence(mu, logvar) == 0

@@ -1,0 +1,236 @@
+import math
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from mirrorgan.losses import (
+    Judgement,
+    caption_image_similarity,
+    cross_entropy_discriminator,
+    cross_entropy_generator,
+    damsm_loss,
+    hinge_discriminator,
+    hinge_generator,
+    kl_divergence,
+    matching_loss,
+    redescription_loss,
+)
+
+B, K = 3, 2
+
+
+def judgements(unconditional):
+    return [Judgement(torch.randn(B, K) if unconditional else None, torch.randn(B, K)) for _ in range(3)]
+
+
+def values(logits):
+    return logits.flatten().tolist()
+
+
+def mean(numbers):
+    numbers = list(numbers)
+    return sum(numbers) / len(numbers)
+
+
+def bce(logits, label):
+    """-log sigmoid(x) where the label is 1, -log(1 - sigmoid(x)) where it is 0."""
+    return mean(-math.log(1 / (1 + math.exp(-x if label else x))) for x in values(logits))
+
+
+def test_cross_entropy_weighs_real_by_halves_and_false_by_thirds():
+    real, fake, wrong = judgements(unconditional=True)
+    expected = (bce(real.unconditional, 1) + bce(real.conditional, 1)) / 2
+    expected += (bce(fake.unconditional, 0) + bce(fake.conditional, 0) + bce(wrong.conditional, 0)) / 3
+    assert cross_entropy_discriminator(real, fake, wrong).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_cross_entropy_without_an_unconditional_head_weighs_false_by_halves():
+    real, fake, wrong = judgements(unconditional=False)
+    expected = bce(real.conditional, 1) + (bce(fake.conditional, 0) + bce(wrong.conditional, 0)) / 2
+    assert cross_entropy_discriminator(real, fake, wrong).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_unconditional_judgement_of_wrong_pairs_does_not_count():
+    real, fake, wrong = judgements(unconditional=True)
+    other = wrong._replace(unconditional=torch.randn(B, K))
+    for loss in (cross_entropy_discriminator, hinge_discriminator):
+        assert (
+            loss(real, fake, wrong) == loss(real, fake, other) == loss(real, fake, wrong._replace(unconditional=None))
+        )
+
+
+def test_a_discriminator_that_cannot_tell_pays_two_logarithms_of_two():
+    nothing = Judgement(torch.zeros(B, K), torch.zeros(B, K))
+    assert cross_entropy_discriminator(nothing, nothing, nothing).item() == pytest.approx(2 * math.log(2))
+    assert cross_entropy_generator(nothing).item() == pytest.approx(2 * math.log(2))
+
+
+@pytest.mark.parametrize("unconditional", [True, False])
+def test_the_generator_s_cross_entropy_is_that_of_passing_for_real(unconditional):
+    fake = judgements(unconditional)[0]
+    expected = bce(fake.conditional, 1) + (bce(fake.unconditional, 1) if unconditional else 0)
+    assert cross_entropy_generator(fake).item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("unconditional", [True, False])
+def test_hinge_stops_at_a_margin_of_one(unconditional):
+    real, fake, wrong = judgements(unconditional)
+    expected = mean(max(0, 1 - x) for x in values(real.conditional))
+    expected += mean(max(0, 1 + x) for x in values(fake.conditional)) / 2
+    expected += mean(max(0, 1 + x) for x in values(wrong.conditional)) / 2
+    if unconditional:
+        expected += mean(max(0, 1 - x) for x in values(real.unconditional))
+        expected += mean(max(0, 1 + x) for x in values(fake.unconditional))
+    assert hinge_discriminator(real, fake, wrong).item() == pytest.approx(expected, rel=1e-5)
+
+    sure = Judgement(torch.full((B, K), 1.5), torch.full((B, K), 1.5))
+    doubted = Judgement(torch.full((B, K), -1.5), torch.full((B, K), -1.5))
+    assert hinge_discriminator(sure, doubted, doubted) == 0
+
+
+@pytest.mark.parametrize("unconditional", [True, False])
+def test_the_generator_s_hinge_is_the_negative_mean(unconditional):
+    fake = judgements(unconditional)[0]
+    expected = -mean(values(fake.conditional)) - (mean(values(fake.unconditional)) if unconditional else 0)
+    assert hinge_generator(fake).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_divergence_is_the_integral_of_its_definition():
+    # Per channel KL(N(mu, var) || N(0, 1)) = (var + mu^2 - 1 - log var) / 2; averaged over batch and channels.
+    mu, logvar = torch.randn(3, 4), torch.randn(3, 4)
+    terms = [(math.exp(v) + m * m - 1 - v) / 2 for m, v in zip(values(mu), values(logvar), strict=True)]
+    assert kl_divergence(mu, logvar).item() == pytest.approx(mean(terms), rel=1e-5)
+
+
+def test_divergence_of_the_standard_normal_is_zero_and_of_any_other_positive():
+    zero = torch.zeros(3, 4)
+    assert kl_divergence(zero, zero) == 0
+    assert kl_divergence(zero + 0.1, zero) > 0
+    assert kl_divergence(zero, zero - 0.1) > 0
+
+
+# ------------------------------------------------------------------------------------------------ DAMSM
+
+
+def similarity_by_hand(words, regions, mask, gamma1, gamma2):
+    """Eqs. 7 to 10 of AttnGAN, for every image i and caption j alone."""
+    result = torch.empty(len(regions), len(words))
+    for i, v in enumerate(regions):
+        for j in range(len(words)):
+            e = words[j, mask[j]]
+            a = torch.stack([torch.softmax(torch.stack([v_k @ e_t for e_t in e]), dim=0) for v_k in v])  # (k, t)
+            total = 0.0
+            for t, e_t in enumerate(e):
+                alpha = torch.softmax(gamma1 * a[:, t], dim=0)
+                context = sum(weight * v_k for weight, v_k in zip(alpha, v, strict=True))
+                total += math.exp(gamma2 * (context @ e_t / (context.norm() * e_t.norm())))
+            result[i, j] = math.log(total)
+    return result
+
+
+@pytest.fixture
+def pairs():
+    mask = torch.tensor([[True] * 4, [True, True, False, False], [True, False, False, False]])
+    return torch.randn(3, 4, 5), torch.randn(3, 6, 5), mask
+
+
+def test_similarity_matches_its_equations_written_as_loops(pairs):
+    torch.testing.assert_close(caption_image_similarity(*pairs, 4.0, 5.0), similarity_by_hand(*pairs, 4.0, 5.0))
+    torch.testing.assert_close(caption_image_similarity(*pairs, 2.0, 3.0), similarity_by_hand(*pairs, 2.0, 3.0))
+
+
+def test_padding_changes_no_similarity(pairs):
+    words, regions, mask = pairs
+    longer = torch.cat([words.masked_fill(~mask[:, :, None], 7.0), torch.randn(3, 2, 5)], dim=1)
+    longer_mask = torch.cat([mask, torch.zeros(3, 2, dtype=torch.bool)], dim=1)
+    expected = caption_image_similarity(words, regions, mask)
+    torch.testing.assert_close(caption_image_similarity(longer, regions, longer_mask), expected)
+
+
+def test_padding_sends_no_broken_gradient_back(pairs):
+    words, regions, mask = pairs
+    words = words.masked_fill(~mask[:, :, None], 0.0).requires_grad_()  # as the text encoder leaves it
+    caption_image_similarity(words, regions, mask).sum().backward()
+    assert words.grad.isfinite().all()
+    assert (words.grad[~mask] == 0).all()
+
+
+def matching_by_hand(similarity, groups, gamma3):
+    count = len(similarity)
+    total = 0.0
+    for table in (similarity, similarity.T):
+        for i in range(count):
+            allowed = [j for j in range(count) if j == i or groups is None or groups[i] != groups[j]]
+            below = sum(math.exp(gamma3 * table[i, j]) for j in allowed)
+            total -= math.log(math.exp(gamma3 * table[i, i]) / below) / count
+    return total
+
+
+@pytest.mark.parametrize("groups", [None, [0, 1, 2, 3], [0, 0, 1, 2], [5, 5, 5, 5]])
+def test_matching_is_the_cross_entropy_of_both_directions(groups):
+    similarity = torch.randn(4, 4)
+    given = None if groups is None else torch.tensor(groups)
+    expected = matching_by_hand(similarity, groups, 3.0)
+    assert matching_loss(similarity, given, gamma3=3.0).item() == pytest.approx(expected, rel=1e-5, abs=1e-6)
+
+
+def test_the_own_pair_is_never_left_out():
+    # If it were, the logit of the label would be -inf and the loss infinite.
+    loss = matching_loss(torch.randn(4, 4), torch.zeros(4, dtype=torch.long))
+    assert loss == 0
+
+
+def test_a_pair_of_one_class_is_no_wrong_pair():
+    similarity = torch.randn(3, 3)
+    confused = similarity.clone()
+    confused[0, 1] = confused[1, 0] = 50.0
+    groups = torch.tensor([7, 7, 2])
+    torch.testing.assert_close(matching_loss(confused, groups), matching_loss(similarity, groups))
+    assert matching_loss(confused) > matching_loss(similarity)
+
+
+def test_images_and_captions_may_change_places():
+    similarity, groups = torch.randn(5, 5), torch.tensor([0, 0, 1, 2, 3])
+    torch.testing.assert_close(matching_loss(similarity, groups), matching_loss(similarity.T, groups))
+
+
+def test_damsm_joins_words_and_sentence(pairs):
+    words, regions, mask = pairs
+    sentence, code, groups = torch.randn(3, 5), torch.randn(3, 5), torch.tensor([0, 1, 1])
+    losses = damsm_loss(words, sentence, regions, code, mask, groups, 4.0, 5.0, 10.0)
+    cosine = torch.stack([torch.stack([F.cosine_similarity(c, s, dim=0) for s in sentence]) for c in code])
+    torch.testing.assert_close(losses["sentence"], matching_loss(cosine, groups, 10.0))
+    torch.testing.assert_close(
+        losses["words"], matching_loss(similarity_by_hand(words, regions, mask, 4.0, 5.0), groups, 10.0)
+    )
+    longer = damsm_loss(words, 3 * sentence, regions, 0.5 * code, mask, groups)
+    torch.testing.assert_close(longer["sentence"], losses["sentence"])
+
+
+# ----------------------------------------------------------------------------------------------- STREAM
+
+
+def test_redescription_is_the_negative_log_probability_of_what_counts():
+    logits, targets = torch.randn(2, 3, 5), torch.tensor([[4, 1, 2], [3, 0, 0]])
+    mask = torch.tensor([[True, True, True], [True, False, False]])
+    terms = [
+        -math.log(math.exp(logits[b, t, targets[b, t]]) / sum(math.exp(x) for x in logits[b, t].tolist()))
+        for b in range(2)
+        for t in range(3)
+        if mask[b, t]
+    ]
+    assert redescription_loss(logits, targets, mask).item() == pytest.approx(sum(terms) / 4, rel=1e-5)
+    assert redescription_loss(logits, targets, mask, "sum").item() == pytest.approx(sum(terms) / 2, rel=1e-5)
+
+
+def test_redescription_does_not_look_at_padding():
+    logits, targets = torch.randn(2, 3, 5), torch.tensor([[4, 1, 2], [3, 0, 0]])
+    mask = torch.tensor([[True, True, True], [True, False, False]])
+    elsewhere = logits.masked_fill(~mask[:, :, None], 30.0)
+    assert redescription_loss(logits, targets, mask) == redescription_loss(elsewhere, targets, mask)
+
+
+def test_redescription_refuses_another_reduction():
+    with pytest.raises(ValueError, match="'mean' or 'sum', not 'none'"):
+        redescription_loss(torch.randn(1, 1, 2), torch.zeros(1, 1).long(), torch.ones(1, 1).bool(), "none")
