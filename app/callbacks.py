@@ -60,7 +60,7 @@ def draw(studio: Studio, caption: object, seed: object, colours: str, opacity: f
 def draw_example(studio: Studio, place: int, colours: str, opacity: float, scale: str) -> tuple[Any, ...]:
     """Shows an example: its caption, its seed and the page."""
     examples = studio.examples
-    if not 0 <= place < len(examples):
+    if not isinstance(place, int) or not 0 <= place < len(examples):
         raise gr.Error("There is no such example.", print_exception=False)
     caption = examples[place]
     return caption, EXAMPLE_SEED, *draw(studio, caption, EXAMPLE_SEED, colours, opacity, scale)

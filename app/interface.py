@@ -30,6 +30,7 @@ LAUNCH: dict[str, Any] = {
     "allowed_paths": [],
     "strict_cors": True,
     "run_history": False,
+    "ssr_mode": False,
     "footer_links": ["api"],
     "state_session_capacity": 200,
     "css_paths": Path(__file__).with_name("page.css"),

@@ -93,7 +93,7 @@ def notes(drawing: Drawing, max_words: int) -> str:
             nearest = f' Nearest known word: "{escape(word.suggestion)}".' if word.suggestion else ""
             lines.append(f'"<bdi>{escape(word.text)}</bdi>" is not in the vocabulary and was ignored.{nearest}')
     items = "".join(f"<li>{line}</li>" for line in dict.fromkeys(lines))
-    return f'<ul class="mg-notes" role="status">{items}</ul>' if items else ""
+    return f'<div role="status"><ul class="mg-notes">{items}</ul></div>' if items else ""
 
 
 def _was_cut(words: Sequence[Word], place: int, max_words: int) -> bool:
@@ -230,12 +230,12 @@ def word_numbers(word: str, stage: Stage, scale: Scale, look: Look, numbers: Num
     return (
         legend(scale, look.colours)
         + f'<p class="mg-ends">ends of the scale: {ends}</p>'
-        + '<dl class="mg-numbers" role="status">'
+        + '<div role="status"><dl class="mg-numbers">'
         f"<div><dt>word</dt><dd><bdi>{escape(word)}</bdi></dd></div>"
         f"<div><dt>stage</dt><dd>{stage_name(stage)}</dd></div>"
         f"<div><dt>peak</dt><dd>{_number(numbers.peak)} at row {numbers.row + 1}, "
         f"column {numbers.column + 1} of {height} &times; {width}</dd></div>"
-        f"<div><dt>mean</dt><dd>{_number(numbers.mean)}</dd></div></dl>"
+        f"<div><dt>mean</dt><dd>{_number(numbers.mean)}</dd></div></dl></div>"
     )
 
 

@@ -105,8 +105,9 @@ def test_an_example_answers_without_the_model(studio, pipeline):
     assert (caption, seed) == (pipeline.info.examples[1], EXAMPLE_SEED)
     assert callbacks.Page(*page).drawing.caption == caption
     assert len(pipeline.asked) == asked
-    with pytest.raises(gr.Error, match="no such example"):
-        callbacks.draw_example(studio, 99, *LOOK)
+    for nowhere in (99, -1, "x", None):
+        with pytest.raises(gr.Error, match="no such example"):
+            callbacks.draw_example(studio, nowhere, *LOOK)
 
 
 def test_a_new_seed_is_a_seed():

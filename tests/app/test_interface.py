@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import re
+import uuid
 
 import httpx
 import pytest
@@ -108,6 +109,19 @@ def test_hostile_captions_are_drawn_like_others(url, caption):
 def test_a_client_gets_the_sentence_too(client):
     with pytest.raises(AppError, match="None of these words is known"):
         client.predict("zzz", 0, api_name="/draw")
+
+
+@pytest.mark.parametrize("nonsense", [None, "<b>", -1, {"path": "/etc/passwd"}, ["a"] * 30])
+def test_nonsense_to_the_private_events_tells_nothing_and_breaks_nothing(url, nonsense):
+    with httpx.Client(base_url=url, timeout=60) as http:
+        for event in http.get("config").json()["dependencies"]:
+            session = uuid.uuid4().hex
+            call = {"fn_index": event["id"], "data": [nonsense] * len(event["inputs"]), "session_hash": session}
+            assert http.post("gradio_api/queue/join", json=call).status_code == 200
+            with http.stream("GET", f"gradio_api/queue/data?session_hash={session}") as stream:
+                answer = next(line for line in stream.iter_lines() if "process_completed" in line)
+            assert "Traceback" not in answer and "root:" not in answer
+    assert ask(url, ["a bird", 0])[0] == "complete"
 
 
 def test_the_queue_cannot_be_skipped(url):
