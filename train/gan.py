@@ -6,6 +6,7 @@ Dimensions: B batch, L words, S image size.
 """
 
 import dataclasses
+import itertools
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mirrorgan import losses
-from mirrorgan.backbones import Backbone, load_imagenet, resize
+from mirrorgan.backbones import Backbone, fold_batch_norms, load_imagenet, resize
 from mirrorgan.captioner import Captioner, CaptionerConfig
 from mirrorgan.checkpoint import load_part, save_part
 from mirrorgan.discriminators import available_discriminators, projected, pyramid
@@ -153,9 +154,9 @@ _OURS = GanConfig(
     look_sizes=(0, 96),
     objective="hinge",
     augment=1.0,
-    redescription=1.0,
+    redescription=0.1,
     redescription_share=0.25,
-    consistency=1.0,
+    consistency=5.0,
     beta1=0.0,
     beta2=0.99,
     name="birds-64",
@@ -270,8 +271,9 @@ def train_step(batch: Batch, nets: Networks, optimizers: Optimizers, config: Gan
     terms = {"adversarial": torch.stack(fooled).sum()} | drawn.penalties
     if config.redescription:
         read = max(1, round(config.redescription_share * len(sentence)))
+        shown = augment(drawn.images[-1][:read].float(), config.augment)  # so that no fine texture can please STREAM
         with autocast:
-            missed = nets.captioner.loss(drawn.images[-1][:read].float(), batch.tokens[:read], batch.mask[:read])
+            missed = nets.captioner.loss(shown, batch.tokens[:read], batch.mask[:read])
         terms["redescription"] = config.redescription * missed
     if config.damsm and nets.image_encoder is not None:
         with autocast:
@@ -301,7 +303,7 @@ def freeze_mixing(discriminator: BaseDiscriminator) -> None:
 
 def consistency(images: list[Tensor]) -> Tensor:
     """Mean absolute difference of every stage to the next one made smaller; only the smaller one learns from it."""
-    pairs = zip(images, images[1:], strict=False)
+    pairs = itertools.pairwise(images)
     return torch.stack(
         [F.l1_loss(small.float(), F.avg_pool2d(large.detach().float(), 2)) for small, large in pairs]
     ).sum()
@@ -318,7 +320,7 @@ def build_networks(config: GanConfig, vocabulary: Vocabulary) -> Networks:
 
     def trunk(name: str) -> Backbone:
         if name not in trunks:
-            trunks[name] = load_imagenet(name).to(config.place, memory_format=torch.channels_last)
+            trunks[name] = fold_batch_norms(load_imagenet(name)).to(config.place, memory_format=torch.channels_last)
         return trunks[name]
 
     text_encoder = load_part(config.encoders, "text_encoder", TextEncoderConfig, TextEncoder, vocabulary.hash)
