@@ -57,7 +57,7 @@ class WordAttention(nn.Module):
         """
         keys = self.project(words)  # (B, L, C)
         scores = torch.einsum("bchw,blc->blhw", features, keys)
-        real = mask_rows(mask, *features.shape[2:], self.mask_mode)
+        real = mask_rows(mask, features.shape[2], features.shape[3], self.mask_mode)
         attention = scores.masked_fill(~real, float("-inf")).softmax(dim=1)
         context = torch.einsum("blhw,blc->bchw", attention, keys)
         return context, attention

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mirrorgan.backbones import Backbone, build_backbone
+from mirrorgan.backbones import Backbone, build_backbone, fold_batch_norms
 from mirrorgan.captioner import Captioner, CaptionerConfig, Sentence
 from mirrorgan.checkpoint import load_part, load_tensors, read_config, read_json, read_manifest
 from mirrorgan.drawing import (
@@ -30,7 +30,7 @@ from mirrorgan.drawing import (
 from mirrorgan.generators import find_generator
 from mirrorgan.generators.base import BaseGenerator, StageOutput
 from mirrorgan.image_encoder import ImageEncoder, ImageEncoderConfig
-from mirrorgan.images import to_pictures
+from mirrorgan.images import place, to_pictures
 from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
 from mirrorgan.vocabulary import Vocabulary, pad, tokenize
 
@@ -38,48 +38,8 @@ MAX_CHARACTERS = 400
 MAX_SEED = 2**32 - 1
 BEAM_WIDTH = 3
 FUNCTION_WORDS = frozenset(
-    [
-        "a",
-        "an",
-        "the",
-        "this",
-        "that",
-        "these",
-        "those",
-        "it",
-        "its",
-        "is",
-        "are",
-        "was",
-        "be",
-        "been",
-        "has",
-        "have",
-        "had",
-        "with",
-        "and",
-        "or",
-        "of",
-        "on",
-        "in",
-        "at",
-        "to",
-        "from",
-        "for",
-        "by",
-        "as",
-        "all",
-        "very",
-        "also",
-        "which",
-        "who",
-        "some",
-        "there",
-        "their",
-        "they",
-        "bird",
-        "birds",
-    ]
+    """a an the this that these those it its is are was be been has have had with and or of on in at to from for by as
+    all very also which who some there their they bird birds""".split()  # noqa: SIM905
 )
 """Words that do not say what a bird looks like; they do not count in the agreement of content words."""
 
@@ -136,6 +96,7 @@ class MirrorGAN:
                 except ValueError as error:
                     raise CheckpointError(f"{folder}: {error}") from error
                 load_tensors(trunks[name], folder / f"backbone.{name}.safetensors")
+                fold_batch_norms(trunks[name])
             return trunks[name]
 
         captioner = load_part(
@@ -154,7 +115,7 @@ class MirrorGAN:
         generator = load_generator(folder, vocabulary.hash)
         for module in (captioner, text_encoder, image_encoder, generator, *trunks.values()):
             if module is not None:
-                module.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
+                place(module.eval().requires_grad_(False), device)
         info = read_info(folder, manifest, generator.sizes)
         return cls(info, vocabulary, text_encoder, generator, captioner, image_encoder)
 
@@ -213,9 +174,9 @@ class MirrorGAN:
 
     def _draw(self, caption: str, seed: int, words: tuple[Word, ...], tokens: Tensor, mask: Tensor) -> Drawing:
         clock = Clock()
-        place = next(self.generator.parameters()).device
-        tokens, mask = tokens.to(place), mask.to(place)
-        noise = torch.randn(self.generator.noise_dim, generator=torch.Generator().manual_seed(seed))[None].to(place)
+        device = next(self.generator.parameters()).device
+        tokens, mask = tokens.to(device), mask.to(device)
+        noise = torch.randn(self.generator.noise_dim, generator=torch.Generator().manual_seed(seed))[None].to(device)
         embedded, sentence = self.text_encoder(tokens, mask)
         clock.split("text")
 

@@ -19,7 +19,7 @@ def update(average: nn.Module, network: nn.Module, step: int, decay: float) -> N
     released code uses its 0.999 from the first step).
     """
     decay = min(decay, (1 + step) / (10 + step))
-    theirs = list(network.parameters())
-    torch._foreach_lerp_(list(average.parameters()), theirs, 1 - decay)
+    theirs = [parameter.data for parameter in network.parameters()]
+    torch._foreach_lerp_([parameter.data for parameter in average.parameters()], theirs, 1 - decay)
     for mine, their in zip(average.buffers(), network.buffers(), strict=True):
         mine.copy_(their)

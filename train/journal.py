@@ -3,6 +3,7 @@
 import json
 import math
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ class Journal:
     def advance(self) -> None:
         self.bar.update()
 
-    def report(self, step: int, numbers: dict[str, float | Tensor]) -> dict[str, float]:
+    def report(self, step: int, numbers: Mapping[str, float | Tensor]) -> dict[str, float]:
         """Writes numbers of one step everywhere; returns them as floats.
 
         Raises:

@@ -124,15 +124,15 @@ def pack(name: str, root: Path, out: Path, size: int, quality: int, part_size: i
             raise DataError(f"{root}: the split {split!r} of {name} has no usable picture")
         groups = sorted({example.group for example in kept})
         index = {group: number for number, group in enumerate(groups)}
-        most, longest = max(map(len, tokens)), max(len(ids) for captions in tokens for ids in captions)
+        most, longest = max(map(len, tokens)), max(len(caption) for of_one in tokens for caption in of_one)
         table = torch.zeros(len(kept), most, longest, dtype=torch.int16)
-        for row, captions_of in enumerate(tokens):
-            for column, ids in enumerate(captions_of):
-                table[row, column, : len(ids)] = torch.tensor(ids, dtype=torch.int16)
+        for row, of_one in enumerate(tokens):
+            for column, caption in enumerate(of_one):
+                table[row, column, : len(caption)] = torch.tensor(caption, dtype=torch.int16)
         save_file(
             {
                 "tokens": table,
-                "counts": torch.tensor([len(captions_of) for captions_of in tokens], dtype=torch.int32),
+                "counts": torch.tensor([len(of_one) for of_one in tokens], dtype=torch.int32),
                 "groups": torch.tensor([index[example.group] for example in kept], dtype=torch.int32),
                 "offsets": torch.tensor(offsets, dtype=torch.int64),
             },

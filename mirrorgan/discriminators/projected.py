@@ -53,6 +53,7 @@ class Head(nn.Module):
             channels, size = after, size // 2
         layers += [spectral_norm(nn.Conv2d(channels, config.width, 3, padding=1)), nn.LeakyReLU(0.2)]
         self.shrink = nn.Sequential(*layers)
+        self.scale = config.width**-0.5
         self.score = spectral_norm(nn.Conv2d(config.width, 1, size))
         self.joint = spectral_norm(nn.Conv2d(config.width, config.width, size))
         self.sentence = spectral_norm(nn.Linear(config.text_dim, config.width))
@@ -61,7 +62,7 @@ class Head(nn.Module):
         """(B, M, h, w) and (B, D) to logits (B, K)."""
         seen = self.shrink(features)
         matched = torch.einsum("bchw,bc->bhw", self.joint(seen), self.sentence(sentence))
-        return self.score(seen).flatten(1) + matched.flatten(1) / self.joint.out_channels**0.5
+        return self.score(seen).flatten(1) + matched.flatten(1) * self.scale
 
 
 class Discriminator(BaseDiscriminator):

@@ -28,7 +28,7 @@ def read(root: Path) -> Listing:
         DataError: a table cannot be read.
     """
     cub = root / "CUB_200_2011"
-    names = dict(_rows(cub / "images.txt", 2))
+    names = {index: name for index, name in _rows(cub / "images.txt", 2)}
     ids = {Path(name).with_suffix("").as_posix(): index for index, name in names.items()}
     boxes_file = cub / "bounding_boxes.txt"
     boxes = {row[0]: row[1:] for row in _rows(boxes_file, 5)} if boxes_file.exists() else {}
