@@ -30,7 +30,7 @@ from mirrorgan.drawing import (
 from mirrorgan.generators import find_generator
 from mirrorgan.generators.base import BaseGenerator, StageOutput
 from mirrorgan.image_encoder import ImageEncoder, ImageEncoderConfig
-from mirrorgan.images import place, to_pictures
+from mirrorgan.images import to_channels_last, to_pictures
 from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
 from mirrorgan.vocabulary import Vocabulary, pad, tokenize
 
@@ -115,7 +115,7 @@ class MirrorGAN:
         generator = load_generator(folder, vocabulary.hash)
         for module in (captioner, text_encoder, image_encoder, generator, *trunks.values()):
             if module is not None:
-                place(module.eval().requires_grad_(False), device)
+                to_channels_last(module.eval().requires_grad_(False), device)
         info = read_info(folder, manifest, generator.sizes)
         return cls(info, vocabulary, text_encoder, generator, captioner, image_encoder)
 

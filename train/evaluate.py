@@ -19,7 +19,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from mirrorgan.backbones import Backbone, fold_batch_norms, load_imagenet, resize
-from mirrorgan.images import from_uint8, place, to_uint8
+from mirrorgan.images import from_uint8, to_channels_last, to_uint8
 from mirrorgan.pipeline import MirrorGAN
 from mirrorgan.vocabulary import pad
 from train.captioner import references
@@ -134,7 +134,7 @@ def evaluate(model: MirrorGAN, data: Path, count: int | None) -> list[Result]:
     rows = torch.randperm(len(test), generator=generator)[:count].sort().values
     train_rows = torch.randperm(len(train), generator=generator)[: len(rows)].sort().values
     size = model.generator.sizes[-1]
-    judge = place(fold_batch_norms(load_imagenet(JUDGE)), "cpu")
+    judge = to_channels_last(fold_batch_norms(load_imagenet(JUDGE)), "cpu")
 
     # The encoders and the captioner on real photographs.
     assert model.image_encoder is not None

@@ -10,7 +10,7 @@ import torch
 from tqdm import tqdm
 
 from mirrorgan.backbones import Backbone
-from mirrorgan.images import from_uint8, place
+from mirrorgan.images import from_uint8, to_channels_last
 from train.pack import PackedSplit
 
 REGIONAL_LEVEL = 2  # stride 16
@@ -47,7 +47,7 @@ def _compute(
     split: PackedSplit, backbone: Backbone, size: int, flipped: bool, device: str, paths: list, stem: str
 ) -> None:
     pictures = split.pictures(size)
-    backbone = place(backbone, device)
+    backbone = to_channels_last(backbone, device)
     arrays: list[np.memmap] = []
     for start in tqdm(range(0, len(split), 32), desc=f"features {stem}", unit="batch"):
         images = from_uint8(torch.from_numpy(np.ascontiguousarray(pictures[start : start + 32])).to(device))

@@ -26,7 +26,7 @@ from mirrorgan.discriminators.base import BaseDiscriminator
 from mirrorgan.generators.mirrorgan import Config as GeneratorConfig
 from mirrorgan.generators.mirrorgan import Generator
 from mirrorgan.image_encoder import ImageEncoder, ImageEncoderConfig
-from mirrorgan.images import from_uint8, place
+from mirrorgan.images import from_uint8, to_channels_last
 from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
 from mirrorgan.vocabulary import Vocabulary
 from train import ema
@@ -320,7 +320,7 @@ def build_networks(config: GanConfig, vocabulary: Vocabulary) -> Networks:
 
     def trunk(name: str) -> Backbone:
         if name not in trunks:
-            trunks[name] = place(fold_batch_norms(load_imagenet(name)), config.place)
+            trunks[name] = to_channels_last(fold_batch_norms(load_imagenet(name)), config.place)
         return trunks[name]
 
     text_encoder = load_part(config.encoders, "text_encoder", TextEncoderConfig, TextEncoder, vocabulary.hash)
@@ -352,9 +352,9 @@ def build_networks(config: GanConfig, vocabulary: Vocabulary) -> Networks:
             size = config.generator.sizes[stage]
             c = pyramid.Config(image_size=size, channels=config.discriminator_channels)
             discriminators.append(pyramid.Discriminator(c))
-    place(generator, config.place)
+    to_channels_last(generator, config.place)
     average = ema.follow(generator)
-    opponents = place(nn.ModuleList(discriminators), config.place)
+    opponents = to_channels_last(nn.ModuleList(discriminators), config.place)
     assert isinstance(average, Generator)
     return Networks(generator, average, opponents, judged, text_encoder, captioner, image_encoder)
 
