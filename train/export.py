@@ -2,7 +2,8 @@
        --captioner runs/birds-captioner --summary "8,855 bird photographs, 100,000 pictures seen, 32 to 128 pixels"
 
 Gathers what the three trainings wrote into one checkpoint folder that is enough by itself: weights in float16,
-vocabulary, frozen trunks, configuration and log of every run, and a manifest with the sha256 of every file.
+vocabulary, frozen trunks, the runs' configuration, the generator's log, previews, and a manifest with the sha256 of
+every file.
 """
 
 import argparse
@@ -14,8 +15,10 @@ from pathlib import Path
 from mirrorgan.backbones import load_imagenet
 from mirrorgan.checkpoint import read_json, read_tensors, save_tensors, write_manifest, write_tensors
 from mirrorgan.drawing import CheckpointError
+from mirrorgan.pipeline import MirrorGAN
 from mirrorgan.vocabulary import Vocabulary
 from train.command import fail
+from train.previews import write_previews
 from train.sheets import BIRD_CAPTIONS
 
 PARTS = {"generator": "generator", "text_encoder": "encoders", "image_encoder": "encoders", "captioner": "captioner"}
@@ -63,6 +66,10 @@ def export(out: Path, runs: Runs, summary: str, examples: list[str], max_words: 
     (out / "training.json").write_text(json.dumps(training, indent=2) + "\n")
     manifest = {"name": out.name, "trained": True, "summary": summary, "examples": examples, "max_words": max_words}
     write_manifest(out, manifest | {"vocabulary": vocabulary.hash})
+    log = runs.generator / "log.jsonl"
+    if log.exists():
+        shutil.copy(log, out / "log.jsonl")
+    write_previews(MirrorGAN.load(out), out, log)
     return out
 
 
