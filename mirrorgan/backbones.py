@@ -60,7 +60,8 @@ class EfficientNetLite(Backbone):
         self.stem, self.stem_norm = net.conv_stem, net.bn1
         self.blocks = net.blocks
         self.head, self.head_norm = net.conv_head, net.bn2
-        self.channels = tuple(level["num_chs"] for level in net.feature_info if level["reduction"] >= 4)
+        fine, middle, regional, coarse = (level["num_chs"] for level in net.feature_info if level["reduction"] >= 4)
+        self.channels = (fine, middle, regional, coarse)  # lite2 is wider than lite0 and lite1
         self.pooled_dim = 1280
         self.image_size = image_size
         self.eval()

@@ -151,7 +151,7 @@ class Captioner(nn.Module):
                 done += [([*t, END], [*p, end]) for (t, p), end in zip(paths, ended, strict=False) if width > 1]
                 break
             totals = logs + torch.tensor([sum(p) for _, p in paths], device=logs.device)[:, None]
-            best = totals.flatten().topk(min(width, totals.numel() - 1))
+            best = totals.flatten().topk(min(width, int(totals.isfinite().sum())))
             origins = (best.indices // logs.shape[1]).tolist()
             ids = (best.indices % logs.shape[1]).tolist()
             grown = [

@@ -80,7 +80,7 @@ def test_everything_that_may_learn_does(discriminator, inputs):
 
 
 def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(ValueError, match="'judge'; there are: .*projected, pyramid"):
+    with pytest.raises(ValueError, match=r"'judge'; there are: .*projected, pyramid"):
         find_discriminator("judge")
 
 

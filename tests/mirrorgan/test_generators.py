@@ -142,7 +142,7 @@ def test_every_generator_keeps_the_base(generator):
 
 
 def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(ValueError, match="'three_wishes'; there are: .*mirrorgan"):
+    with pytest.raises(ValueError, match=r"'three_wishes'; there are: .*mirrorgan"):
         find_generator("three_wishes")
 
 
