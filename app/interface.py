@@ -22,6 +22,7 @@ element.addEventListener('click', (event) => {
   if (tile) trigger('select', {word: Number(tile.dataset.word), stage: Number(tile.dataset.stage)});
 });
 """
+HERE = Path(__file__).parent
 LAUNCH: dict[str, Any] = {
     "share": False,
     "show_error": False,
@@ -33,7 +34,7 @@ LAUNCH: dict[str, Any] = {
     "ssr_mode": False,
     "footer_links": ["api"],
     "state_session_capacity": 200,
-    "css_paths": Path(__file__).with_name("page.css"),
+    "css_paths": HERE / "page.css",
 }
 """How the page is served; `launch(**LAUNCH, theme=build_theme())`."""
 
@@ -81,7 +82,8 @@ def build_demo(studio: Studio) -> gr.Blocks:
                     markup.heading(
                         "Where each word went",
                         "From the second stage on, each place of the picture decides which words to listen to. "
-                        "Choose a word, or click the picture to ask which words that place heard. "
+                        "Point at a word to see its map and choose it for its numbers, "
+                        "or click the picture to ask which words that place heard. "
                         "The first stage has no word attention: it knows the sentence only as a whole.",
                     )
                 )
@@ -158,6 +160,8 @@ def build_demo(studio: Studio) -> gr.Blocks:
             [demo.load, timer.tick],
             arrive, [drawing, caption, seed, *look], [status, examples, timer, caption, seed, *page], **view,
         )  # fmt: skip
+
+        demo.load(None, js=(HERE / "page.js").read_text(), **quiet)
 
         def draw_for_programs(caption: str, seed: int = EXAMPLE_SEED) -> Answer:
             return callbacks.draw_for_programs(studio, caption, seed)

@@ -12,6 +12,7 @@ if CHROMIUM is None:
     pytest.skip("There is no chromium on this machine.", allow_module_level=True)
 
 expect = sync_api.expect
+expect.set_options(timeout=60_000)
 ARTEFACTS = Path(__file__).parents[2] / "artefacts"
 HOSTILE = [
     '<img src=x onerror="window.hurt=1"> bird',
@@ -42,14 +43,14 @@ def visit(browser, url):
 
     def open_page(link: str = "", width: int = 1280, height: int = 900, **options):
         page = browser.new_page(viewport={"width": width, "height": height}, **options)
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(60_000)
         page.on("request", lambda request: outside.append(request.url) if _is_outside(request.url, url) else None)
         page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
         page.on("pageerror", lambda error: errors.append(str(error)))
         pages.append(page)
         page.goto(url + link)
-        expect(page.locator("#status")).to_contain_text("painted shapes", timeout=30_000)
-        expect(page.locator("#mirror")).to_contain_text("The picture says", timeout=30_000)
+        expect(page.locator("#status")).to_contain_text("painted shapes")
+        expect(page.locator("#mirror")).to_contain_text("The picture says")
         return page
 
     yield open_page
@@ -131,6 +132,19 @@ def test_choosing_a_word_stage_colours_and_scale_changes_the_overlay(visit):
     choose(page, "#scale", "all words")
     changed("ends of the scale: all words of this stage")
     assert len(set(seen)) == len(seen)
+
+
+def test_pointing_at_a_word_shows_its_map_without_the_server(visit):
+    page = visit()
+    small = picture_of(page, '#sheet button[data-word="6"][data-stage="2"]')
+    asked = []
+    page.on("request", lambda request: asked.append(request.url) if request.url.startswith("http") else None)
+    page.locator("#word label", has_text="wings").hover()
+    expect(page.locator("#overlay .mg-peek span")).to_have_text("wings")
+    expect(page.locator("#overlay .mg-peek img")).to_have_attribute("src", small)
+    page.locator("h1").hover()
+    expect(page.locator(".mg-peek")).to_have_count(0)
+    assert [address for address in asked if "heartbeat" not in address] == []
 
 
 def test_the_keyboard_chooses_words_too(visit):

@@ -4,7 +4,10 @@ import base64
 import io
 import json
 import re
+import subprocess
+import sys
 import uuid
+from pathlib import Path
 
 import httpx
 import pytest
@@ -167,6 +170,13 @@ def test_the_page_can_be_built_before_the_model_is_there(pipeline):
     assert demo._queue.max_size == 16
     assert demo.api_open is False
     assert pipeline.asked == []
+
+
+def test_the_command_starts_beside_the_package_of_the_same_name():
+    root = Path(__file__).parents[2]
+    answer = subprocess.run([sys.executable, "app.py", "--help"], cwd=root, capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stderr
+    assert "--checkpoint" in answer.stdout and "checkpoints/birds" in answer.stdout
 
 
 def test_one_drawing_at_a_time(pipeline):
