@@ -23,6 +23,7 @@ from train.journal import Journal
 from train.memory import keep_memory
 from train.pack import PackedSplit, load_packed
 from train.state import Stopper, batch_rows, load_state, save_state, seed_step
+from train.trunks import keep_trunk
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +65,7 @@ def train(config: CaptionerTraining) -> Path:
     split = load_packed(config.data, "train")
     torch.manual_seed(config.seed)
     backbone = load_imagenet(config.backbone, config.weights)
+    keep_trunk(backbone, config.backbone, config.weights, config.folder / "best")
     cached = [
         cached_features(split, backbone, config.backbone, config.image_size, flipped, config.place)
         for flipped in (False, True)

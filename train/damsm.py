@@ -28,6 +28,7 @@ from train.memory import keep_memory
 from train.metrics.retrieval import r_precision
 from train.pack import PackedSplit, load_packed
 from train.state import Stopper, batch_rows, load_state, save_state, seed_step
+from train.trunks import keep_trunk
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +86,7 @@ def train(config: DamsmConfig) -> Path:
     split = load_packed(config.data, "train")
     torch.manual_seed(config.seed)
     backbone = load_imagenet(config.backbone, config.weights)
+    keep_trunk(backbone, config.backbone, config.weights, config.folder / "best")
     cached = [
         cached_features(split, backbone, config.backbone, config.image_size, flipped, config.place)
         for flipped in (False, True)
@@ -136,7 +138,7 @@ def train(config: DamsmConfig) -> Path:
             save()
             journal.say(f"step {step}: held-out 1-of-100 retrieval {score:.3f} (best {best:.3f})")
     save()
-    if not (config.folder / "best").exists():
+    if not (config.folder / "best" / "text_encoder.json").exists():
         save_encoders(nets, split, config.folder / "best")
     stopper.close()
     journal.close()

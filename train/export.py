@@ -12,7 +12,6 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from mirrorgan.backbones import load_imagenet
 from mirrorgan.checkpoint import read_json, read_tensors, save_tensors, write_manifest, write_tensors
 from mirrorgan.drawing import CheckpointError
 from mirrorgan.pipeline import MirrorGAN
@@ -20,6 +19,7 @@ from mirrorgan.vocabulary import Vocabulary
 from train.command import fail
 from train.previews import write_previews
 from train.sheets import BIRD_CAPTIONS
+from train.trunks import find_trunk
 
 PARTS = {"generator": "generator", "text_encoder": "encoders", "image_encoder": "encoders", "captioner": "captioner"}
 """Name of every part, and the run that made it."""
@@ -58,10 +58,11 @@ def export(out: Path, runs: Runs, summary: str, examples: list[str], max_words: 
     for name, run in PARTS.items():
         shutil.copy(runs.weights(run) / f"{name}.json", out)
         write_tensors(read_tensors(runs.weights(run) / f"{name}.safetensors"), out / f"{name}.safetensors", half=True)
+    folders = (runs.weights("encoders"), runs.weights("captioner"))
     for trunk in sorted(
         {content["config"]["backbone"] for content in described.values() if "backbone" in content["config"]}
     ):
-        save_tensors(load_imagenet(trunk), out / f"backbone.{trunk}.safetensors", half=True)
+        save_tensors(find_trunk(trunk, folders), out / f"backbone.{trunk}.safetensors", half=True)
     training = {run: read_json(getattr(runs, run) / "config.json") for run in ("encoders", "captioner", "generator")}
     (out / "training.json").write_text(json.dumps(training, indent=2) + "\n")
     manifest = {"name": out.name, "trained": True, "summary": summary, "examples": examples, "max_words": max_words}

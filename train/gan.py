@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mirrorgan import losses
-from mirrorgan.backbones import Backbone, fold_batch_norms, load_imagenet, resize
+from mirrorgan.backbones import Backbone, fold_batch_norms, resize
 from mirrorgan.captioner import Captioner, CaptionerConfig
 from mirrorgan.checkpoint import load_part, save_part
 from mirrorgan.discriminators import available_discriminators, projected, pyramid
@@ -39,6 +39,7 @@ from train.memory import keep_memory
 from train.pack import PackedSplit, load_packed
 from train.sheets import BIRD_CAPTIONS, draw_sheet
 from train.state import Stopper, batch_rows, load_state, save_state, seed_step
+from train.trunks import find_trunk
 
 OBJECTIVES = {
     "cross_entropy": (losses.cross_entropy_discriminator, losses.cross_entropy_generator),
@@ -320,7 +321,9 @@ def build_networks(config: GanConfig, vocabulary: Vocabulary) -> Networks:
 
     def trunk(name: str) -> Backbone:
         if name not in trunks:
-            trunks[name] = to_channels_last(fold_batch_norms(load_imagenet(name)), config.place)
+            trunks[name] = to_channels_last(
+                fold_batch_norms(find_trunk(name, (config.encoders, config.captioner))), config.place
+            )
         return trunks[name]
 
     text_encoder = load_part(config.encoders, "text_encoder", TextEncoderConfig, TextEncoder, vocabulary.hash)
