@@ -115,7 +115,13 @@ def load_part(
             f"{path}: made with the dictionary {found}, but vocabulary.json is {vocabulary[:8]}; "
             "the files are of two models"
         )
-    module = build(read_config(config_kind, content.get("config"), path))
+    config = read_config(config_kind, content.get("config"), path)
+    try:
+        module = build(config)
+    except CheckpointError:
+        raise
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"{path}: {error}") from error
     load_tensors(module, folder / f"{name}.safetensors")
     return module
 
