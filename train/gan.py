@@ -146,33 +146,42 @@ class GanConfig(RunConfig):
         )
 
 
-_OURS = GanConfig(
+_FIRST = GanConfig(
+    name="birds-32",
     first_size=32,
-    channels=(64, 32),
+    channels=(64,),
     residual_blocks=1,
     skip_images=True,
     discriminator="projected",
-    look_sizes=(0, 96),
+    look_sizes=(64,),
     objective="hinge",
     augment=1.0,
-    redescription=0.1,
-    redescription_share=0.25,
-    consistency=5.0,
+    redescription=0.0,
     beta1=0.0,
     beta2=0.99,
+)
+_SECOND = dataclasses.replace(
+    _FIRST,
     name="birds-64",
+    channels=(64, 32),
+    look_sizes=(64, 96),
+    redescription=0.1,
+    redescription_share=0.25,
+    grow_from=Path("runs/birds-32"),
+)
+_THIRD = dataclasses.replace(
+    _SECOND,
+    name="birds-128",
+    channels=(64, 32, 32),
+    look_sizes=(64, 96, 128),
+    batch=24,
+    grow_from=Path("runs/birds-64"),
 )
 
 PRESETS = {
-    "birds": dataclasses.replace(
-        _OURS,
-        name="birds-128",
-        channels=(64, 32, 32),
-        look_sizes=(0, 96, 128),
-        batch=24,
-        grow_from=Path("runs/birds-64"),
-    ),
-    "birds-64": _OURS,
+    "birds-32": _FIRST,
+    "birds-64": _SECOND,
+    "birds": _THIRD,
     "birds-paper": GanConfig(name="birds-paper", batch=20),
 }
 
