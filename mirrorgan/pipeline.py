@@ -192,7 +192,7 @@ class MirrorGAN:
         told = self.captioner.score(seen, tokens, mask)[0]
         clock.split("read back")
         redescription = self._redescribe(said)
-        scores = [log_likelihood(told, int(mask.sum())), content_words(words, redescription)]
+        scores = [log_likelihood(told), content_words(words, redescription)]
         if self.image_encoder is not None:
             scores.append(similarity(self.image_encoder(image)[1], sentence))
             clock.split("match")
@@ -260,9 +260,9 @@ def shorten(text: str, longest: int = 200) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
-def log_likelihood(told: Tensor, words: int) -> Score:
-    """Mean log-probability of the caption's words under STREAM, given the picture; `told` is (T,)."""
-    value = float(told.sum()) / max(1, int((told != 0).sum()) or words)
+def log_likelihood(told: Tensor) -> Score:
+    """Mean log-probability of the caption's words under STREAM, given the picture; `told` is (T,), without padding."""
+    value = float(told.mean())
     meaning = "How expected the words of the caption are to whoever describes the picture; per word, natural logarithm."
     return Score("log-likelihood", value, float("-inf"), 0.0, meaning)
 

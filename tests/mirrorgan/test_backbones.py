@@ -1,3 +1,4 @@
+import copy
 import hashlib
 import importlib.util
 import os
@@ -8,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from mirrorgan.backbones import available_backbones, build_backbone, check_hash, load_imagenet
+from mirrorgan.backbones import available_backbones, build_backbone, check_hash, fold_batch_norms, load_imagenet
 from mirrorgan.drawing import CheckpointError
 
 LITE = ["efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"]
@@ -281,3 +282,42 @@ def test_the_installed_weights_see_pictures_as_they_did_in_training(lite0):
     assert len(seen) == 49
     assert away < 0.6
     assert 0.35 < spread < 2
+
+
+# ------------------------------------------------------------------------------------------- folded batch norms
+
+
+def with_numbers_of_its_own(backbone):
+    """A trunk whose batch norms do something, as they would not with their numbers from the start."""
+    for norm in backbone.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            norm.running_mean.normal_(std=0.1)
+            norm.running_var.uniform_(0.5, 2)
+            norm.weight.data.uniform_(0.5, 1.5)
+            norm.bias.data.normal_(std=0.1)
+    return backbone
+
+
+def assert_folding_changes_nothing(backbone, size):
+    images = torch.rand(2, 3, size, size) * 2 - 1
+    before = backbone(images)
+    folded = fold_batch_norms(copy.deepcopy(backbone))
+    after = folded(images)
+    assert not [name for name, module in folded.named_modules() if isinstance(module, nn.BatchNorm2d)]
+    assert not any(p.requires_grad for p in folded.parameters())
+    for level, same in zip([*before.levels, before.pooled], [*after.levels, after.pooled], strict=True):
+        torch.testing.assert_close(same, level, rtol=1e-3, atol=1e-3 * float(level.abs().max()))
+
+
+def test_folding_its_batch_norms_changes_nothing_that_a_trunk_says():
+    assert_folding_changes_nothing(with_numbers_of_its_own(build_backbone("efficientnet_lite0")), 64)
+
+
+def test_folding_changes_nothing_of_the_installed_weights(lite0):
+    assert_folding_changes_nothing(lite0, 64)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "size"), [("resnet152", 64), ("inception_v3", 139), ("efficientnet_lite2", 64)])
+def test_folding_changes_nothing_of_the_other_trunks(name, size):
+    assert_folding_changes_nothing(with_numbers_of_its_own(build_backbone(name)), size)

@@ -1,0 +1,449 @@
+import copy
+import dataclasses
+import json
+import pickle
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from mirrorgan import CaptionError, CheckpointError, MirrorGAN
+from mirrorgan.backbones import build_backbone
+from mirrorgan.captioner import Captioner, CaptionerConfig
+from mirrorgan.checkpoint import save_part, save_tensors, write_manifest
+from mirrorgan.drawing import Drawing, Redescription, Word
+from mirrorgan.generators.mirrorgan import Config, Generator
+from mirrorgan.image_encoder import ImageEncoder, ImageEncoderConfig
+from mirrorgan.pipeline import MAX_SEED, check_seed, clean, content_words, log_likelihood
+from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
+from mirrorgan.vocabulary import Vocabulary, pad
+
+CAPTION = "a small red bird with a long beak"
+TRUNK = "efficientnet_lite0"
+WORDS = Vocabulary.from_captions([CAPTION, "this yellow bird has black wings", "a blue bird with a white belly"])
+
+
+def write_checkpoint(folder, with_image_encoder=True):
+    """Random networks, as small as they can be, in a whole checkpoint."""
+    torch.manual_seed(1)
+    folder.mkdir(exist_ok=True)
+    WORDS.save(folder / "vocabulary.json")
+    backbone = build_backbone(TRUNK)
+    save_tensors(backbone, folder / f"backbone.{TRUNK}.safetensors", half=True)
+    text = TextEncoderConfig(vocabulary_size=len(WORDS), text_dim=8, embedding_dim=5)
+    save_part(TextEncoder(text), text, folder, "text_encoder", WORDS.hash)
+    draw = Config(text_dim=8, noise_dim=6, condition_dim=5, first_size=16, channels=(4, 4, 4), residual_blocks=1)
+    save_part(Generator(draw), draw, folder, "generator", WORDS.hash, generator="mirrorgan")
+    read = CaptionerConfig(
+        vocabulary_size=len(WORDS), backbone=TRUNK, image_size=64, embedding_dim=6, hidden_dim=7, longest=6
+    )
+    save_part(Captioner(read, backbone), read, folder, "captioner", WORDS.hash)
+    if with_image_encoder:
+        see = ImageEncoderConfig(backbone=TRUNK, image_size=64, text_dim=8)
+        save_part(ImageEncoder(see, backbone), see, folder, "image_encoder", WORDS.hash)
+    about = {"name": "tiny", "trained": False, "summary": "random weights", "examples": [CAPTION], "max_words": 12}
+    write_manifest(folder, about | {"vocabulary": WORDS.hash})
+    return folder
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    return write_checkpoint(tmp_path_factory.mktemp("checkpoints") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def model(folder):
+    return MirrorGAN.load(folder)
+
+
+@pytest.fixture(scope="session")
+def drawing(model):
+    return model.draw(CAPTION, 3)
+
+
+@pytest.fixture
+def copied(folder, tmp_path):
+    """A checkpoint that a test may spoil."""
+    return shutil.copytree(folder, tmp_path / "tiny")
+
+
+def assert_same(first, second):
+    """Everything but how long it took."""
+    for field in dataclasses.fields(Drawing):
+        if field.name in ("stages", "timings"):
+            continue
+        assert getattr(first, field.name) == getattr(second, field.name)
+    for stage, other in zip(first.stages, second.stages, strict=True):
+        assert np.array_equal(np.asarray(stage.image), np.asarray(other.image))
+        for a, b in [
+            (stage.word_attention, other.word_attention),
+            (stage.sentence_attention, other.sentence_attention),
+        ]:
+            assert (a is None) == (b is None) and (a is None or np.array_equal(a, b))
+
+
+def differ(first, second):
+    return not np.array_equal(np.asarray(first.image), np.asarray(second.image))
+
+
+# ----------------------------------------------------------------------------------------------- what is drawn
+
+
+def test_the_same_caption_and_seed_always_give_the_same_drawing(model, drawing):
+    torch.manual_seed(99)  # what else was drawn before does not matter
+    model.draw("a blue bird", 8)
+    assert_same(model.draw(CAPTION, 3), drawing)
+
+
+def test_a_checkpoint_loaded_again_draws_the_same(folder, drawing):
+    assert_same(MirrorGAN.load(str(folder)).draw(CAPTION, 3), drawing)
+
+
+def test_another_seed_and_another_caption_give_another_drawing(model, drawing):
+    assert differ(model.draw(CAPTION, 4), drawing)
+    assert differ(model.draw("a small blue bird with a long beak", 3), drawing)
+
+
+def test_drawing_leaves_the_global_random_numbers_alone(model):
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    model.draw("a bird", 0)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_drawing_many_is_drawing_one_after_another(model, drawing):
+    first, second = model.draw_many([CAPTION, "a blue bird"], [3, 1])
+    assert_same(first, drawing)
+    assert_same(second, model.draw("a blue bird", 1))
+
+
+def test_drawing_many_needs_as_many_seeds_as_captions(model):
+    with pytest.raises(ValueError):
+        list(model.draw_many(["a bird", "a bird"], [1]))
+    assert list(model.draw_many([], [])) == []
+
+
+def test_stages_double_and_are_square_rgb(model, drawing):
+    assert model.info.sizes == (16, 32, 64)
+    assert [(stage.image.size, stage.image.mode) for stage in drawing.stages] == [
+        ((size, size), "RGB") for size in model.info.sizes
+    ]
+    assert drawing.image is drawing.stages[-1].image
+
+
+def test_attention_is_a_distribution_over_the_known_words(drawing):
+    assert drawing.stages[0].word_attention is None and drawing.stages[0].sentence_attention is None
+    for stage in drawing.stages[1:]:
+        assert stage.word_attention.shape == (8, stage.size // 2, stage.size // 2)
+        assert stage.word_attention.dtype == stage.sentence_attention.dtype == np.float32
+        assert stage.word_attention.min() >= 0
+        np.testing.assert_allclose(stage.word_attention.sum(axis=0), 1, atol=1e-5)
+        assert stage.sentence_attention.shape == stage.word_attention.shape[1:]
+        assert stage.sentence_attention.min() >= 0
+
+
+def test_the_pictures_are_the_generator_s_for_the_noise_of_the_seed(model, drawing):
+    noise = torch.randn(6, generator=torch.Generator().manual_seed(3))[None]
+    tokens, mask = pad([WORDS.encode(CAPTION.split())])
+    with torch.inference_mode():
+        words, sentence = model.text_encoder(tokens, mask)
+        image = model.generator(noise, sentence, words, mask).images[-1]
+    expected = (image[0] * 127.5 + 127.5).round().clamp(0, 255).permute(1, 2, 0)
+    assert np.array_equal(np.asarray(drawing.image), expected.numpy().astype(np.uint8))
+
+
+def test_a_drawing_can_be_copied_and_kept(drawing):
+    assert_same(copy.deepcopy(drawing), drawing)
+    assert_same(pickle.loads(pickle.dumps(drawing)), drawing)
+
+
+def everything_in(value):
+    yield value
+    if dataclasses.is_dataclass(value):
+        for field in dataclasses.fields(value):
+            yield from everything_in(getattr(value, field.name))
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from [*everything_in(key), *everything_in(item)]
+    elif isinstance(value, tuple | list):
+        for item in value:
+            yield from everything_in(item)
+
+
+def test_no_tensor_leaves_the_pipeline(drawing):
+    found = list(everything_in(drawing))
+    assert len(found) > 30
+    assert not [value for value in found if type(value).__module__.startswith("torch")]
+    assert all(type(value) in (float, int) for value in drawing.timings.values())
+
+
+def test_timings_follow_the_parts_in_their_order(drawing):
+    assert list(drawing.timings) == ["text", "stage 16", "stage 32", "stage 64", "read back", "match"]
+    assert all(seconds > 0 for seconds in drawing.timings.values())
+
+
+def test_the_drawing_names_its_checkpoint_and_its_seed(model, drawing):
+    assert drawing.checkpoint == f"tiny {model.info.sha256[:8]}"
+    assert drawing.seed == 3 and drawing.caption == CAPTION
+
+
+# ------------------------------------------------------------------------------------------- what is read back
+
+
+def test_the_redescription_has_a_probability_a_word(drawing):
+    said = drawing.redescription
+    assert 1 <= len(said.words) <= 6 and len(said.words) == len(said.probabilities)
+    assert all(0 < p <= 1 for p in said.probabilities)
+    assert all(WORDS.knows(word) for word in said.words)
+    assert said.text == " ".join(said.words)
+
+
+def test_scores_lie_in_their_ranges(drawing):
+    assert [score.name for score in drawing.scores] == ["log-likelihood", "shared words", "match"]
+    for score in drawing.scores:
+        assert score.low <= score.value <= score.high
+        assert type(score.value) is float and score.meaning
+    json.dumps([score.value for score in drawing.scores])
+
+
+def test_the_log_likelihood_is_the_mean_over_the_words_and_the_end(model, drawing):
+    tokens, mask = pad([WORDS.encode(CAPTION.split())])
+    noise = torch.randn(6, generator=torch.Generator().manual_seed(3))[None]
+    with torch.inference_mode():
+        words, sentence = model.text_encoder(tokens, mask)
+        image = model.generator(noise, sentence, words, mask).images[-1]
+        expected = -model.captioner.loss(image, tokens, mask)
+    assert drawing.scores[0].value == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_a_word_that_is_certain_counts_in_the_log_likelihood():
+    # Log-probabilities of exactly 0 are words as well: two certain ones and one at -3 have a mean of -1.
+    assert log_likelihood(torch.tensor([0.0, -3.0, 0.0])).value == pytest.approx(-1)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said", "value"),
+    [
+        ("a red bird", ["a", "red", "bird"], 1.0),  # the function words and "bird" do not count
+        ("a red bird", ["a", "blue", "bird"], 0.0),
+        ("a small red bird", ["this", "red", "wing"], 2 * 1 / (2 + 2)),
+        ("red red wing", ["red"], 2 * 1 / (2 + 1)),
+        ("a bird", ["the", "bird"], 1.0),  # neither says anything: they agree
+        ("a bird", ["red"], 0.0),
+    ],
+)
+def test_shared_words_is_the_f1_of_the_words_that_say_something(asked, said, value):
+    words = tuple(Word(text, place) for place, text in enumerate(asked.split()))
+    score = content_words(words, Redescription(tuple(said), (0.5,) * len(said), True))
+    assert score.value == pytest.approx(value)
+
+
+def test_without_an_image_encoder_there_is_no_match(tmp_path):
+    model = MirrorGAN.load(write_checkpoint(tmp_path / "plain", with_image_encoder=False))
+    drawing = model.draw("a red bird", 0)
+    assert [score.name for score in drawing.scores] == ["log-likelihood", "shared words"]
+    assert "match" not in drawing.timings
+
+
+# ---------------------------------------------------------------------------------------------------- captions
+
+
+def test_unknown_words_are_named_and_the_others_keep_their_places(model):
+    drawing = model.draw("a yelow zzzyx bird with qqq wings", 1)
+    assert [(word.text, word.position) for word in drawing.words] == [
+        ("a", 0), ("yelow", None), ("zzzyx", None), ("bird", 1), ("with", 2), ("qqq", None), ("wings", 3),
+    ]  # fmt: skip
+    assert [word.suggestion for word in drawing.words if not word.known] == ["yellow", None, None]
+    assert drawing.known_words == ("a", "bird", "with", "wings")
+    assert [word.text for word in drawing.unknown_words] == ["yelow", "zzzyx", "qqq"]
+    assert len(drawing.stages[-1].word_attention) == 4
+
+
+def test_an_unknown_word_changes_nothing_of_the_picture(model):
+    assert not differ(model.draw("a zzzyx red bird", 1), model.draw("a red bird", 1))
+
+
+@pytest.mark.parametrize("caption", ["", "   ", "\n\t\r", "\u200b\u200e\u202e", "\x00\x07", "\ufeff"])
+def test_an_empty_caption_is_answered_in_words(model, caption):
+    with pytest.raises(CaptionError, match="Type a caption first"):
+        model.draw(caption, 0)
+
+
+@pytest.mark.parametrize("caption", ["!?", "...", "🐦🐦", "鳥", "\u0301", "\N{REPLACEMENT CHARACTER}" * 2])
+def test_a_caption_without_a_word_is_answered_in_words(model, caption):
+    with pytest.raises(CaptionError, match="There is no word in this caption"):
+        model.draw(caption, 0)
+
+
+def test_only_unknown_words_are_named_with_what_is_near(model):
+    with pytest.raises(CaptionError, match=r"known: yelow \(near: yellow\), zzzyx\."):
+        model.draw("yelow zzzyx", 0)
+
+
+def test_a_caption_that_is_too_long_is_answered_in_words(model):
+    with pytest.raises(CaptionError, match="10,000 characters; at most 400"):
+        model.draw("bird " * 2000, 0)
+    with pytest.raises(CaptionError, match="13 known words; at most 12"):
+        model.draw("bird " * 13, 0)
+    assert len(model.draw("bird " * 12, 0).words) == 12
+
+
+def test_messages_of_long_captions_stay_short(model):
+    with pytest.raises(CaptionError) as error:
+        model.draw(" ".join(f"zz{n}" for n in range(60)), 0)
+    assert len(str(error.value)) < 300
+
+
+@pytest.mark.parametrize("caption", [None, 3, b"a bird", ["a bird"]])
+def test_a_caption_is_a_text(model, caption):
+    with pytest.raises(CaptionError, match="A caption is a text"):
+        model.draw(caption, 0)
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("a\u202ered\u202c bird", "ared bird"),
+        ("a red\x00bird", "a red bird"),
+        ("a\u00a0red\u2028bird\n", "a red bird"),
+        ("a red bird 🐦", "a red bird 🐦"),
+        ("cafe\u0301 bird", "café bird"),
+        ("a \ud800 bird", "a bird"),
+        ("<b>red</b> bird", "<b>red</b> bird"),
+    ],
+)
+def test_control_and_direction_characters_are_removed(typed, kept):
+    assert clean(typed) == kept
+
+
+@pytest.mark.parametrize(
+    "caption",
+    [
+        "<script>alert('red')</script> bird",
+        "{{ 7 * 7 }} {bird} ${red} %s %(bird)s red",
+        "\u202ea red bird\u202c",
+        "a 🐦 red 🐦‍⬛ bird",
+        "طائر red bird צפור",
+        "'; DROP TABLE birds; -- red bird",
+    ],
+)
+def test_odd_captions_are_drawn_by_the_words_that_are_known(model, caption):
+    drawing = model.draw(caption, 0)
+    assert set(drawing.known_words) <= {"a", "red", "bird"} and "red" in drawing.known_words
+
+
+def test_what_looks_like_a_tag_of_the_end_is_no_word(model):
+    with pytest.raises(CaptionError):
+        model.draw("<end>", 0)
+
+
+# ------------------------------------------------------------------------------------------------------- seeds
+
+
+@pytest.mark.parametrize("seed", [-1, MAX_SEED + 1, 10**30, True, False, 3.0, float("nan"), "3", None, np.int64(3)])
+def test_a_seed_that_is_none_is_answered_in_words(model, seed):
+    with pytest.raises(CaptionError, match="A seed is a whole number from 0 to 4,294,967,295, not "):
+        model.draw("a bird", seed)
+
+
+@pytest.mark.parametrize("seed", [0, 1, MAX_SEED])
+def test_the_ends_of_the_range_are_seeds(model, seed):
+    assert check_seed(seed) == seed
+    assert model.draw("a bird", seed).seed == seed
+
+
+# ------------------------------------------------------------------------------------------------- checkpoints
+
+
+def test_a_checkpoint_says_what_it_is(model):
+    info = model.info
+    assert (info.name, info.trained, info.summary) == ("tiny", False, "random weights")
+    assert (info.examples, info.max_words, info.sizes) == ((CAPTION,), 12, (16, 32, 64))
+
+
+def test_nothing_of_a_loaded_checkpoint_learns(model):
+    for part in (model.text_encoder, model.generator, model.captioner, model.image_encoder, model.captioner.backbone):
+        assert not any(p.requires_grad for p in part.parameters())
+    assert not model.generator.training and not model.captioner.norm.training
+    assert model.captioner.backbone is model.image_encoder.backbone
+
+
+def test_drawing_changes_nothing_in_the_model(model):
+    parts = (model.text_encoder, model.generator, model.captioner, model.captioner.backbone)
+    before = [{key: value.clone() for key, value in part.state_dict().items()} for part in parts]
+    model.draw("a bird", 0)
+    for part, state in zip(parts, before, strict=True):
+        assert all(torch.equal(value, state[key]) for key, value in part.state_dict().items())
+
+
+def test_a_folder_that_is_none_is_named(tmp_path):
+    for where in (tmp_path / "nowhere", str(tmp_path / "nowhere"), "./nowhere", "nowhere", "a/b/c"):
+        with pytest.raises(FileNotFoundError, match="no such checkpoint folder"):
+            MirrorGAN.load(where)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["generator.json", "generator.safetensors", "text_encoder.safetensors", "vocabulary.json", "checkpoint.json",
+     f"backbone.{TRUNK}.safetensors"],
+)  # fmt: skip
+def test_a_missing_file_is_named(copied, name):
+    (copied / name).unlink()
+    with pytest.raises(FileNotFoundError, match=name.replace(".", r"\.")):
+        MirrorGAN.load(copied)
+
+
+def test_a_changed_file_is_named(copied):
+    path = copied / "captioner.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(CheckpointError, match=r"captioner\.safetensors: its sha256"):
+        MirrorGAN.load(copied)
+
+
+def respoil(folder, **changes):
+    """Writes a manifest that agrees with the files, whatever was done to them."""
+    manifest = json.loads((folder / "checkpoint.json").read_text())
+    about = {key: value for key, value in (manifest | changes).items() if key not in ("files", "format")}
+    write_manifest(folder, {key: value for key, value in about.items() if value is not None})
+
+
+def test_another_dictionary_is_refused(copied):
+    Vocabulary((WORDS.words[0], *reversed(WORDS.words[1:]))).save(copied / "vocabulary.json")
+    respoil(copied)
+    with pytest.raises(CheckpointError, match=r"vocabulary\.json: not the dictionary that checkpoint\.json names"):
+        MirrorGAN.load(copied)
+
+
+def test_a_part_of_another_model_is_refused(copied):
+    path = copied / "text_encoder.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"vocabulary": "bead" + 60 * "0"}))
+    respoil(copied)
+    with pytest.raises(CheckpointError, match=r"text_encoder\.json: made with the dictionary bead0000"):
+        MirrorGAN.load(copied)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("generator", {"generator": "nobody"}, "no generator 'nobody'; there are"),
+        ("generator", {"config": {"join": "loose"}}, "join must be"),
+        ("generator", {"config": {"sentence_axis": "time"}}, "axis must be one of"),
+        ("captioner", {"config": {"vocabulary_size": 5, "backbone": "vgg"}}, "no backbone 'vgg'"),
+        ("text_encoder", {"config": {"vocabulary_size": 5, "text_dim": 7}}, "even, not 7"),
+    ],
+)
+def test_settings_that_cannot_be_are_named(copied, name, change, message):
+    path = copied / f"{name}.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    respoil(copied)
+    with pytest.raises(CheckpointError, match=message):
+        MirrorGAN.load(copied)
+
+
+@pytest.mark.parametrize("key", ["name", "trained", "summary", "examples", "max_words"])
+def test_a_manifest_that_says_too_little_is_refused(copied, key):
+    respoil(copied, **{key: None})
+    with pytest.raises(CheckpointError, match=f"'{key}' is missing"):
+        MirrorGAN.load(copied)
