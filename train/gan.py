@@ -70,6 +70,8 @@ class GanConfig(RunConfig):
     """In every attentive stage."""
     skip_images: bool = False
     """Every stage adds to the enlarged smaller picture; the papers draw every picture anew."""
+    standardize_text: bool = False
+    """Text channels brought to mean 0 and deviation 1 before the generator uses them."""
     word_attention: bool = True
     """Word attention in every stage after the first."""
     sentence_attention: bool = True
@@ -140,6 +142,7 @@ class GanConfig(RunConfig):
             channels=self.channels,
             residual_blocks=self.residual_blocks,
             skip_images=self.skip_images,
+            standardize_text=self.standardize_text,
             word_attention=self.word_attention,
             sentence_attention=self.sentence_attention,
             kl_weight=self.kl,
@@ -152,6 +155,7 @@ _FIRST = GanConfig(
     channels=(64,),
     residual_blocks=1,
     skip_images=True,
+    standardize_text=True,
     discriminator="projected",
     look_sizes=(64,),
     objective="hinge",

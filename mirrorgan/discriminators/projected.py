@@ -68,7 +68,8 @@ class Head(nn.Module):
 class Discriminator(BaseDiscriminator):
     """Judges through a frozen backbone that belongs to the caller; only the heads learn.
 
-    The sentence is normalised to unit variance before the heads, so that the text encoder's scale does not matter.
+    Every channel of the sentence is brought to mean 0 and deviation 1 over captions before the heads, so that what all
+    captions share, and the text encoder's scale, do not matter.
     """
 
     def __init__(self, config: Config, backbone: Backbone) -> None:
@@ -77,6 +78,7 @@ class Discriminator(BaseDiscriminator):
         self._backbone = [backbone]  # in a list: shared and frozen, not part of this module's state
         self.mix = nn.ModuleList([nn.Conv2d(c, config.mixed, kernel_size=1) for c in backbone.channels])
         self.mix.requires_grad_(False)  # random and fixed
+        self.standardize = nn.BatchNorm1d(config.text_dim, affine=False)
         self.heads = nn.ModuleList([Head(config, config.look_size // stride) for stride in (4, 8, 16, 32)])
 
     def look(self, images: Tensor) -> list[Tensor]:
@@ -91,6 +93,6 @@ class Discriminator(BaseDiscriminator):
         return mixed[::-1]
 
     def judge(self, features: list[Tensor], sentence: Tensor) -> Judgement:
-        sentence = F.layer_norm(sentence, sentence.shape[1:])
+        sentence = self.standardize(sentence.float())
         logits = [head(seen, sentence) for head, seen in zip(self.heads, features, strict=True)]
         return Judgement(None, torch.cat(logits, dim=1))
