@@ -4,10 +4,10 @@ Turns a data set into a few files that load in seconds and need neither nltk nor
 
     pack.json              what is in here: splits, counts, what was left out, sha256 of every file
     vocabulary.json        all words, by frequency, then alphabet
-    <split>.safetensors    tokens (N, K, L) int16 padded with 0, counts (N,) captions a picture, groups (N,) int32
+    <split>.safetensors    tokens (N, K, L) int16 padded with 0, counts (N,) captions a picture, groups (N,) int32,
+                           offsets (N + 1,): where each picture starts in the run of pictures
     <split>.keys.json      the key of every picture, the names of the groups
     <split>-00.webp ...    the pictures as one run of WebP files, cut into parts of at most --part-size MiB
-    <split>.offsets.safetensors    where each picture starts in that run
 
 Pictures are cut to the square of 1.5 x the bounding box where there is a box (clipped at the border, as AttnGAN
 cuts it), made RGB, and shrunk so that the short side has --size pixels. They are decoded once, at the size that is
@@ -18,9 +18,10 @@ import argparse
 import hashlib
 import io
 import json
+import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -29,6 +30,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from tqdm import tqdm
@@ -102,6 +104,9 @@ def pack(name: str, root: Path, out: Path, size: int, quality: int, part_size: i
     if len(vocabulary) > 32767:
         raise DataError(f"{len(vocabulary)} different words; at most 32,767 can be packed")
     out.mkdir(parents=True, exist_ok=True)
+    (out / "pack.json").unlink(missing_ok=True)
+    for made_of_older_pictures in ("decoded", "features"):
+        shutil.rmtree(out / made_of_older_pictures, ignore_errors=True)
     vocabulary.save(out / "vocabulary.json")
     counts = {}
     for split, examples in listing.splits.items():
@@ -248,7 +253,8 @@ class PackedSplit:
             if found.shape == shape:
                 return found
         path.parent.mkdir(exist_ok=True)
-        blob = b"".join(part.read_bytes() for part in sorted(self.folder.glob(f"{self.name}-*.webp")))
+        parts = sorted(self.folder.glob(f"{self.name}-*.webp"), key=lambda part: int(part.stem.rsplit("-", 1)[1]))
+        blob = b"".join(part.read_bytes() for part in parts)
         if len(blob) != int(self.offsets[-1]):
             raise DataError(f"{self.folder}: the pictures of {self.name} are incomplete; pack the data set again")
         spans = list(zip(self.offsets[:-1].tolist(), self.offsets[1:].tolist(), strict=True))
@@ -283,17 +289,28 @@ def load_packed(folder: Path, split: str) -> PackedSplit:
     """
     if not (folder / "pack.json").is_file():
         raise FileNotFoundError(f"{folder}: no pack.json; make it with: python -m train.pack NAME ROOT --out {folder}")
-    content = json.loads((folder / "pack.json").read_text())
+    content = _read(folder / "pack.json", _json)
     if split not in content["counts"]:
         raise DataError(f"{folder}: no split {split!r}; there are: {', '.join(content['counts'])}")
     vocabulary = Vocabulary.load(folder / "vocabulary.json")
     if vocabulary.hash != content["vocabulary"]:
         raise DataError(f"{folder}: vocabulary.json is not the one that was packed")
-    tensors = load_file(folder / f"{split}.safetensors")
-    keys = json.loads((folder / f"{split}.keys.json").read_text())["keys"]
+    tensors = _read(folder / f"{split}.safetensors", load_file)
+    keys = _read(folder / f"{split}.keys.json", _json)["keys"]
     return PackedSplit(
         folder, split, keys, tensors["tokens"], tensors["counts"], tensors["groups"], tensors["offsets"], vocabulary
     )
+
+
+def _read(path: Path, how: Callable[[Path], dict]) -> dict:
+    try:
+        return how(path)
+    except (SafetensorError, ValueError) as error:
+        raise DataError(f"{path}: damaged ({error}); pack the data set again") from error
+
+
+def _json(path: Path) -> dict:
+    return json.loads(path.read_text())
 
 
 def main() -> None:
