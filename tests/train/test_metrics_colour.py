@@ -22,9 +22,7 @@ def photographs(count, generator, noise=1.0):
     features = torch.randn(count, 6, generator=generator) * noise
     features[:, :3] += 2 * there
     words = ("red", "blue", "gray")
-    captions = [
-        ["a", *(w for w, is_there in zip(words, row, strict=True) if is_there)] for row in there.tolist()
-    ]
+    captions = [["a", *(w for w, is_there in zip(words, row, strict=True) if is_there)] for row in there.tolist()]
     return features, captions
 
 
@@ -70,9 +68,7 @@ def test_area_needs_both_kinds():
 
 def test_a_colour_is_named_by_its_own_word_only():
     named = colours_named([["a", "reddish", "bird"], ["gray", "and", "red"], ["grey"], []])
-    rows = [
-        {colour for colour, is_named in zip(COLOURS, row, strict=True) if is_named} for row in named.tolist()
-    ]
+    rows = [{colour for colour, is_named in zip(COLOURS, row, strict=True) if is_named} for row in named.tolist()]
     assert rows == [set(), {"red", "grey"}, {"grey"}, set()]
     assert len(COLOURS) == 9
     with pytest.raises(ValueError, match="cut it into a list of tokens"):

@@ -46,12 +46,8 @@ def test_distance_of_diagonal_gaussians_is_the_closed_form():
 
 
 def test_distance_matches_the_square_root_by_eigenvalues_of_the_product(generator):
-    a = FeatureStatistics.of(
-        torch.randn(200, 5, generator=generator) @ torch.randn(5, 5, generator=generator)
-    )
-    b = FeatureStatistics.of(
-        torch.randn(200, 5, generator=generator) @ torch.randn(5, 5, generator=generator)
-    )
+    a = FeatureStatistics.of(torch.randn(200, 5, generator=generator) @ torch.randn(5, 5, generator=generator))
+    b = FeatureStatistics.of(torch.randn(200, 5, generator=generator) @ torch.randn(5, 5, generator=generator))
     roots = torch.linalg.eigvals(a.covariance @ b.covariance).real.sqrt().sum()
     expected = (a.mean - b.mean).square().sum() + a.covariance.trace() + b.covariance.trace() - 2 * roots
     assert frechet_distance(a, b) == pytest.approx(float(expected), rel=1e-9)

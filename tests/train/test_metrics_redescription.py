@@ -149,9 +149,7 @@ def test_scores_do_not_depend_on_the_order_of_images_or_references(variant):
     candidates, references = random_captions(images=9, references=4)
     order = random.Random(1).sample(range(9), k=9)
     moved = [candidates[i] for i in order], [references[i][::-1] for i in order]
-    np.testing.assert_allclose(
-        cider_scores(*moved, variant), cider_scores(candidates, references, variant)[order]
-    )
+    np.testing.assert_allclose(cider_scores(*moved, variant), cider_scores(candidates, references, variant)[order])
     assert bleu(*moved) == pytest.approx(bleu(candidates, references))
     assert rouge_l(*moved) == pytest.approx(rouge_l(candidates, references))
 

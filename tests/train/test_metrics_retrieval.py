@@ -20,9 +20,7 @@ def test_r_precision_matches_its_protocol_written_as_loops(generator):
         hits = []
         for i in range(57):
             own = F.cosine_similarity(images[i], captions[i], dim=0)
-            better = sum(
-                F.cosine_similarity(images[i], captions[j], dim=0) >= own for j in others[i].tolist()
-            )
+            better = sum(F.cosine_similarity(images[i], captions[j], dim=0) >= own for j in others[i].tolist())
             hits.append(float(better < k))
         folds = [hits[start : start + size] for start, size in zip(range(0, 57, 19), [19] * 3, strict=True)]
         rates = torch.tensor([sum(fold) / len(fold) for fold in folds], dtype=torch.float64)
@@ -130,9 +128,7 @@ def test_recall_does_not_depend_on_the_order_of_images(generator):
 
 def test_what_does_not_fit_is_named():
     codes = torch.eye(12)
-    with pytest.raises(
-        ValueError, match="cannot draw 99 captions of other groups: the largest group leaves 11"
-    ):
+    with pytest.raises(ValueError, match="cannot draw 99 captions of other groups: the largest group leaves 11"):
         r_precision(codes, codes, torch.arange(12))
     with pytest.raises(ValueError, match=r"\(12, 12\) and caption codes \(11, 12\)"):
         r_precision(codes, codes[:11], torch.arange(12))
