@@ -43,6 +43,7 @@ def parse(presets: dict[str, Config], argv: Sequence[str] | None = None, prog: s
         )
     given = vars(parser.parse_args(argv))
     preset = presets[given.pop("preset")]
+    given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
     try:
         return dataclasses.replace(preset, **given)  # type: ignore[type-var]
     except ValueError as error:

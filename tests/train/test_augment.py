@@ -1,0 +1,106 @@
+import pytest
+import torch
+
+from train.augment import augment, colour, cutout, translate
+
+
+@pytest.fixture
+def images():
+    return torch.rand(4, 3, 16, 16) * 2 - 1
+
+
+def test_without_strength_nothing_is_changed(images):
+    assert augment(images, 0) is images
+    for step in (colour(images, 0), translate(images, 0), cutout(images, 0)):
+        torch.testing.assert_close(step, images)
+
+
+def test_the_same_seed_changes_in_the_same_way(images):
+    torch.manual_seed(3)
+    first = augment(images)
+    torch.manual_seed(3)
+    assert torch.equal(augment(images), first)
+    assert not torch.equal(augment(images), first)
+
+
+@pytest.mark.parametrize(
+    "change", [augment, lambda x: colour(x, 1.0), lambda x: translate(x, 0.25), lambda x: cutout(x, 0.5)]
+)
+def test_every_picture_is_changed_in_its_own_way(change):
+    same = (torch.rand(1, 3, 16, 16) * 2 - 1).expand(8, -1, -1, -1)
+    changed = change(same)
+    assert changed.shape == same.shape
+    assert len({tuple(picture.flatten().tolist()) for picture in changed}) > 4
+
+
+def test_gradients_go_through(images):
+    images.requires_grad_()
+    augment(images).square().sum().backward()
+    assert images.grad.isfinite().all()
+    assert (images.grad.abs().sum(dim=(1, 2, 3)) > 0).all()
+
+
+def test_gradients_agree_with_differences(images):
+    # Linear in each pixel but for the means: a numerical derivative must agree.
+    small = images[:2, :, :8, :8].double().requires_grad_()
+
+    def change(x):
+        torch.manual_seed(1)
+        return augment(x)
+
+    assert torch.autograd.gradcheck(change, (small,), fast_mode=True)
+
+
+def test_translation_moves_and_keeps_what_is_inside():
+    # A block that stays inside wherever it is moved to keeps its pixels, all by one shift.
+    images = torch.zeros(6, 3, 16, 16)
+    block = torch.rand(3, 4, 4) + 1
+    images[:, :, 6:10, 6:10] = block
+    shifts = set()
+    for moved in translate(images, 0.25):
+        rows, columns = (moved[0] != 0).nonzero(as_tuple=True)
+        top, left = int(rows.min()), int(columns.min())
+        assert torch.equal(moved[:, top : top + 4, left : left + 4], block)
+        assert (moved != 0).sum() == (block != 0).sum()
+        assert abs(top - 6) <= 4 and abs(left - 6) <= 4
+        shifts.add((top - 6, left - 6))
+    assert len(shifts) > 1
+
+
+def test_translation_mirrors_the_edges(images):
+    for moved, original in zip(translate(images, 0.125), images, strict=True):
+        assert torch.isin(moved, original).all()  # no new pixel
+
+
+def test_cutting_out_greys_a_square_and_leaves_the_rest():
+    images = torch.ones(8, 3, 20, 20)
+    for cut in cutout(images, 0.5):
+        hole = cut[0] == 0
+        assert torch.equal(cut == 0, hole.expand(3, -1, -1))
+        rows, columns = hole.any(dim=1), hole.any(dim=0)
+        assert torch.equal(hole, rows[:, None] & columns[None, :])
+        assert 0 < int(rows.sum()) <= 10 and 0 < int(columns.sum()) <= 10
+        assert ((cut == 0) | (cut == 1)).all()
+
+
+def test_colours_keep_the_hue():
+    # Brightness, saturation and contrast are one straight line on all three channels: their order stays.
+    images = torch.rand(16, 3, 1, 1) * 0.5
+    changed = colour(images, 1.0)
+    assert torch.equal(changed.argsort(dim=1), images.argsort(dim=1))
+
+
+def test_brightness_and_contrast_stay_in_their_bounds():
+    grey = torch.zeros(500, 3, 2, 2)
+    changed = colour(grey, 1.0)
+    assert 0.15 < changed.abs().max() <= 0.2 + 1e-6
+    halves = torch.zeros(500, 3, 2, 2)
+    halves[..., 0] = 1.0
+    spread = colour(halves, 1.0)
+    contrast = spread[..., 0] - spread[..., 1]
+    assert 0.75 - 1e-5 <= contrast.min() < 0.8 and 1.2 < contrast.max() <= 1.25 + 1e-5
+
+
+def test_half_the_strength_is_half_the_change():
+    grey = torch.zeros(500, 3, 2, 2)
+    assert 0.07 < colour(grey, 0.5).abs().max() <= 0.1 + 1e-6

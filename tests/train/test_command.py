@@ -1,0 +1,142 @@
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+from train import captioner, damsm, gan
+from train.command import as_json, fail, field_help, parse
+from train.config import RunConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(RunConfig):
+    """Trains nothing; shows how options are read."""
+
+    data: Path = Path("packed/birds")
+    name: str = "run"
+    steps: int = 10
+    rate: float = 0.5
+    """How fast, 100 % of what
+    is possible."""
+    sizes: tuple[int, ...] = (1, 2)
+    """Several numbers."""
+    quick: bool = False
+    limit: float | None = None
+    """A number, or none."""
+    file: Path | None = None
+
+
+PRESETS = {"plain": Settings(), "fast": Settings(rate=0.9, quick=True)}
+
+
+def read(*words):
+    return parse(PRESETS, words, prog="python -m train.nothing")
+
+
+def refused(capsys, *words):
+    with pytest.raises(SystemExit) as stop:
+        read(*words)
+    assert stop.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_a_preset_is_where_the_options_start_from():
+    assert read("plain") == Settings()
+    assert read("fast", "--rate", "0.1") == Settings(rate=0.1, quick=True)
+
+
+def test_every_kind_of_option_is_read_as_its_field_says():
+    found = read(
+        "plain", "--steps", "7", "--rate", "1e-3", "--sizes", "3", "4", "5", "--quick", "yes", "--limit", "2",
+        "--file", "a/b.pth", "--save-minutes", "1.5", "--data", "there",
+    )  # fmt: skip
+    assert found == Settings(
+        steps=7, rate=1e-3, sizes=(3, 4, 5), quick=True, limit=2.0, file=Path("a/b.pth"), save_minutes=1.5,
+        data=Path("there"),
+    )  # fmt: skip
+    assert isinstance(found.limit, float) and isinstance(found.sizes, tuple)
+
+
+@pytest.mark.parametrize(("word", "value"), [("yes", True), ("no", False), ("TRUE", True), ("0", False)])
+def test_yes_and_no_are_words(word, value):
+    assert read("plain", "--quick", word).quick is value
+
+
+def test_none_can_be_said():
+    assert parse({"a": Settings(limit=3.0)}, ["a", "--limit", "none"]).limit is None
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["plain", "--stpes", "3"], "--stpes"),
+        (["plain", "--steps", "three"], "'three'"),
+        (["plain", "--quick", "perhaps"], "yes or no, not 'perhaps'"),
+        (["plain", "--steps", "0"], "steps must be at least 1, not 0"),
+        (["plain", "--minutes", "-1"], "minutes must be positive"),
+        (["odd"], "odd"),
+        ([], "preset"),
+    ],
+)
+def test_a_mistake_ends_the_program_with_a_sentence_that_names_it(capsys, words, said):
+    assert said in refused(capsys, *words)
+
+
+def test_a_device_that_is_not_there_is_named(capsys):
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    assert "device is cuda, but" in refused(capsys, "plain", "--device", "cuda")
+
+
+def test_help_shows_what_stands_below_each_field(capsys):
+    with pytest.raises(SystemExit) as stop:
+        read("--help")
+    assert stop.value.code == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "How fast, 100 % of what is possible." in said
+    assert "Updates in all." in said  # of the base class
+    assert "Trains nothing; shows how options are read." in said
+
+
+def test_help_is_found_in_base_classes_and_may_be_replaced():
+    @dataclass(frozen=True, kw_only=True)
+    class More(Settings):
+        rate: float = 0.1
+        """Slower."""
+
+    found = field_help(More)
+    assert found["rate"] == "Slower."
+    assert found["sizes"] == "Several numbers." and found["seed"].startswith("Of weights")
+
+
+@pytest.mark.parametrize("module", [captioner, damsm, gan])
+def test_every_training_explains_every_option_of_its_own(module):
+    config = next(iter(module.PRESETS.values()))
+    found = field_help(type(config))
+    assert not [field.name for field in dataclasses.fields(config) if not found.get(field.name)]
+
+
+@pytest.mark.parametrize("module", [captioner, damsm, gan])
+def test_every_preset_can_be_read_and_written(module):
+    for name, preset in module.PRESETS.items():
+        assert parse(module.PRESETS, [name]) == preset
+        json.dumps(as_json(preset))
+
+
+def test_a_failure_ends_with_its_sentence():
+    with pytest.raises(SystemExit, match="error: no such folder"):
+        fail(ValueError("no such folder"))
+
+
+def test_a_configuration_becomes_plain_json():
+    plain = as_json(Settings(file=Path("a/b")))
+    assert plain["file"] == "a/b" and plain["sizes"] == [1, 2] and plain["limit"] is None
+    assert json.loads(json.dumps(plain)) == plain
+
+
+def test_a_run_s_folder_has_its_name():
+    assert Settings(name="birds").folder == Path("runs/birds")
+    assert Settings(device="cpu").place == "cpu"

@@ -1,0 +1,168 @@
+import os
+import signal
+import time
+
+import pytest
+import torch
+
+from train import state
+from train.state import PREVIOUS, STATE, Stopper, batch_rows, epoch_order, load_state, save_state, seed_step
+
+
+def test_what_is_saved_comes_back(tmp_path):
+    content = {"step": 3, "net": {"weight": torch.randn(2, 3)}, "best": 0.5}
+    save_state(tmp_path / "run", content)
+    found = load_state(tmp_path / "run")
+    assert found["step"] == 3 and found["best"] == 0.5
+    assert torch.equal(found["net"]["weight"], content["net"]["weight"])
+
+
+def test_a_run_that_has_not_begun_has_no_state(tmp_path):
+    assert load_state(tmp_path / "run") is None
+
+
+def test_the_state_before_is_kept(tmp_path):
+    for step in (1, 2, 3):
+        save_state(tmp_path, {"step": step})
+    assert load_state(tmp_path)["step"] == 3
+    (tmp_path / STATE).unlink()
+    assert load_state(tmp_path)["step"] == 2
+
+
+@pytest.mark.parametrize("keep", [0, 10, -20])
+def test_a_broken_state_is_named_and_the_one_before_it_taken(tmp_path, capsys, keep):
+    save_state(tmp_path, {"step": 1, "w": torch.zeros(100)})
+    save_state(tmp_path, {"step": 2, "w": torch.zeros(100)})
+    (tmp_path / STATE).write_bytes((tmp_path / STATE).read_bytes()[:keep])
+    assert load_state(tmp_path)["step"] == 1
+    assert f"{tmp_path / STATE} is broken" in capsys.readouterr().out
+
+
+def test_a_run_with_two_broken_states_begins_anew(tmp_path):
+    for name in (STATE, PREVIOUS):
+        (tmp_path / name).write_bytes(b"broken")
+    assert load_state(tmp_path) is None
+
+
+def test_a_save_that_dies_half_way_leaves_the_last_state(tmp_path, monkeypatch):
+    save_state(tmp_path, {"step": 1})
+
+    def die(content, file):
+        file.write(b"half a st")
+        raise OSError("no space left")
+
+    monkeypatch.setattr(state.torch, "save", die)
+    with pytest.raises(OSError, match="no space"):
+        save_state(tmp_path, {"step": 2})
+    assert load_state(tmp_path)["step"] == 1
+
+
+def test_a_save_that_dies_between_its_renames_leaves_a_whole_state(tmp_path, monkeypatch):
+    save_state(tmp_path, {"step": 1})
+    rename = os.replace
+
+    def die_second(source, target):
+        if target.name == STATE:
+            raise KeyboardInterrupt
+        rename(source, target)
+
+    monkeypatch.setattr(state.os, "replace", die_second)
+    with pytest.raises(KeyboardInterrupt):
+        save_state(tmp_path, {"step": 2})
+    assert load_state(tmp_path)["step"] == 1
+
+
+def test_code_in_a_state_is_not_run(tmp_path):
+    class Mischief:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "made"),)
+
+    torch.save({"step": Mischief()}, tmp_path / STATE)
+    assert load_state(tmp_path) is None
+    assert not (tmp_path / "made").exists()
+
+
+# -------------------------------------------------------------------------------------------------- randomness
+
+
+def test_an_epoch_holds_every_item_exactly_once():
+    for epoch in range(3):
+        rows = torch.cat([batch_rows(12, 4, seed=5, step=3 * epoch + part) for part in range(3)])
+        assert sorted(rows.tolist()) == list(range(12))
+
+
+def test_the_rest_of_an_epoch_is_left_out_and_is_another_one_each_time():
+    left = set()
+    for epoch in range(20):
+        rows = torch.cat([batch_rows(10, 4, seed=0, step=2 * epoch + part) for part in range(2)]).tolist()
+        assert len(set(rows)) == 8
+        left |= set(range(10)) - set(rows)
+    assert left == set(range(10))
+
+
+def test_a_position_is_a_number():
+    # The same step of the same seed is the same batch, whatever was drawn before.
+    first = batch_rows(50, 8, seed=1, step=17)
+    torch.rand(10)
+    assert torch.equal(batch_rows(50, 8, seed=1, step=17), first)
+    assert not torch.equal(batch_rows(50, 8, seed=2, step=17), first)
+    assert not torch.equal(batch_rows(50, 8, seed=1, step=18), first)
+
+
+def test_epochs_have_different_orders():
+    orders = {tuple(epoch_order(20, 0, epoch).tolist()) for epoch in range(10)}
+    assert len(orders) == 10
+
+
+def test_too_few_items_for_a_batch_are_answered_in_words():
+    with pytest.raises(ValueError, match="a batch of 8 needs at least as many pictures; there are 3"):
+        batch_rows(3, 8, 0, 0)
+
+
+def test_every_random_number_of_a_step_comes_from_its_seed():
+    def numbers(seed, step):
+        generator = seed_step(seed, step)
+        return (*torch.rand(2).tolist(), *torch.rand(2, generator=generator).tolist())
+
+    first = numbers(0, 5)
+    torch.rand(7)
+    assert numbers(0, 5) == first
+    assert len({numbers(seed, step) for seed in range(3) for step in range(10)}) == 30
+    assert first[:2] != first[2:]  # the data's numbers are others than the networks'
+
+
+# ----------------------------------------------------------------------------------------------------- stopping
+
+
+@pytest.fixture
+def stopper():
+    stopper = Stopper(None)
+    yield stopper
+    stopper.close()
+
+
+def test_the_first_signal_asks_and_the_second_interrupts(stopper):
+    assert not stopper.due()
+    signal.raise_signal(signal.SIGTERM)
+    assert stopper.due()
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_handlers_are_put_back():
+    before = signal.getsignal(signal.SIGTERM)
+    stopper = Stopper(1.0)
+    assert signal.getsignal(signal.SIGTERM) != before
+    stopper.close()
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_time_is_up_a_reserve_before_the_deadline():
+    stopper = Stopper(1.0)
+    try:
+        assert not stopper.due() and not stopper.due(reserve=30)
+        assert stopper.due(reserve=61)
+        stopper.deadline = time.monotonic() - 1
+        assert stopper.due()
+    finally:
+        stopper.close()
