@@ -1,4 +1,4 @@
-"""python -m train.gan birds --data packed/birds
+"""python -m train.gan birds-32 --data packed/birds
 
 Trains the generator against discriminators, with STREAM reading its pictures back (Eq. 9 of MirrorGAN).
 
@@ -168,7 +168,8 @@ _SECOND = dataclasses.replace(
     _FIRST,
     name="birds-64",
     channels=(64, 32),
-    look_sizes=(64, 96),
+    look_sizes=(0, 96),
+    consistency=2.0,
     redescription=0.1,
     redescription_share=0.25,
     grow_from=Path("runs/birds-32"),
@@ -177,7 +178,9 @@ _THIRD = dataclasses.replace(
     _SECOND,
     name="birds-128",
     channels=(64, 32, 32),
-    look_sizes=(64, 96, 128),
+    look_sizes=(0, 0, 128),
+    first_trained=2,
+    consistency=0.0,
     batch=24,
     grow_from=Path("runs/birds-64"),
 )
@@ -185,7 +188,7 @@ _THIRD = dataclasses.replace(
 PRESETS = {
     "birds-32": _FIRST,
     "birds-64": _SECOND,
-    "birds": _THIRD,
+    "birds-128": _THIRD,
     "birds-paper": GanConfig(name="birds-paper", batch=20),
 }
 
