@@ -120,6 +120,8 @@ class GanConfig(RunConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.batch < 2:
+            raise ValueError(f"batch must be at least 2, for a sentence of another picture; not {self.batch}")
         if self.objective not in OBJECTIVES:
             raise ValueError(f"objective must be one of {', '.join(OBJECTIVES)}, not {self.objective!r}")
         if self.discriminator not in available_discriminators():
