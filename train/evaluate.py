@@ -19,6 +19,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from mirrorgan.backbones import Backbone, fold_batch_norms, load_imagenet, resize
+from mirrorgan.checkpoint import read_json
 from mirrorgan.images import from_uint8, to_channels_last, to_uint8
 from mirrorgan.pipeline import MirrorGAN
 from mirrorgan.vocabulary import pad
@@ -210,7 +211,10 @@ def main() -> None:
         fail(error)
     print(as_table(results))
     content = {
-        "checkpoint": {"name": model.info.name, "sha256": model.info.sha256},
+        "checkpoint": {
+            "name": model.info.name,
+            "files": read_json(given.checkpoint / "checkpoint.json")["files"],
+        },
         "torch": torch.__version__,
         "machine": platform.machine(),
         "scores": [asdict(result) for result in results],
