@@ -50,7 +50,7 @@ def _compute(
     backbone = to_channels_last(backbone, device)
     arrays: list[np.memmap] = []
     for start in tqdm(range(0, len(split), 32), desc=f"features {stem}", unit="batch"):
-        images = from_uint8(torch.from_numpy(np.ascontiguousarray(pictures[start : start + 32])).to(device))
+        images = from_uint8(torch.from_numpy(np.array(pictures[start : start + 32])).to(device))
         if flipped:
             images = images.flip(3)
         with torch.autocast(torch.device(device).type, torch.bfloat16):

@@ -187,6 +187,7 @@ def test_without_sentence_attention_it_is_the_size_of_attngan_s(channels, blocks
         {"word_attention": False, "sentence_attention": False},
         {"word_attention": False, "sentence_attention": False, "join": "wide"},
         {"residual_blocks": 0},
+        {"standardize_text": True},
         {"channels": (8, 6, 2)},
         {"channels": (4,)},
     ],
@@ -219,6 +220,22 @@ def test_the_sentence_s_strength_is_the_length_of_what_was_heard():
     value = generator.stages[0].sentence.project(generator.condition(sentence)[0])[:, :, None, None]
     expected = (value * stage.sentence_attention).square().sum(dim=1).sqrt()
     torch.testing.assert_close(stage.sentence_strength, expected)
+
+
+def test_standardized_text_is_heard_whatever_its_scale_and_mean():
+    # After many captions the running numbers are the captions' own: shifting and stretching them changes nothing.
+    plain, shifted = build(standardize_text=True), build(standardize_text=True)
+    shifted.load_state_dict(plain.state_dict())
+    noise, sentence, words = torch.randn(3, 6), torch.randn(3, 8), torch.randn(3, 4, 8)
+    captions = torch.randn(400, 8)
+    for generator, change in ((plain, lambda x: x), (shifted, lambda x: 0.2 * x + 3)):
+        for _ in range(100):
+            generator.standardize(change(captions))
+        generator.eval()
+    expected = plain(noise, sentence, words, MASK).images[-1]
+    found = shifted(noise, 0.2 * sentence + 3, 0.2 * words + 3, MASK).images[-1]
+    torch.testing.assert_close(found, expected, rtol=1e-2, atol=1e-2)
+    assert not torch.allclose(plain(noise, 0.2 * sentence + 3, words, MASK).images[-1], expected, atol=1e-2)
 
 
 @pytest.mark.parametrize(("axis", "over"), [("channel", (1,)), ("spatial", (2, 3))])

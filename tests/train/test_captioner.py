@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+import torch
+
+from mirrorgan.captioner import Captioner, CaptionerConfig
+from mirrorgan.images import from_uint8
+from train.batches import pick_captions
+from train.captioner import describe_all, references, train_step, validate
+from train.features import CachedFeatures
+from train.pack import load_packed
+
+
+@pytest.fixture
+def split(packed):
+    return load_packed(packed, "train")
+
+
+@pytest.fixture
+def captioner(split, tiny_backbone):
+    config = CaptionerConfig(
+        vocabulary_size=len(split.vocabulary),
+        backbone="tiny",
+        image_size=32,
+        embedding_dim=12,
+        hidden_dim=16,
+        longest=9,
+    )
+    return Captioner(config, tiny_backbone)
+
+
+@pytest.fixture
+def cached(split, tiny_backbone):
+    with torch.inference_mode():
+        levels, pooled = tiny_backbone(from_uint8(torch.from_numpy(split.pictures(32).copy())))
+    return CachedFeatures(levels[2].numpy().astype(np.float16), pooled.numpy().astype(np.float16))
+
+
+def learn(captioner, split, cached, steps):
+    optimizer = torch.optim.Adam(captioner.parameters(), 2e-2)
+    captioner.train()
+    rows = torch.arange(len(split))
+    losses = []
+    for seed in range(steps):
+        tokens, mask, _ = pick_captions(split, rows, 20, torch.Generator().manual_seed(seed))
+        pooled = torch.from_numpy(cached.pooled[:]).float()
+        losses.append(float(train_step(captioner, optimizer, pooled, tokens, mask)))
+    return losses
+
+
+def test_a_step_moves_the_captioner_and_not_its_trunk(captioner, split, cached, tiny_backbone):
+    before = {name: p.detach().clone() for name, p in captioner.named_parameters()}
+    trunk = {key: value.clone() for key, value in tiny_backbone.state_dict().items()}
+    learn(captioner, split, cached, 2)
+    still = {name for name, p in captioner.named_parameters() if torch.equal(p, before[name])}
+    assert not still - {"linear.bias"}  # which the batch norm after it takes away again
+    assert all(torch.equal(value, trunk[key]) for key, value in tiny_backbone.state_dict().items())
+
+
+def test_it_learns_to_say_the_colours(captioner, split, cached):
+    captioner.norm.momentum = 0.1  # its 0.01 is for thousands of steps
+    seen = torch.randn(4, 8)[split.groups.long()] + 0.1 * torch.randn(len(split), 8)  # every colour looks its own
+    cached = CachedFeatures(cached.regional, seen.numpy().astype(np.float16))
+    losses = learn(captioner, split, cached, 150)
+    assert losses[-1] < 0.2 * losses[0]
+    said = describe_all(captioner, split, cached, torch.arange(len(split)))
+    right = [
+        any(words == reference for reference in own)
+        for words, own in zip(said, references(split, torch.arange(len(split))), strict=True)
+    ]
+    assert sum(right) >= 9  # of 12
+    assert validate(captioner, split, cached, torch.arange(len(split)))["held-out CIDEr"] > 0.5
+
+
+def test_describing_leaves_the_captioner_in_training_and_itself(captioner, split, cached):
+    captioner.train()
+    before = {key: value.clone() for key, value in captioner.state_dict().items()}
+    describe_all(captioner, split, cached, torch.tensor([0, 5]))
+    assert captioner.training and captioner.norm.training
+    assert all(torch.equal(value, before[key]) for key, value in captioner.state_dict().items())
+
+
+def test_a_description_is_that_of_the_picture_itself(captioner, split, cached):
+    rows = torch.tensor([7, 2])
+    said = describe_all(captioner, split, cached, rows)
+    captioner.eval()
+    for words, row in zip(said, rows.tolist(), strict=True):
+        seen = captioner.project(torch.from_numpy(cached.pooled[row : row + 1]).float())
+        assert split.vocabulary.decode(captioner.greedy(seen)[0].tokens) == words
+
+
+def test_references_are_all_captions_of_a_picture_as_words(split):
+    (of_one,) = references(split, torch.tensor([0]))
+    assert of_one == [["a", "small", "red", "bird"], ["this", "bird", "has", "red", "wings", "and", "a", "beak"]]
