@@ -76,3 +76,14 @@ class ConditioningAugmentation(nn.Module):
         mu, logvar = F.glu(self.linear(sentence), dim=1).chunk(2, dim=1)
         conditioning = mu + torch.randn_like(mu) * (0.5 * logvar).exp() if self.training else mu
         return conditioning, mu, logvar
+
+
+def initialize(module: nn.Module) -> None:
+    """The released start, for `Module.apply`: orthogonal weights, zero biases, batch norm around 1."""
+    if isinstance(module, nn.Conv2d | nn.Linear):
+        nn.init.orthogonal_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and module.affine:
+        nn.init.normal_(module.weight, 1.0, 0.02)
+        nn.init.zeros_(module.bias)

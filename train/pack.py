@@ -15,7 +15,6 @@ asked for, into an array that is mapped from disk: an epoch never waits for a de
 """
 
 import argparse
-import hashlib
 import io
 import json
 import shutil
@@ -35,6 +34,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from tqdm import tqdm
 
+from mirrorgan.checkpoint import sha256
 from mirrorgan.vocabulary import Vocabulary, tokenize
 from train.datasets import available_datasets, find_dataset
 from train.datasets.base import DataError, Example
@@ -159,7 +159,7 @@ def pack(name: str, root: Path, out: Path, size: int, quality: int, part_size: i
         "counts": counts,
         "left_out": dict(left_out),
         "vocabulary": vocabulary.hash,
-        "files": {name: _sha256(out / name) for name in names},
+        "files": {name: sha256(out / name) for name in names},
     }
     (out / "pack.json").write_text(json.dumps(content, indent=2) + "\n")
     return content
@@ -206,14 +206,6 @@ class _Parts:
 
     def close(self) -> None:
         self.file.close()
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mirrorgan.discriminators.base import BaseDiscriminator
-from mirrorgan.layers import down_block, same_block
+from mirrorgan.layers import down_block, initialize, same_block
 from mirrorgan.losses import Judgement
 
 LAST = 8  # the heads work on 8C channels at 4x4
@@ -63,7 +63,7 @@ class Discriminator(BaseDiscriminator):
         self.unconditional = nn.Conv2d(LAST * c, 1, kernel_size=4, stride=4) if config.unconditional else None
         self.joint = same_block(LAST * c + config.text_dim, LAST * c)
         self.conditional = nn.Conv2d(LAST * c, 1, kernel_size=4, stride=4)
-        self.apply(_orthogonal)
+        self.apply(initialize)
         if config.spectral_norm:
             for module in list(self.modules()):
                 if isinstance(module, nn.Conv2d):
@@ -78,13 +78,3 @@ class Discriminator(BaseDiscriminator):
         joined = self.joint(torch.cat([seen, tiled.to(seen.dtype)], dim=1))
         unconditional = None if self.unconditional is None else self.unconditional(seen).flatten(1)
         return Judgement(unconditional, self.conditional(joined).flatten(1))
-
-
-def _orthogonal(module: nn.Module) -> None:
-    if isinstance(module, nn.Conv2d):
-        nn.init.orthogonal_(module.weight)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
-    elif isinstance(module, nn.BatchNorm2d):
-        nn.init.normal_(module.weight, 1.0, 0.02)
-        nn.init.zeros_(module.bias)

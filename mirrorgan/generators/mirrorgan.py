@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from mirrorgan.attention import SentenceAttention, WordAttention
 from mirrorgan.generators.base import BaseGenerator, GeneratorOutput, StageOutput
-from mirrorgan.layers import GLU, ConditioningAugmentation, ResBlock, up_block
+from mirrorgan.layers import GLU, ConditioningAugmentation, ResBlock, initialize, up_block
 from mirrorgan.losses import kl_divergence
 
 
@@ -145,7 +145,7 @@ class Generator(BaseGenerator):
             [AttentiveStage(config, c, after) for c, after in zip(config.channels, config.channels[1:], strict=False)]
         )
         self.heads = nn.ModuleList([image_head(c) for c in config.channels])
-        self.apply(_orthogonal)
+        self.apply(initialize)
         if config.skip_images:
             for head in list(self.heads)[1:]:
                 nn.init.zeros_(head.weight)  # type: ignore[arg-type]
@@ -183,14 +183,3 @@ class Generator(BaseGenerator):
                 drawn = drawn + F.interpolate(colour, scale_factor=2.0, mode="bilinear", align_corners=False)
             colour = drawn
             yield StageOutput(colour.tanh(), word_maps, sentence_maps, strength)
-
-
-def _orthogonal(module: nn.Module) -> None:
-    """The released initialisation: orthogonal weights, zero biases, batch norm around one."""
-    if isinstance(module, nn.Conv2d | nn.Linear):
-        nn.init.orthogonal_(module.weight)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
-    elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and module.affine:
-        nn.init.normal_(module.weight, 1.0, 0.02)
-        nn.init.zeros_(module.bias)
