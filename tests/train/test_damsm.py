@@ -10,10 +10,11 @@ from mirrorgan.images import from_uint8
 from mirrorgan.losses import damsm_loss
 from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
 from mirrorgan.vocabulary import Vocabulary, pad
-from train.batches import pick_captions
-from train.damsm import DamsmConfig, Encoders, codes, gather, save_encoders, train_step
+from train.batches import hold_out
+from train.damsm import DamsmConfig, build, codes, save_encoders, train_step
 from train.features import cached_features
 from train.pack import load_packed
+from train.pretrain import Material
 
 
 @pytest.fixture
@@ -33,21 +34,19 @@ def cached(split, tiny_backbone, tmp_path):
 
 @pytest.fixture
 def config():
-    return DamsmConfig(name="small", batch=6, device="cpu", text_dim=8, pool=1, learning_rate=1e-2)
+    return DamsmConfig(
+        name="small", batch=6, device="cpu", backbone="tiny", image_size=32, text_dim=8, pool=1, learning_rate=1e-2
+    )
 
 
 @pytest.fixture
-def nets(split, tiny_backbone):
-    text = TextEncoderConfig(vocabulary_size=len(split.vocabulary), text_dim=8, embedding_dim=5)
-    image = ImageEncoderConfig(backbone="tiny", image_size=32, text_dim=8)
-    return Encoders(TextEncoder(text), ImageEncoder(image, tiny_backbone))
+def material(split, tiny_backbone, cached):
+    return Material(split, tiny_backbone, cached, *hold_out(split, 0))
 
 
-def step(nets, config, split, cached, optimizer, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    rows = torch.randperm(len(split), generator=generator)[: config.batch]
-    tokens, mask, _ = pick_captions(split, rows, 18, generator)
-    return train_step(nets, optimizer, config, split, cached, rows, tokens, mask, generator)
+@pytest.fixture
+def nets(config, material):
+    return build(config, material)
 
 
 def test_features_on_disk_are_the_trunk_s(split, cached, tiny_backbone):
@@ -60,41 +59,41 @@ def test_features_on_disk_are_the_trunk_s(split, cached, tiny_backbone):
         assert features.regional.dtype == np.float16 and isinstance(features.pooled, np.memmap)
 
 
-def test_a_mirrored_picture_has_the_mirrored_picture_s_features(cached):
+def test_a_mirrored_picture_has_the_mirrored_picture_s_features(material, cached):
     rows, flipped = torch.tensor([3, 0, 3]), torch.tensor([False, True, True])
-    regional, pooled = gather(cached, rows, flipped, "cpu")
+    regional, pooled = material.gather(rows, flipped, "cpu")
     for place, (row, flip) in enumerate(zip(rows.tolist(), flipped.tolist(), strict=True)):
         assert np.array_equal(regional[place].half().numpy(), cached[flip].regional[row])
         assert np.array_equal(pooled[place].half().numpy(), cached[flip].pooled[row])
     assert not torch.equal(pooled[0], pooled[2])
-    assert gather(cached, rows, flipped, "cpu", regional=False)[0].numel() == 0
+    assert material.gather(rows, flipped, "cpu", regional=False)[0].numel() == 0
 
 
-def test_a_step_moves_both_encoders_and_not_the_trunk(nets, config, split, cached, tiny_backbone):
+def test_a_step_moves_both_encoders_and_not_the_trunk(nets, config, material, tiny_backbone):
     before = {key: value.clone() for key, value in nets.state_dict().items()}
     trunk = {key: value.clone() for key, value in tiny_backbone.state_dict().items()}
-    losses = step(nets, config, split, cached, torch.optim.Adam(nets.parameters(), 1e-2))
+    losses = train_step(nets, torch.optim.Adam(nets.parameters(), 1e-2), config, material, 0)
     assert set(losses) == {"words", "sentence"} and not any(loss.requires_grad for loss in losses.values())
     still = {key for key, value in nets.state_dict().items() if torch.equal(value, before[key])}
     assert not still
     assert all(torch.equal(value, trunk[key]) for key, value in tiny_backbone.state_dict().items())
 
 
-def test_the_text_encoder_s_gradient_is_clipped_and_no_other(nets, config, split, cached):
+def test_the_text_encoder_s_gradient_is_clipped_and_no_other(nets, config, material):
     config = dataclasses.replace(config, clip=1e-4)
-    step(nets, config, split, cached, torch.optim.SGD(nets.parameters(), 0.0))
+    train_step(nets, torch.optim.SGD(nets.parameters(), 0.0), config, material, 0)
     norms = [torch.stack([p.grad.norm() for p in part.parameters()]).norm().item() for part in (nets.text, nets.image)]
     assert norms[0] <= 1.01e-4 < norms[1]
 
 
-def test_pairs_find_each_other_when_trained(nets, config, split, cached):
+def test_pairs_find_each_other_when_trained(nets, config, split, material):
     optimizer = torch.optim.Adam(nets.parameters(), config.learning_rate)
 
     def total():
         rows = torch.arange(len(split))[::3]  # one of each colour
         with torch.no_grad():
             nets.eval()
-            regional, pooled = gather(cached, rows, torch.zeros(len(rows), dtype=torch.bool), "cpu")
+            regional, pooled = material.gather(rows, torch.zeros(len(rows), dtype=torch.bool), "cpu")
             tokens, mask = pad([split.caption(row, 0) for row in rows.tolist()])
             words, sentence = nets.text(tokens, mask)
             regions, code = nets.image.project(regional, pooled)
@@ -102,8 +101,8 @@ def test_pairs_find_each_other_when_trained(nets, config, split, cached):
             return float(sum(damsm_loss(words, sentence, regions, code, mask).values()))
 
     before = total()
-    for seed in range(40):
-        step(nets, config, split, cached, optimizer, seed)
+    for step in range(40):
+        train_step(nets, optimizer, config, material, step)
     assert total() < 0.7 * before
 
 
@@ -115,6 +114,21 @@ def test_codes_are_those_of_the_networks_in_eval_mode(nets, split, cached):
         pooled = torch.from_numpy(cached[0].pooled[row : row + 1].copy()).float()
         torch.testing.assert_close(images[place], nets.image.to_global(pooled)[0])
         torch.testing.assert_close(sentences[place], nets.text(*pad([split.caption(row, 0)]))[1][0])
+
+
+def test_a_step_learns_from_its_own_batch_and_from_kept_classes_alone(nets, config, split, material):
+    kept, held = hold_out(split, 1, seed=3)
+    first = train_step(
+        nets, torch.optim.SGD(nets.parameters(), 0.0), config, dataclasses.replace(material, kept=kept), 4
+    )
+    blind = dataclasses.replace(
+        material, cached=[dataclasses.replace(c, regional=c.regional.copy()) for c in material.cached]
+    )
+    for features in blind.cached:
+        features.regional[held.numpy()] = np.nan  # whoever looked there would say so
+    again = train_step(nets, torch.optim.SGD(nets.parameters(), 0.0), config, dataclasses.replace(blind, kept=kept), 4)
+    assert first == again
+    assert all(loss.isfinite() for loss in again.values())
 
 
 def test_looking_at_the_held_out_classes_leaves_the_encoders_in_training(nets, split, cached):

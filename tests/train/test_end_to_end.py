@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mirrorgan import MirrorGAN
-from train import captioner, damsm, gan
+from train import captioner, damsm, gan, pretrain
 from train.captioner import CaptionerTraining
 from train.damsm import DamsmConfig
 from train.export import Runs, export
@@ -92,9 +92,8 @@ def test_trainings_of_encoders_and_captioner_resume_where_they_stopped(
     ):
         whole, parts = dataclasses.replace(config, name="whole"), dataclasses.replace(config, name="parts")
         module.train(whole)
-        stopped = module.Stopper
 
-        class StopsAfterThree(stopped):
+        class StopsAfterThree(pretrain.Stopper):
             asked_for = 0
 
             def due(self, reserve=0.0):
@@ -102,13 +101,12 @@ def test_trainings_of_encoders_and_captioner_resume_where_they_stopped(
                 return self.asked_for > 3
 
         with monkeypatch.context() as patch:
-            patch.setattr(module, "Stopper", StopsAfterThree)
+            patch.setattr(pretrain, "Stopper", StopsAfterThree)
             module.train(parts)
         assert load_state(parts.folder)["step"] == 3
         module.train(parts)
         first, second = load_state(whole.folder), load_state(parts.folder)
         assert first["step"] == second["step"] == 6
-        key = "nets" if "nets" in first else "captioner"
-        for name, value in first[key].items():
-            assert torch.equal(value, second[key][name]), name
+        for name, value in first["network"].items():
+            assert torch.equal(value, second["network"][name]), name
         (tmp_path / "runs").rename(tmp_path / f"runs-{config.name}")
