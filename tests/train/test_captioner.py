@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from mirrorgan.captioner import Captioner, CaptionerConfig
 from mirrorgan.images import from_uint8
 from train.batches import hold_out
 from train.captioner import CaptionerTraining, build, describe_all, references, train_step, validate
@@ -23,8 +24,10 @@ def config():
 
 
 @pytest.fixture
-def captioner(config, split, tiny_backbone, cached):
-    return build(config, Material(split, tiny_backbone, [cached, cached], *hold_out(split, 0)))
+def captioner(split, tiny_backbone):
+    sizes = {"embedding_dim": 12, "hidden_dim": 16, "longest": 9}
+    config = CaptionerConfig(vocabulary_size=len(split.vocabulary), backbone="tiny", image_size=32, **sizes)
+    return Captioner(config, tiny_backbone)
 
 
 @pytest.fixture
@@ -54,7 +57,7 @@ def test_it_learns_to_say_the_colours(captioner, config, split, cached):
     captioner.norm.momentum = 0.1  # its 0.01 is for thousands of steps
     seen = torch.randn(4, 8)[split.groups.long()] + 0.1 * torch.randn(len(split), 8)  # every colour looks its own
     cached = CachedFeatures(cached.regional, seen.numpy().astype(np.float16))
-    losses = learn(captioner, config, split, cached, 100)
+    losses = learn(captioner, config, split, cached, 150)
     assert losses[-1] < 0.2 * losses[0]
     said = describe_all(captioner, split, cached, torch.arange(len(split)))
     right = [
@@ -71,6 +74,15 @@ def test_describing_leaves_the_captioner_in_training_and_itself(captioner, split
     describe_all(captioner, split, cached, torch.tensor([0, 5]))
     assert captioner.training and captioner.norm.training
     assert all(torch.equal(value, before[key]) for key, value in captioner.state_dict().items())
+
+
+def test_a_captioner_is_built_as_the_run_says(config, split, tiny_backbone, cached):
+    material = Material(split, tiny_backbone, [cached, cached], *hold_out(split, 0))
+    first, second = build(config, material), build(config, material)
+    assert all(torch.equal(value, second.state_dict()[key]) for key, value in first.state_dict().items())
+    assert first.config == CaptionerConfig(
+        vocabulary_size=len(split.vocabulary), backbone="tiny", image_size=32, ends=True, dropout=0.0
+    )
 
 
 def test_a_description_is_that_of_the_picture_itself(captioner, split, cached):
