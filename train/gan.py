@@ -490,8 +490,11 @@ def restore(state: dict[str, Any], nets: Networks, optimizers: Optimizers) -> in
     nets.generator.load_state_dict(state["generator"])
     nets.average.load_state_dict(state["average"])
     nets.discriminators.load_state_dict(state["discriminators"])
-    optimizers.generator.load_state_dict(state["generator optimizer"])
-    optimizers.discriminators.load_state_dict(state["discriminator optimizer"])
+    for optimizer, name in ((optimizers.generator, "generator"), (optimizers.discriminators, "discriminator")):
+        rates = [group["lr"] for group in optimizer.param_groups]
+        optimizer.load_state_dict(state[f"{name} optimizer"])
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate  # the configuration's: a run may go on with another one
     return int(state["step"])
 
 
