@@ -166,31 +166,21 @@ _FIRST = GanConfig(
     beta1=0.0,
     beta2=0.99,
 )
-_SECOND = dataclasses.replace(
+_LATER = dataclasses.replace(
     _FIRST,
-    name="birds-64",
-    channels=(64, 32),
-    look_sizes=(0, 96),
-    consistency=2.0,
+    name="birds-128",
+    batch=24,
+    channels=(64, 32, 32),
+    look_sizes=(0, 96, 128),
     redescription=0.1,
     redescription_share=0.25,
     grow_from=Path("runs/birds-32"),
-)
-_THIRD = dataclasses.replace(
-    _SECOND,
-    name="birds-128",
-    channels=(64, 32, 32),
-    look_sizes=(0, 0, 128),
-    first_trained=2,
-    consistency=0.0,
-    batch=24,
-    grow_from=Path("runs/birds-64"),
+    first_trained=1,
 )
 
 PRESETS = {
     "birds-32": _FIRST,
-    "birds-64": _SECOND,
-    "birds-128": _THIRD,
+    "birds-128": _LATER,
     "birds-paper": GanConfig(name="birds-paper", batch=20),
 }
 
