@@ -22,7 +22,8 @@ from mirrorgan.drawing import CheckpointError
 
 class BackboneFeatures(NamedTuple):
     levels: list[Tensor]
-    """Feature maps at strides of about 4, 8, 16 and 32, each (B, C_i, S/stride, S/stride)."""
+    """Feature maps at strides of about 4, 8, 16 and 32, each (B, C_i, h, w): h = S/stride in EfficientNet-Lite and
+    ResNet, a little less in Inception-v3, which does not pad everywhere."""
     pooled: Tensor
     """(B, P), the mean over places of the last feature map."""
 

@@ -133,7 +133,7 @@ class Captioner(nn.Module):
             longest: words at most; the configuration's if None.
 
         Returns:
-            up to `width` sentences, best first.
+            up to `width` sentences, best first: those that came to their end, or if none did those that were cut.
         """
         if len(seen) != 1 or width < 1:
             raise ValueError(f"beam search takes one picture and a width of at least 1, not {len(seen)} and {width}")
@@ -146,9 +146,13 @@ class Captioner(nn.Module):
             logs = self.to_words(outputs[:, 0]).float().log_softmax(dim=1)  # (paths, V)
             if not self.config.ends or step == 0:
                 logs[:, END] = float("-inf")  # never an empty sentence
-            if step == longest:
-                ended = logs[:, END].tolist() if self.config.ends else []
-                done += [([*t, END], [*p, end]) for (t, p), end in zip(paths, ended, strict=False) if width > 1]
+            if step == longest:  # a sentence may end here, but is not made to
+                ending = (logs.argmax(dim=1) == END).tolist() if self.config.ends else [False] * len(paths)
+                done += [
+                    ([*tokens, END], [*ps, float(row[END])])
+                    for (tokens, ps), row, ends in zip(paths, logs, ending, strict=True)
+                    if ends
+                ]
                 break
             totals = logs + torch.tensor([sum(p) for _, p in paths], device=logs.device)[:, None]
             best = totals.flatten().topk(min(width, int(totals.isfinite().sum())))

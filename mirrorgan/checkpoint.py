@@ -191,7 +191,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if manifest.get("format") != FORMAT:
         raise CheckpointError(f"{folder}/checkpoint.json: format {manifest.get('format')!r}, this code reads {FORMAT}")
     files = manifest.get("files")
-    if not isinstance(files, dict):
+    if not isinstance(files, dict) or not files:
         raise CheckpointError(f"{folder}/checkpoint.json: it names no files")
     for name, expected in files.items():
         if Path(name).name != name:

@@ -3,7 +3,6 @@
 Dimensions: B batch, C channels, H and W feature-map size, D text channels, Z condition channels.
 """
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -63,19 +62,18 @@ def same_block(channels: int, out_channels: int) -> nn.Sequential:
 class ConditioningAugmentation(nn.Module):
     """F_ca: a Gaussian around the sentence, so that few captions fill the space (StackGAN; Eq. 2 of MirrorGAN).
 
-    In training the conditioning is a sample; in eval mode it is the mean, so that a caption and a noise always give
-    the same drawing. The released code samples then as well.
+    The conditioning is a sample in training and afterwards, as in the released code; the noise that it takes belongs to
+    the caller, so that a seed always gives the same drawing. Noise of zeros gives the mean.
     """
 
     def __init__(self, text_dim: int, condition_dim: int) -> None:
         super().__init__()
         self.linear = nn.Linear(text_dim, 4 * condition_dim)
 
-    def forward(self, sentence: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """s (B, D) to the conditioning s_ca, its mean and its log-variance, each (B, Z)."""
+    def forward(self, sentence: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """s (B, D) and standard normal noise (B, Z) to the conditioning s_ca, its mean and log-variance, all (B, Z)."""
         mu, logvar = F.glu(self.linear(sentence), dim=1).chunk(2, dim=1)
-        conditioning = mu + torch.randn_like(mu) * (0.5 * logvar).exp() if self.training else mu
-        return conditioning, mu, logvar
+        return mu + noise * (0.5 * logvar).exp(), mu, logvar
 
 
 def initialize(module: nn.Module) -> None:

@@ -29,7 +29,10 @@ def parse(presets: dict[str, Config], argv: Sequence[str] | None = None, prog: s
     fields = {field.name: field for field in dataclasses.fields(some)}  # type: ignore[arg-type]
     hints = typing.get_type_hints(type(some))
     parser = argparse.ArgumentParser(
-        prog=prog, description=inspect.getdoc(type(some)), formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=prog,
+        description=inspect.getdoc(type(some)),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("preset", choices=sorted(presets), help="where the options start from")
     documented = field_help(type(some))

@@ -134,12 +134,20 @@ class GanConfig(RunConfig):
             raise ValueError("the last stage needs a discriminator; the last of look_sizes must not be 0")
         if not 0 < self.redescription_share <= 1:
             raise ValueError(f"redescription_share must be in (0, 1], not {self.redescription_share}")
+        if self.consistency and len(self.channels) == 1:
+            raise ValueError("consistency compares a stage with the next one; there is only one stage")
         if not 0 <= self.first_trained < len(self.channels):
             raise ValueError(f"first_trained must name one of {len(self.channels)} stages, not {self.first_trained}")
 
     @property
-    def generator(self) -> GeneratorConfig:
+    def sizes(self) -> tuple[int, ...]:
+        """Pixels of every stage's image."""
+        return self.generator(GeneratorConfig.text_dim).sizes
+
+    def generator(self, text_dim: int) -> GeneratorConfig:
+        """The generator for a text encoder of so many channels."""
         return GeneratorConfig(
+            text_dim=text_dim,
             first_size=self.first_size,
             channels=self.channels,
             residual_blocks=self.residual_blocks,
@@ -163,6 +171,7 @@ _FIRST = GanConfig(
     objective="hinge",
     augment=1.0,
     redescription=0.0,
+    kl=0.05,
     beta1=0.0,
     beta2=0.99,
 )
@@ -217,7 +226,7 @@ def read_batch(
     split: PackedSplit, pictures: np.ndarray, config: GanConfig, step: int, generator: torch.Generator
 ) -> Batch:
     """The pictures of a step, cut and mirrored at random, with one caption each."""
-    size = config.generator.sizes[-1]
+    size = config.sizes[-1]
     rows = batch_rows(len(split), config.batch, config.seed, step)
     corners = torch.randint(0, pictures.shape[1] - size + 1, (len(rows), 2), generator=generator).tolist()
     cut = [pictures[row, y : y + size, x : x + size] for row, (y, x) in zip(rows.tolist(), corners, strict=True)]
@@ -226,7 +235,7 @@ def read_batch(
     images = torch.where(flipped[:, None, None, None], images.flip(3), images)
     tokens, mask, _ = pick_captions(split, rows, config.longest, generator)
     return Batch(
-        [resize(images, smaller) for smaller in config.generator.sizes],
+        [resize(images, smaller) for smaller in config.sizes],
         tokens.to(config.place),
         mask.to(config.place),
         split.groups[rows].to(config.place),
@@ -349,19 +358,22 @@ def build_networks(config: GanConfig, vocabulary: Vocabulary) -> Networks:
             frozen.requires_grad_(False).eval().to(config.place)
 
     torch.manual_seed(config.seed)
-    generator = Generator(config.generator)
+    text_dim = text_encoder.config.text_dim
+    generator = Generator(config.generator(text_dim))
     if config.grow_from is not None:
         take_over(generator, config.grow_from)
-    freeze_before(generator, config.first_trained)
+    for module in frozen_parts(generator, config.first_trained):
+        module.requires_grad_(False)
     discriminators: list[nn.Module] = []
     judged = [stage for stage, size in enumerate(config.look_sizes) if size]
     for stage in judged:
         if config.discriminator == "projected":
-            look = projected.Config(backbone=config.backbone, look_size=config.look_sizes[stage])
+            look = projected.Config(backbone=config.backbone, look_size=config.look_sizes[stage], text_dim=text_dim)
             discriminators.append(projected.Discriminator(look, trunk(config.backbone)))
         else:
-            size = config.generator.sizes[stage]
-            c = pyramid.Config(image_size=size, channels=config.discriminator_channels)
+            c = pyramid.Config(
+                image_size=config.sizes[stage], channels=config.discriminator_channels, text_dim=text_dim
+            )
             discriminators.append(pyramid.Discriminator(c))
     to_channels_last(generator, config.place)
     average = ema.follow(generator)
@@ -388,14 +400,48 @@ def take_over(generator: Generator, run: Path) -> None:
     generator.load_state_dict(state)
 
 
-def freeze_before(generator: Generator, stage: int) -> None:
-    """Stops the stages before `stage`, and the conditioning, from learning."""
-    if stage == 0:
-        return
-    frozen: list[nn.Module] = [generator.condition, generator.first]
-    frozen += [*list(generator.stages)[: stage - 1], *list(generator.heads)[:stage]]
-    for module in frozen:
-        module.requires_grad_(False)
+def frozen_parts(generator: Generator, first_trained: int) -> list[nn.Module]:
+    """What does not learn: the stages before `first_trained`, and what comes before them."""
+    if first_trained == 0:
+        return []
+    before: list[nn.Module] = [generator.condition, generator.first]
+    if generator.standardize is not None:
+        before.append(generator.standardize)
+    return [*before, *list(generator.stages)[: first_trained - 1], *list(generator.heads)[:first_trained]]
+
+
+def set_training(generator: Generator, first_trained: int) -> None:
+    """Training mode for the stages that learn; the others keep their batch norms' statistics too."""
+    generator.train()
+    for module in frozen_parts(generator, first_trained):
+        module.eval()
+
+
+@torch.no_grad()
+def recalibrate(nets: Networks, split: PackedSplit, config: GanConfig, batches: int = 24) -> None:
+    """Statistics of the averaged generator's batch norms, as means over batches that it draws itself (ours).
+
+    `ema.update` copies those of the generator in training, whose features differ from the average's: contrast and
+    colours suffer. What did not learn keeps its statistics. Sets the global random numbers.
+    """
+    norms = []
+    for mine, theirs in zip(nets.average.modules(), nets.generator.modules(), strict=True):
+        if isinstance(mine, nn.BatchNorm1d | nn.BatchNorm2d) and theirs.training:
+            mine.train().reset_running_stats()
+            norms.append((mine, mine.momentum))
+            mine.momentum = None  # a plain mean over batches
+    for number in range(batches):
+        data = seed_step(config.seed, -1 - number)
+        rows = batch_rows(len(split), config.batch, config.seed, number)
+        tokens, mask, _ = pick_captions(split, rows, config.longest, data)
+        tokens, mask = tokens.to(config.place), mask.to(config.place)
+        words, sentence = nets.text_encoder(tokens, mask)
+        noise = torch.randn(len(sentence), nets.generator.noise_dim, device=sentence.device)
+        with torch.autocast(torch.device(config.place).type, torch.bfloat16):
+            nets.average(noise, sentence, words, mask)
+    for norm, momentum in norms:
+        norm.momentum = momentum
+        norm.eval()
 
 
 def build_optimizers(nets: Networks, config: GanConfig) -> Optimizers:
@@ -414,23 +460,33 @@ def train(config: GanConfig) -> Path:
     """Trains, or goes on with, the run `config.name`; returns the folder of the averaged generator."""
     keep_memory()
     split = load_packed(config.data, "train")
-    size = config.generator.sizes[-1]
+    size = config.sizes[-1]
     pictures = split.pictures(size + size // 8)
     nets = build_networks(config, split.vocabulary)
     optimizers = build_optimizers(nets, config)
     step = 0
     if (state := load_state(config.folder)) is not None:
-        step = restore(state, nets, optimizers)
+        try:
+            step = restore(state, nets, optimizers)
+        except (KeyError, ValueError, RuntimeError) as error:
+            reason = str(error).strip().splitlines()[-1].strip()
+            raise ValueError(
+                f"{config.folder} holds a run of other networks ({reason}); give the options that it was begun with, "
+                "or another --name"
+            ) from error
+    set_training(nets.generator, config.first_trained)
     journal, stopper = Journal(config.folder, as_json(config), config.steps, step), Stopper(config.minutes)
     folder = config.folder / "average"
 
     def save() -> None:
         save_state(config.folder, everything(nets, optimizers, step))
+        recalibrate(nets, split, config)
         images = step * config.batch
-        save_part(nets.average, config.generator, folder, "generator", split.vocabulary.hash,
+        save_part(nets.average, nets.generator.config, folder, "generator", split.vocabulary.hash,
                   generator="mirrorgan", steps=step, images=images)  # fmt: skip
 
     def sheet() -> None:
+        recalibrate(nets, split, config)
         sheets = draw_sheet(nets.average, nets.text_encoder, split.vocabulary, list(BIRD_CAPTIONS), [0, 1, 2, 3])
         for stage_size, picture in zip(nets.average.sizes, sheets, strict=True):
             if stage_size == size:
@@ -439,7 +495,6 @@ def train(config: GanConfig) -> Path:
     saved, reported = time.monotonic(), time.monotonic()
     try:
         while step < config.steps and not stopper.due(reserve=20):
-            nets.generator.train()
             batch = read_batch(split, pictures, config, step, seed_step(config.seed, step))
             terms = train_step(batch, nets, optimizers, config)
             step += 1

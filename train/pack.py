@@ -246,6 +246,7 @@ class PackedSplit:
                 return found
         path.parent.mkdir(exist_ok=True)
         parts = sorted(self.folder.glob(f"{self.name}-*.webp"), key=lambda part: int(part.stem.rsplit("-", 1)[1]))
+        check_files(self.folder, [part.name for part in parts])
         blob = b"".join(part.read_bytes() for part in parts)
         if len(blob) != int(self.offsets[-1]):
             raise DataError(f"{self.folder}: the pictures of {self.name} are incomplete; pack the data set again")
@@ -273,7 +274,8 @@ def _decode(blob: bytes, span: tuple[int, int], size: int) -> np.ndarray:
 
 
 def load_packed(folder: Path, split: str) -> PackedSplit:
-    """Opens one split of what `pack` wrote.
+    """Opens one split of what `pack` wrote, and holds its tokens and keys to their sha256 (the pictures are held to
+    theirs when they are decoded).
 
     Raises:
         FileNotFoundError: the folder is not a packed data set.
@@ -284,14 +286,28 @@ def load_packed(folder: Path, split: str) -> PackedSplit:
     content = _read(folder / "pack.json", _json)
     if split not in content["counts"]:
         raise DataError(f"{folder}: no split {split!r}; there are: {', '.join(content['counts'])}")
+    check_files(folder, ["vocabulary.json", f"{split}.safetensors", f"{split}.keys.json"])
     vocabulary = Vocabulary.load(folder / "vocabulary.json")
-    if vocabulary.hash != content["vocabulary"]:
-        raise DataError(f"{folder}: vocabulary.json is not the one that was packed")
     tensors = _read(folder / f"{split}.safetensors", load_file)
     keys = _read(folder / f"{split}.keys.json", _json)["keys"]
     return PackedSplit(
         folder, split, keys, tensors["tokens"], tensors["counts"], tensors["groups"], tensors["offsets"], vocabulary
     )
+
+
+def check_files(folder: Path, names: list[str]) -> None:
+    """Holds files of a packed data set to pack.json.
+
+    Raises:
+        FileNotFoundError: one is missing.
+        DataError: one was changed, cut short or exchanged, or pack.json does not name it.
+    """
+    expected = _read(folder / "pack.json", _json).get("files", {})
+    for name in names:
+        if not (folder / name).is_file():
+            raise FileNotFoundError(f"{folder / name}: missing; pack the data set again")
+        if sha256(folder / name) != expected.get(name):
+            raise DataError(f"{folder / name}: not the file that pack.json names; pack the data set again")
 
 
 def _read(path: Path, how: Callable[[Path], dict]) -> dict:

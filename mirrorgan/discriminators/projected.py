@@ -65,6 +65,21 @@ class Head(nn.Module):
         return self.score(seen).flatten(1) + matched.flatten(1) * self.scale
 
 
+@torch.no_grad()
+def level_sizes(backbone: Backbone, look_size: int) -> list[int]:
+    """Places along one side of each level for pictures of `look_size` pixels.
+
+    Raises:
+        ValueError: the pictures are too small for the backbone.
+    """
+    example = next(backbone.parameters())
+    try:
+        levels = backbone(torch.zeros(1, 3, look_size, look_size, device=example.device, dtype=example.dtype)).levels
+    except RuntimeError as error:
+        raise ValueError(f"look_size {look_size} is too small for {type(backbone).__name__} ({error})") from error
+    return [level.shape[-1] for level in levels]
+
+
 class Discriminator(BaseDiscriminator):
     """Judges through a frozen backbone that belongs to the caller; only the heads learn.
 
@@ -79,7 +94,7 @@ class Discriminator(BaseDiscriminator):
         self.mix = nn.ModuleList([nn.Conv2d(c, config.mixed, kernel_size=1) for c in backbone.channels])
         self.mix.requires_grad_(False)  # random and fixed
         self.standardize = nn.BatchNorm1d(config.text_dim, affine=False)
-        self.heads = nn.ModuleList([Head(config, config.look_size // stride) for stride in (4, 8, 16, 32)])
+        self.heads = nn.ModuleList([Head(config, size) for size in level_sizes(backbone, config.look_size)])
 
     def look(self, images: Tensor) -> list[Tensor]:
         levels = self._backbone[0](resize(images, self.config.look_size)).levels

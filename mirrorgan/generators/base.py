@@ -38,6 +38,7 @@ class BaseGenerator(nn.Module, ABC):
     """Draws a batch of captions. Subclass this in a file of your own to add a generator."""
 
     noise_dim: int
+    """Z, everything random that a drawing takes."""
     sizes: tuple[int, ...]
     """Pixels of every stage's image."""
 

@@ -23,6 +23,7 @@ class Config:
     text_dim: int = 256
     """D of words and sentence."""
     noise_dim: int = 100
+    """Of z, without the noise of the conditioning."""
     condition_dim: int = 100
     """Z of the augmented sentence. The released code only works with 100."""
     first_size: int = 64
@@ -136,7 +137,7 @@ class Generator(BaseGenerator):
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = config
-        self.noise_dim = config.noise_dim
+        self.noise_dim = config.noise_dim + config.condition_dim  # z, then what samples the conditioning
         self.sizes = config.sizes
         self.standardize = nn.BatchNorm1d(config.text_dim, affine=False) if config.standardize_text else None
         self.condition = ConditioningAugmentation(config.text_dim, config.condition_dim)
@@ -152,13 +153,15 @@ class Generator(BaseGenerator):
 
     def forward(self, noise: Tensor, sentence: Tensor, words: Tensor, mask: Tensor) -> GeneratorOutput:
         words, sentence = self._standardized(words, sentence)
-        conditioning, mu, logvar = self.condition(sentence)
-        stages = list(self._stages(noise, conditioning, words, mask))
+        z, sample = noise.split([self.config.noise_dim, self.config.condition_dim], dim=1)
+        conditioning, mu, logvar = self.condition(sentence, sample)
+        stages = list(self._stages(z, conditioning, words, mask))
         return GeneratorOutput(stages, {"kl": self.config.kl_weight * kl_divergence(mu, logvar)})
 
     def draw(self, noise: Tensor, sentence: Tensor, words: Tensor, mask: Tensor) -> Iterator[StageOutput]:
         words, sentence = self._standardized(words, sentence)
-        return self._stages(noise, self.condition(sentence)[0], words, mask)
+        z, sample = noise.split([self.config.noise_dim, self.config.condition_dim], dim=1)
+        return self._stages(z, self.condition(sentence, sample)[0], words, mask)
 
     def _standardized(self, words: Tensor, sentence: Tensor) -> tuple[Tensor, Tensor]:
         """Words and sentence by the sentence's statistics: both are states of the same LSTM."""

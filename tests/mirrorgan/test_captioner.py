@@ -124,15 +124,14 @@ def test_the_loss_is_the_redescription_loss_of_what_is_seen(captioner):
 
 def greedy_by_hand(captioner, seen, longest):
     words = []
-    while len(words) < longest:
+    while True:
         logs = step_by_step(captioner, seen, words)
         if not captioner.config.ends or not words:
             logs[END] = -math.inf  # never an empty sentence
         best = int(logs.argmax())
-        if best == END:
-            return words, True
+        if best == END or len(words) == longest:
+            return words, best == END
         words.append(best)
-    return words, False
 
 
 def test_greedy_is_the_most_probable_next_word_again_and_again(captioner):
@@ -160,16 +159,19 @@ def every_sentence(words, longest):
 
 
 def test_a_beam_of_full_width_finds_the_best_of_all_sentences(tiny_backbone):
-    # Ranked by log-likelihood a token, the end counted as one.
+    # Ranked by log-likelihood a token, the end counted as one. At the longest a sentence ends if that is what is most
+    # probable there; it is not made to.
     captioner = build(tiny_backbone, vocabulary_size=4)
     for seen in torch.randn(4, 6) * 3:
         ranked = []
         for words in every_sentence(4, 3):
             logs = log_probabilities(captioner, seen, words)
-            ranked.append((sum(logs) / len(logs), list(words), sum(logs)))
+            others = [log_probabilities(captioner, seen, (*words, other))[len(words)] for other in range(1, 4)]
+            if len(words) < 3 or logs[-1] > max(others):
+                ranked.append((sum(logs) / len(logs), list(words), sum(logs)))
         ranked.sort(reverse=True)
         found = captioner.beam(seen[None], 1000, longest=3)
-        assert len(found) == len(ranked) == 3 + 9 + 27
+        assert len(found) == len(ranked) >= 3 + 9
         assert [sentence.tokens for sentence in found[:5]] == [words for _, words, _ in ranked[:5]]
         assert found[0].log_likelihood == pytest.approx(ranked[0][2], abs=1e-4)
         assert all(sentence.complete for sentence in found)
@@ -233,6 +235,16 @@ def test_decoding_is_cut_at_the_longest(tiny_backbone):
         captioner.to_words.bias[END] = -50.0
     (sentence,) = captioner.greedy(torch.randn(1, 6))
     assert len(sentence.tokens) == 3 and not sentence.complete
+    assert not captioner.beam(torch.randn(1, 6), 1)[0].complete
+
+
+@pytest.mark.parametrize("width", [2, 3])
+def test_a_beam_does_not_make_a_sentence_end_that_would_go_on(tiny_backbone, width):
+    captioner = build(tiny_backbone, longest=3)
+    with torch.no_grad():
+        captioner.to_words.bias[END] = -50.0
+    found = captioner.beam(torch.randn(1, 6), width)
+    assert len(found) == width and not any(sentence.complete for sentence in found)
 
 
 def test_one_picture_and_a_width_are_needed(captioner):

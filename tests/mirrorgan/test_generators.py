@@ -215,9 +215,9 @@ def test_the_first_size_decides_the_others(first, sizes):
 
 def test_the_sentence_s_strength_is_the_length_of_what_was_heard():
     generator = build().eval()
-    noise, sentence, words = torch.randn(3, 6), torch.randn(3, 8), torch.randn(3, 4, 8)
+    noise, sentence, words = torch.randn(3, 11), torch.randn(3, 8), torch.randn(3, 4, 8)
     stage = generator(noise, sentence, words, MASK).stages[1]
-    value = generator.stages[0].sentence.project(generator.condition(sentence)[0])[:, :, None, None]
+    value = generator.stages[0].sentence.project(generator.condition(sentence, noise[:, 6:])[0])[:, :, None, None]
     expected = (value * stage.sentence_attention).square().sum(dim=1).sqrt()
     torch.testing.assert_close(stage.sentence_strength, expected)
 
@@ -226,7 +226,7 @@ def test_standardized_text_is_heard_whatever_its_scale_and_mean():
     # After many captions the running numbers are the captions' own: shifting and stretching them changes nothing.
     plain, shifted = build(standardize_text=True), build(standardize_text=True)
     shifted.load_state_dict(plain.state_dict())
-    noise, sentence, words = torch.randn(3, 6), torch.randn(3, 8), torch.randn(3, 4, 8)
+    noise, sentence, words = torch.randn(3, 11), torch.randn(3, 8), torch.randn(3, 4, 8)
     captions = torch.randn(400, 8)
     for generator, change in ((plain, lambda x: x), (shifted, lambda x: 0.2 * x + 3)):
         for _ in range(100):
@@ -275,8 +275,8 @@ def test_the_divergence_is_weighed():
     plain, heavy, none = build(), build(kl_weight=3.0), build(kl_weight=0.0)
     heavy.load_state_dict(plain.state_dict())
     sentence = torch.randn(3, 8)
-    inputs = torch.randn(3, 6), sentence, torch.randn(3, 4, 8), MASK
-    _, mu, logvar = plain.condition(sentence)
+    inputs = torch.randn(3, 11), sentence, torch.randn(3, 4, 8), MASK
+    _, mu, logvar = plain.condition(sentence, torch.zeros(3, 5))
     torch.testing.assert_close(plain(*inputs).penalties["kl"], kl_divergence(mu, logvar))
     torch.testing.assert_close(heavy(*inputs).penalties["kl"], 3 * kl_divergence(mu, logvar))
     assert none(*inputs).penalties["kl"] == 0
@@ -286,9 +286,10 @@ def test_the_first_stage_reads_the_conditioning_before_the_noise():
     generator = build().eval()
     seen = []
     generator.first.start.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
-    noise, sentence = torch.randn(3, 6), torch.randn(3, 8)
+    noise, sentence = torch.randn(3, 11), torch.randn(3, 8)
     generator(noise, sentence, torch.randn(3, 4, 8), MASK)
-    torch.testing.assert_close(seen[0], torch.cat([generator.condition(sentence)[1], noise], dim=1))
+    conditioning = generator.condition(sentence, noise[:, 6:])[0]
+    torch.testing.assert_close(seen[0], torch.cat([conditioning, noise[:, :6]], dim=1))
 
 
 def test_weights_start_orthogonal():

@@ -18,9 +18,11 @@ from train.gan import (
     build_optimizers,
     consistency,
     everything,
-    freeze_before,
+    frozen_parts,
     read_batch,
+    recalibrate,
     restore,
+    set_training,
     take_over,
     train,
     train_step,
@@ -91,13 +93,13 @@ def begin(config, split):
 
 
 def pictures_for(config, split):
-    size = config.generator.sizes[-1]
+    size = config.sizes[-1]
     return split.pictures(size + size // 8)
 
 
 def step_once(config, split, nets, optimizers, step=0):
     generator = seed_step(config.seed, step)
-    nets.generator.train()
+    set_training(nets.generator, config.first_trained)
     return train_step(read_batch(split, pictures_for(config, split), config, step, generator), nets, optimizers, config)
 
 
@@ -285,7 +287,67 @@ def test_a_state_put_back_is_the_whole_state(either, split):
     assert_same(everything(other, other_optimizers, 2), state)
 
 
+def test_every_step_has_random_numbers_of_its_own(config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    drawn = []
+
+    def watched(batch, nets, optimizers, config):
+        drawn.append(torch.randn(3).tolist())
+        return train_step(batch, nets, optimizers, config)
+
+    monkeypatch.setattr("train.gan.train_step", watched)
+    train(dataclasses.replace(config, steps=3, sheet_every=2))
+    assert len({tuple(numbers) for numbers in drawn}) == 3
+
+
+def test_a_run_of_other_networks_is_not_gone_on_with(config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    train(dataclasses.replace(config, steps=1))
+    with pytest.raises(ValueError, match=r"runs/small holds a run of other networks .*or another --name"):
+        train(dataclasses.replace(config, steps=2, channels=(4, 6)))
+
+
 # ---------------------------------------------------------------------------------------------------- networks
+
+
+def test_recalibrated_statistics_are_those_of_the_average_s_own_features(config, split):
+    nets, optimizers = begin(config, split)
+    step_once(config, split, nets, optimizers)
+    with torch.no_grad():  # an average that is far from the generator
+        for p in nets.average.parameters():
+            p.mul_(2)
+    ema.update(nets.average, nets.generator, 10**6, 1.0)  # takes the generator's statistics, none of its weights
+    start = nets.average.first.start
+    seen = []
+    hook = start[1].register_forward_pre_hook(lambda module, given: seen.append(given[0].float()))
+    recalibrate(nets, split, config, batches=3)
+    hook.remove()
+    assert len(seen) == 3
+    expected = torch.stack([batch.mean(dim=0) for batch in seen]).mean(dim=0)
+    torch.testing.assert_close(start[1].running_mean, expected, rtol=1e-3, atol=1e-3)
+    spread = torch.stack([batch.var(dim=0) for batch in seen]).mean(dim=0)
+    torch.testing.assert_close(start[1].running_var, spread, rtol=2e-2, atol=1e-3)
+    assert not nets.average.training and not any(module.training for module in nets.average.modules())
+    assert start[1].momentum == nets.generator.first.start[1].momentum
+
+
+def test_recalibrating_leaves_alone_what_does_not_learn(config, split):
+    config = dataclasses.replace(config, first_trained=1)
+    nets, optimizers = begin(config, split)
+    step_once(config, split, nets, optimizers)
+    before = copy_of(nets.average)
+    recalibrate(nets, split, config, batches=2)
+    assert {name.split(".")[0] for name in moved(nets.average, before)} == {"stages"}
+
+
+def test_networks_take_the_text_encoder_s_channels(config, split, encoders):
+    text = TextEncoderConfig(vocabulary_size=len(split.vocabulary), embedding_dim=5, text_dim=12)
+    save_part(TextEncoder(text), text, encoders, "text_encoder", split.vocabulary.hash)
+    for kind in KINDS:
+        kept = dataclasses.replace(config, discriminator=kind, damsm=0.0)
+        nets, optimizers = begin(kept, split)
+        assert nets.generator.config.text_dim == 12
+        step_once(kept, split, nets, optimizers)
 
 
 def test_the_same_seed_begins_with_the_same_networks(either, split):
@@ -337,15 +399,15 @@ def test_stages_before_the_first_trained_one_keep_their_weights(config, split):
     nets, optimizers = begin(config, split)
     before = copy_of(nets.generator)
     step_once(config, split, nets, optimizers)
-    learnt = moved(nets.generator, before) & parameters_of(nets.generator)
-    assert {name.rsplit(".", 1)[0].split(".")[0] for name in learnt} == {"stages", "heads"}
-    assert "heads.0.weight" not in learnt and "heads.1.weight" in learnt
+    changed = moved(nets.generator, before)  # batch norms' statistics too
+    assert {name.split(".")[0] for name in changed} == {"stages", "heads"}
+    assert "heads.0.weight" not in changed and "heads.1.weight" in changed
 
 
 def test_every_stage_belongs_to_one_side_of_the_first_trained_one():
     generator = Generator(GeneratorConfig(text_dim=8, first_size=8, channels=(2, 2, 2), residual_blocks=1))
-    freeze_before(generator, 2)
-    learning = {".".join(name.split(".")[:2]) for name, p in generator.named_parameters() if p.requires_grad}
+    frozen = {id(p) for module in frozen_parts(generator, 2) for p in module.parameters()}
+    learning = {".".join(name.split(".")[:2]) for name, p in generator.named_parameters() if id(p) not in frozen}
     assert learning == {"stages.1", "heads.2"}
 
 
@@ -357,6 +419,7 @@ def test_every_stage_belongs_to_one_side_of_the_first_trained_one():
         ({"look_sizes": (64,)}, "look_sizes must name one size a stage: 3"),
         ({"look_sizes": (64, 64, 0)}, "the last stage needs a discriminator"),
         ({"redescription_share": 0.0}, r"redescription_share must be in \(0, 1\], not 0"),
+        ({"consistency": 1.0, "channels": (4,), "look_sizes": (64,)}, "there is only one stage"),
         ({"first_trained": 3}, "first_trained must name one of 3 stages, not 3"),
         ({"steps": 0}, "steps must be at least 1"),
         ({"batch": 1}, "batch must be at least 2"),

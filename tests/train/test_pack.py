@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from mirrorgan.checkpoint import sha256
 from mirrorgan.drawing import CheckpointError
 from mirrorgan.vocabulary import Vocabulary, tokenize
 from train import pack as module
@@ -207,6 +208,9 @@ def test_parts_smaller_than_a_picture_are_joined_again(root, tmp_path, limit):
     parts.write(whole[:150])
     parts.write(whole[150:])
     parts.close()
+    said = json.loads((tmp_path / "packed/pack.json").read_text())
+    said["files"] |= {path.name: sha256(path) for path in (tmp_path / "packed").glob("train-*.webp")}
+    (tmp_path / "packed/pack.json").write_text(json.dumps(said))
     written = sorted((tmp_path / "packed").glob("train-*.webp"))
     assert len(written) == -(-len(whole) // limit)
     assert all(path.stat().st_size <= limit for path in written)
@@ -255,8 +259,16 @@ def test_an_unknown_split_lists_the_known_ones(root, tmp_path):
 def test_another_vocabulary_is_refused(root, tmp_path):
     pack_birds(root, tmp_path / "packed")
     Vocabulary(("<end>", "bird")).save(tmp_path / "packed/vocabulary.json")
-    with pytest.raises(DataError, match=r"vocabulary\.json is not the one that was packed"):
+    with pytest.raises(DataError, match=r"vocabulary\.json: not the file that pack\.json names"):
         load_packed(tmp_path / "packed", "train")
+
+
+def test_exchanged_pictures_are_noticed(root, tmp_path):
+    pack_birds(root, tmp_path / "packed")
+    path = tmp_path / "packed/train-00.webp"
+    path.write_bytes(path.read_bytes()[::-1])
+    with pytest.raises(DataError, match=r"train-00\.webp: not the file that pack\.json names"):
+        load_packed(tmp_path / "packed", "train").pictures(16)
 
 
 @pytest.mark.parametrize("name", ["pack.json", "vocabulary.json", "train.safetensors", "train.keys.json"])
