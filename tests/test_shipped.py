@@ -1,0 +1,110 @@
+"""The weights that ship with the project: they load, they are small, and they do what is said of them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mirrorgan import MirrorGAN
+from mirrorgan.__main__ import main as draw_from_the_command_line
+from mirrorgan.benchmark import benchmark
+from mirrorgan.vocabulary import tokenize
+
+CHECKPOINTS = sorted(path.parent for path in (Path(__file__).parent.parent / "checkpoints").glob("*/checkpoint.json"))
+if not CHECKPOINTS:
+    pytest.skip("no checkpoint ships with this tree", allow_module_level=True)
+
+
+@pytest.fixture(scope="module", params=CHECKPOINTS, ids=lambda path: path.name)
+def folder(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def model(folder):
+    return MirrorGAN.load(folder)
+
+
+def test_a_checkpoint_stays_under_60_megabytes(folder):
+    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 60e6
+
+
+def test_a_card_says_how_it_was_made_and_names_its_scores(folder):
+    card = (folder / "README.md").read_text()
+    for heading in ("## Data", "## Training", "## Scores", "## What it is bad at"):
+        assert heading in card, heading
+    scores = {
+        (score["name"], score["on"]): score["value"]
+        for score in json.loads((folder / "scores.json").read_text())["scores"]
+    }
+    retrieval = scores["retrieval 1 of 100", "test photographs"]
+    assert f"{100 * retrieval:.1f} %" in card
+
+
+def test_scores_were_measured_on_these_weights(folder, model):
+    assert (
+        json.loads((folder / "scores.json").read_text())["checkpoint"]["files"]
+        == json.loads((folder / "checkpoint.json").read_text())["files"]
+    )
+
+
+def test_it_is_trained_and_knows_every_word_of_its_examples(model):
+    assert model.info.trained and len(model.info.examples) >= 6
+    for caption in model.info.examples:
+        assert all(model.vocabulary.knows(word) for word in tokenize(caption)), caption
+
+
+def test_a_drawing_has_three_stages_and_is_read_back(model):
+    drawing = model.draw(model.info.examples[0], seed=1)
+    assert [stage.size for stage in drawing.stages] == list(model.info.sizes) and len(drawing.stages) == 3
+    assert drawing.redescription.complete and len(drawing.redescription.words) > 3
+
+
+def test_a_red_bird_is_redder_than_a_blue_one(model):
+    def mean_colour(caption):
+        pictures = [model.draw(caption, seed).image.resize((1, 1), 4).getpixel((0, 0)) for seed in range(4)]
+        return [sum(channel) / 4 for channel in zip(*pictures, strict=True)]
+
+    red, blue = mean_colour("a bright red bird"), mean_colour("a bright blue bird")
+    assert red[0] - red[2] > blue[0] - blue[2] + 10
+
+
+def test_the_command_line_writes_a_drawing(folder, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "red"
+    arguments = [
+        "mirrorgan",
+        "a red bird with blurple wings",
+        "--seed",
+        "3",
+        "--out",
+        str(out),
+        "--checkpoint",
+        str(folder),
+    ]
+    monkeypatch.setattr("sys.argv", arguments)
+    draw_from_the_command_line()
+    said = capsys.readouterr().out
+    assert "'blurple' is not in the vocabulary" in said and "read back" in said
+    drawn = json.loads((out / "drawing.json").read_text())
+    assert drawn["seed"] == 3 and drawn["redescription"]["text"] in said
+    assert {path.name for path in out.iterdir()} >= {"32.png", "64.png", "128.png", "words-128.png", "attention.npz"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["", "--checkpoint", "FOLDER"], "Type a caption"),
+        (["a red bird", "--seed", "-1", "--checkpoint", "FOLDER"], "whole number"),
+        (["a red bird", "--checkpoint", "no/such/folder"], "no such checkpoint folder"),
+    ],
+)
+def test_the_command_line_answers_mistakes_in_words(arguments, sentence, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["mirrorgan", *[str(CHECKPOINTS[0]) if a == "FOLDER" else a for a in arguments]])
+    with pytest.raises(SystemExit, match=sentence):
+        draw_from_the_command_line()
+
+
+def test_the_benchmark_times_every_part(model):
+    parts = benchmark(model, runs=3, warm_up=1)
+    assert list(parts) == ["text", *[f"stage {size}" for size in model.info.sizes], "read back", "match", "all"]
+    assert all(seconds > 0 for seconds in parts.values())
