@@ -318,5 +318,5 @@ def heading(title: str, explanation: str) -> str:
 
 
 def _number(value: float) -> str:
-    """Three digits that count, however small the value."""
-    return f"{value:#.3g}"
+    """Three digits that count; what rounds to nothing at six places is 0."""
+    return "0" if abs(value) < 5e-7 else f"{value:#.3g}"

@@ -186,3 +186,10 @@ def test_a_flat_map_can_be_shown(drawing):
     level = dataclasses.replace(drawing, stages=(drawing.stages[0], stage))
     assert "data:image/webp" in markup.sheet(level, SHARED)
     assert "the same everywhere" in markup.sentence_maps(level, OWN)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(5.3e-25, "0"), (0.0, "0"), (1e-6, "1.00e-06"), (0.0412, "0.0412"), (1.0, "1.00")]
+)
+def test_numbers_have_three_digits_and_nothing_is_nothing(value, text):
+    assert markup._number(value) == text
