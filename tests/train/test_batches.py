@@ -81,11 +81,66 @@ def test_the_generator_decides_and_nothing_else(split):
         assert torch.equal(a, b)
 
 
-def test_whole_classes_are_held_out(split):
+def of_groups(groups):
+    """A split of which only the classes matter."""
+    count = len(groups)
+    tokens, counts = torch.ones(count, 1, 1, dtype=torch.int16), torch.ones(count, dtype=torch.int32)
+    numbers = torch.tensor(groups, dtype=torch.int32)
+    keys, words = [str(row) for row in range(count)], Vocabulary(("<end>", "a"))
+    return PackedSplit(Path(), "train", keys, tokens, counts, numbers, torch.zeros(count + 1).long(), words)
+
+
+def classes_of(groups, rows):
+    return {groups[row] for row in rows.tolist()}
+
+
+def test_whole_classes_are_held_out():
+    groups = [row % 20 for row in range(100)]
     for seed in range(10):
-        kept, held = hold_out(split, 1, seed)
-        assert sorted([*kept.tolist(), *held.tolist()]) == [0, 1, 2]
-        assert not {GROUPS[i] for i in kept.tolist()} & {GROUPS[i] for i in held.tolist()}
+        kept, held = hold_out(of_groups(groups), 4, seed)
+        assert sorted([*kept.tolist(), *held.tolist()]) == list(range(100))
+        assert len(classes_of(groups, held)) == 4 and not classes_of(groups, kept) & classes_of(groups, held)
+
+
+def test_of_birds_the_classes_are_held_out_that_the_shipped_encoders_never_saw():
+    groups = [row % 150 for row in range(3000)]
+    _, held = hold_out(of_groups(groups), 10)
+    order = torch.randperm(150, generator=torch.Generator().manual_seed(0))
+    assert classes_of(groups, held) == set(order[:10].tolist())
+    assert sorted(classes_of(groups, held)) == [35, 44, 49, 54, 69, 75, 84, 95, 108, 121]
+
+
+@pytest.mark.parametrize(("count", "expected"), [(2, 1), (4, 1), (23, 4), (300, 60), (700, 100), (4000, 400)])
+def test_where_every_picture_is_its_own_class_a_share_is_held_out(count, expected):
+    kept, held = hold_out(of_groups(list(range(count))), 10)
+    assert len(held) == expected and sorted([*kept.tolist(), *held.tolist()]) == list(range(count))
+
+
+@pytest.mark.parametrize("classes", [1, 2, 3, 12, 49])
+def test_where_there_are_few_classes_each_keeps_pictures_to_train_on(classes):
+    groups = [row % classes for row in range(1200)]
+    kept, held = hold_out(of_groups(groups), 10)
+    assert len(held) == 120
+    assert classes_of(groups, kept) == set(range(classes))
+
+
+def test_where_there_are_many_small_classes_more_of_them_are_held_out():
+    groups = [row // 2 for row in range(4000)]
+    kept, held = hold_out(of_groups(groups), 10)
+    assert len(held) == 400 and not classes_of(groups, kept) & classes_of(groups, held)
+
+
+def test_where_there_are_many_classes_a_large_one_does_not_take_all_the_place():
+    groups = [0] * 300 + [row % 60 + 1 for row in range(300)]
+    for seed in range(40):
+        kept, held = hold_out(of_groups(groups), 10, seed)
+        assert 50 <= len(held) <= 100 and not classes_of(groups, kept) & classes_of(groups, held)
+
+
+def test_other_seeds_hold_out_other_pictures_and_the_same_seed_the_same():
+    for groups in (list(range(1000)), [row % 3 for row in range(1000)], [row % 100 for row in range(1000)]):
+        first, again, other = (hold_out(of_groups(groups), 10, seed)[1] for seed in (1, 1, 2))
+        assert torch.equal(first, again) and not torch.equal(first, other)
 
 
 def test_holding_out_nothing_keeps_everything(split):
