@@ -52,12 +52,12 @@ COLOURS = {"red": (200, 40, 40), "blue": (40, 60, 200), "yellow": (220, 200, 60)
 
 
 def write_birds(root, pictures):
-    """A folder in the layout of birds: for each colour a class, in it so many pictures with two captions each."""
-    keys = [
-        f"{number:03}.{colour}/{colour}_{index:03}"
-        for number, colour in enumerate(COLOURS, start=1)
-        for index in range(pictures)
-    ]
+    """A folder in the layout of birds: for each colour a class, in it so many pictures with two captions each to train
+    on, and one to test."""
+    classes = [f"{number:03}.{colour}/{colour}" for number, colour in enumerate(COLOURS, start=1)]
+    train = [f"{name}_{index:03}" for name in classes for index in range(pictures)]
+    test = [f"{name}_{pictures:03}" for name in classes]
+    keys = train + test
     numbers = np.random.default_rng(0)
     for key in keys:
         colour = key.split(".")[1].split("/")[0]
@@ -68,7 +68,7 @@ def write_birds(root, pictures):
         (root / "text" / f"{key}.txt").write_text(f"a small {colour} bird\nthis bird has {colour} wings and a beak\n")
     lines = [f"{number} {key}.jpg\n" for number, key in enumerate(keys)]
     (root / "CUB_200_2011/images.txt").write_text("".join(lines))
-    for split, chosen in (("train", keys), ("test", keys[::pictures])):
+    for split, chosen in (("train", train), ("test", test)):
         (root / split).mkdir()
         (root / split / "filenames.pickle").write_bytes(pickle.dumps(chosen, protocol=2))
     return root

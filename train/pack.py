@@ -9,26 +9,34 @@ Turns a data set into a few files that load in seconds and need neither nltk nor
     <split>.keys.json      the key of every picture, the names of the groups
     <split>-00.webp ...    the pictures as one run of WebP files, cut into parts of at most --part-size MiB
 
-Pictures are cut to the square of 1.5 x the bounding box where there is a box (clipped at the border, as AttnGAN
-cuts it), made RGB, and shrunk so that the short side has --size pixels. They are decoded once, at the size that is
-asked for, into an array that is mapped from disk: an epoch never waits for a decoder.
+Pictures are turned as their EXIF data says, cut to the square of 1.5 x the bounding box where there is a box (clipped
+at the border, as AttnGAN cuts it), made RGB, and shrunk so that the short side has --size pixels. They are decoded
+once, at the size that is asked for, into an array that is mapped from disk: an epoch never waits for a decoder.
+
+The files are written into <out>/unfinished and moved to their place when all of them are whole. Whatever ends the
+packing before leaves <out> as it was.
 """
 
 import argparse
 import io
 import json
+import math
+import os
+import re
 import shutil
+import struct
 import sys
-from collections import Counter
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -36,19 +44,31 @@ from tqdm import tqdm
 
 from mirrorgan.checkpoint import sha256
 from mirrorgan.vocabulary import Vocabulary, tokenize
-from train.datasets import available_datasets, find_dataset
-from train.datasets.base import DataError, Example
+from train.datasets import available_datasets, find_dataset, needs_folder
+from train.datasets.base import Box, DataError, Example, LeftOut, Listing, count_reasons
 
 CHUNK = 256  # pictures that are decoded together
+SMALLEST = 16  # pixels of the short side; what is smaller is no picture to learn from
+LONGEST_WEBP = 16383  # pixels; the format's limit
+NAMED = 3  # of those that were left out for the same reason
+CACHES = ("decoded", "features")  # folders of what was computed from the pictures
 
 
-def cut_to_box(image: Image.Image, box: tuple[float, float, float, float] | None) -> Image.Image:
+class Unusable(DataError):
+    """A picture that cannot be used. Those with the same `reason` are counted together."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason, self.detail = reason, detail
+
+
+def cut_to_box(image: Image.Image, box: Box | None) -> Image.Image:
     """The square of 1.5 x the longer side of the box around its centre, clipped at the border (so not always square).
 
     r = int(0.75 max(w, h)), centre = int((2x + w) / 2), int((2y + h) / 2), as in AttnGAN's released code.
 
     Raises:
-        DataError: the box lies outside the picture.
+        Unusable: the box lies outside the picture.
     """
     if box is None:
         return image
@@ -56,13 +76,16 @@ def cut_to_box(image: Image.Image, box: tuple[float, float, float, float] | None
     r, cx, cy = int(0.75 * max(w, h)), int((2 * x + w) / 2), int((2 * y + h) / 2)
     left, top = max(0, cx - r), max(0, cy - r)
     right, bottom = min(image.width, cx + r), min(image.height, cy + r)
-    if right <= left or bottom <= top:
-        raise DataError(f"the box {box} lies outside the picture of {image.width} x {image.height} pixels")
+    touches = x < image.width and y < image.height and x + w > 0 and y + h > 0
+    if not touches or right <= left or bottom <= top:
+        raise Unusable("its box lies outside the picture", f"{box} of {image.width} x {image.height} pixels")
     return image.crop((left, top, right, bottom))
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """RGB from grey, palette or CMYK pictures; transparent places become white."""
+    """RGB from grey (of 8 or 16 bits), palette or CMYK pictures; transparent places become white."""
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) // 256).astype(np.uint8)).convert("RGB")
     if "A" in image.getbands() or "transparency" in image.info:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
@@ -70,124 +93,221 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
+def open_picture(example: Example) -> Image.Image:
+    """The picture of an example as it is shown: RGB, turned as its EXIF data says.
+
+    Raises:
+        Unusable: the file is no picture.
+    """
+    if not isinstance(example.image, Path):
+        return to_rgb(example.image())
+    try:
+        with Image.open(example.image) as opened:
+            opened.load()
+            return to_rgb(ImageOps.exif_transpose(opened))
+    except (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError) as error:
+        raise Unusable(f"not a readable picture ({type(error).__name__})") from error
+
+
 def encode_picture(example: Example, size: int, quality: int) -> bytes:
     """One picture, cut, shrunk to a short side of `size` pixels, as WebP.
 
     Raises:
-        DataError: the file is no picture, or its box lies outside it.
+        Unusable: the file is no picture, a tiny or an endless one, or its box lies outside it.
     """
-    try:
-        with Image.open(example.image) as opened:
-            opened.load()
-            image = cut_to_box(to_rgb(opened), example.box)
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError) as error:
-        raise DataError(f"not a readable picture ({type(error).__name__})") from error
+    image = cut_to_box(open_picture(example), example.box)
     short = min(image.size)
+    if short < SMALLEST:
+        raise Unusable(f"smaller than {SMALLEST} pixels", f"{image.width} x {image.height} pixels")
     if short > size:
         scale = size / short
         image = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.LANCZOS)
+    if max(image.size) > LONGEST_WEBP:
+        raise Unusable(f"longer than {LONGEST_WEBP} pixels", f"{image.width} x {image.height} pixels")
     out = io.BytesIO()
     image.save(out, "WEBP", quality=quality, method=2)
     return out.getvalue()
 
 
-def pack(name: str, root: Path, out: Path, size: int, quality: int, part_size: int, strict: bool) -> dict:
-    """Packs a data set; returns what was written into pack.json.
+def pack(name: str, root: Path | None, out: Path, size: int, quality: int, part_size: int, strict: bool) -> dict:
+    """Packs a data set; returns what was written into pack.json, and prints what was left out.
+
+    Args:
+        root: the data set's folder; None for one that needs none.
+        size: short side of the stored pictures, in pixels; smaller ones stay as they are.
+        quality: of WebP, 0 to 100.
+        part_size: largest file of pictures, in MiB.
 
     Raises:
-        DataError: a split is empty, or `strict` and something had to be left out.
+        DataError: the data set cannot be read, a split is empty, or `strict` and something had to be left out.
+        FileNotFoundError: the data set, or a part of it, is missing.
     """
-    listing = find_dataset(name).read(root)
-    left_out, problems = Counter(listing.left_out), []
+    if root is not None and out.resolve() == root.resolve():
+        raise DataError(f"{out}: the data set itself is there; pack it into a folder of its own")
+    listing = find_dataset(name).read(root) if root is not None else find_dataset(name).read()
+    _check_keys(listing)
+    staging = out / "unfinished"
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    try:
+        content = _write(name, listing, staging, size, quality, part_size, strict)
+        _put_in_place(staging, out)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+        with suppress(OSError):
+            out.rmdir()  # if there is nothing in it
+    return content
+
+
+def _check_keys(listing: Listing) -> None:
+    seen: dict[str, str] = {}
+    for split, examples in listing.splits.items():
+        for example in examples:
+            if example.key in seen:
+                raise DataError(f"{example.place}: {example.key} is in {seen[example.key]} and again in {split}")
+            seen[example.key] = split
+
+
+def _write(name: str, listing: Listing, folder: Path, size: int, quality: int, part_size: int, strict: bool) -> dict:
+    """Writes all files, pack.json last."""
+    left_out = list(listing.left_out)
+    _hold_to(strict, left_out)
     captions = [c for examples in listing.splits.values() for e in examples for c in e.captions]
     vocabulary = Vocabulary.from_captions(captions)
     if len(vocabulary) > 32767:
         raise DataError(f"{len(vocabulary)} different words; at most 32,767 can be packed")
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "pack.json").unlink(missing_ok=True)
-    for made_of_older_pictures in ("decoded", "features"):
-        shutil.rmtree(out / made_of_older_pictures, ignore_errors=True)
-    vocabulary.save(out / "vocabulary.json")
+    _warn_of_lost_letters(captions)
+    vocabulary.save(folder / "vocabulary.json")
     counts = {}
     for split, examples in listing.splits.items():
         kept, tokens, offsets = [], [], [0]
-        parts = _Parts(out, split, part_size * 2**20)
-        for example, encoded in _encoded(examples, size, quality, split):
-            ids = [vocabulary.encode(tokenize(caption)) for caption in example.captions]
-            ids = [caption for caption in ids if caption]
-            if isinstance(encoded, DataError) or not ids:
-                reason = str(encoded) if isinstance(encoded, DataError) else "no caption with a word"
-                left_out[reason] += 1
-                problems.append(f"{example.image}: {reason}")
-                continue
-            parts.write(encoded)
-            kept.append(example)
-            tokens.append(ids)
-            offsets.append(offsets[-1] + len(encoded))
-        parts.close()
+        with _Parts(folder, split, part_size * 2**20) as parts:
+            for example, encoded in _encoded(examples, size, quality, split):
+                ids = [vocabulary.encode(tokenize(caption)) for caption in example.captions]
+                ids = [caption for caption in ids if caption]
+                if isinstance(encoded, Unusable):
+                    detail = f": {encoded.detail}" if encoded.detail else ""
+                    left_out.append(LeftOut(encoded.reason, example.place + detail))
+                elif not ids:
+                    left_out.append(LeftOut("no caption with a word", example.place))
+                else:
+                    parts.write(encoded)
+                    kept.append(example)
+                    tokens.append(ids)
+                    offsets.append(offsets[-1] + len(encoded))
         if not kept:
-            raise DataError(f"{root}: the split {split!r} of {name} has no usable picture")
-        groups = sorted({example.group for example in kept})
-        index = {group: number for number, group in enumerate(groups)}
-        most, longest = max(map(len, tokens)), max(len(caption) for of_one in tokens for caption in of_one)
-        table = torch.zeros(len(kept), most, longest, dtype=torch.int16)
-        for row, of_one in enumerate(tokens):
-            for column, caption in enumerate(of_one):
-                table[row, column, : len(caption)] = torch.tensor(caption, dtype=torch.int16)
-        save_file(
-            {
-                "tokens": table,
-                "counts": torch.tensor([len(of_one) for of_one in tokens], dtype=torch.int32),
-                "groups": torch.tensor([index[example.group] for example in kept], dtype=torch.int32),
-                "offsets": torch.tensor(offsets, dtype=torch.int64),
-            },
-            out / f"{split}.safetensors",
-        )
-        (out / f"{split}.keys.json").write_text(
-            json.dumps({"keys": [example.key for example in kept], "groups": groups}) + "\n"
-        )
+            _say(left_out)
+            raise DataError(f"the split {split!r} of {name} has no usable picture")
+        _write_split(folder, split, kept, tokens, offsets)
         counts[split] = len(kept)
-    for problem in problems[:20]:
-        print(f"left out: {problem}", file=sys.stderr)
-    if strict and left_out:
-        raise DataError(f"{sum(left_out.values())} examples cannot be used: {dict(left_out)}")
-    names = sorted(path.name for path in out.iterdir() if path.is_file() and path.name != "pack.json")
+    _hold_to(strict, left_out)
+    _say(left_out)
+    names = sorted(path.name for path in folder.iterdir())
     content = {
         "format": 1,
         "dataset": name,
         "size": size,
         "counts": counts,
-        "left_out": dict(left_out),
+        "left_out": dict(count_reasons(left_out)),
         "vocabulary": vocabulary.hash,
-        "files": {name: sha256(out / name) for name in names},
+        "files": {name: sha256(folder / name) for name in names},
     }
-    (out / "pack.json").write_text(json.dumps(content, indent=2) + "\n")
+    (folder / "pack.json").write_text(json.dumps(content, indent=2) + "\n")
     return content
+
+
+def _write_split(
+    folder: Path, split: str, examples: list[Example], tokens: list[list[list[int]]], offsets: list[int]
+) -> None:
+    """Tokens and keys of the pictures of one split."""
+    groups = sorted({example.group for example in examples})
+    index = {group: number for number, group in enumerate(groups)}
+    most, longest = max(map(len, tokens)), max(len(caption) for of_one in tokens for caption in of_one)
+    table = torch.zeros(len(examples), most, longest, dtype=torch.int16)
+    for row, of_one in enumerate(tokens):
+        for column, caption in enumerate(of_one):
+            table[row, column, : len(caption)] = torch.tensor(caption, dtype=torch.int16)
+    save_file(
+        {
+            "tokens": table,
+            "counts": torch.tensor([len(of_one) for of_one in tokens], dtype=torch.int32),
+            "groups": torch.tensor([index[example.group] for example in examples], dtype=torch.int32),
+            "offsets": torch.tensor(offsets, dtype=torch.int64),
+        },
+        folder / f"{split}.safetensors",
+    )
+    keys = {"keys": [example.key for example in examples], "groups": groups}
+    (folder / f"{split}.keys.json").write_text(json.dumps(keys) + "\n")
+
+
+def _put_in_place(staging: Path, out: Path) -> None:
+    """Exchanges what was packed before, and what was computed from it, for the new files; pack.json comes last."""
+    for cache in CACHES:
+        for path in [*(out / cache).glob("*.npy"), *(out / cache).glob("*.part")]:
+            path.unlink()
+    old = _read(out / "pack.json", _json).get("files", {}) if (out / "pack.json").is_file() else {}
+    (out / "pack.json").unlink(missing_ok=True)
+    for name in old:
+        (out / Path(name).name).unlink(missing_ok=True)
+    for path in sorted(staging.iterdir(), key=lambda path: path.name == "pack.json"):
+        os.replace(path, out / path.name)
+
+
+def _say(left_out: list[LeftOut]) -> None:
+    """Prints how much was left out, by reason, with the first few of each."""
+    for reason, count in count_reasons(left_out).most_common():
+        print(f"left out {count} x {reason}", file=sys.stderr)
+        places = [one.where for one in left_out if one.reason == reason]
+        for place in places[:NAMED]:
+            print(f"    {place}", file=sys.stderr)
+        if count > NAMED:
+            print(f"    and {count - NAMED} more", file=sys.stderr)
+
+
+def _hold_to(strict: bool, left_out: list[LeftOut]) -> None:
+    if strict and left_out:
+        _say(left_out)
+        counted = ", ".join(f"{count} x {reason}" for reason, count in count_reasons(left_out).most_common())
+        raise DataError(f"nothing was packed, because nothing may be left out, and this would be: {counted}")
+
+
+def _warn_of_lost_letters(captions: list[str]) -> None:
+    """The papers' tokeniser drops letters outside ASCII; nobody should learn that from the results."""
+    lossy = [c for c in captions if not c.isascii() and any(letter.isalnum() and not letter.isascii() for letter in c)]
+    if lossy:
+        words = " ".join(tokenize(lossy[0]))
+        print(
+            f"note: {len(lossy)} captions have letters outside ASCII, which are dropped: "
+            f"{lossy[0][:60]!r} is read as {words[:60]!r}",
+            file=sys.stderr,
+        )
 
 
 def _encoded(
     examples: list[Example], size: int, quality: int, split: str
-) -> Iterator[tuple[Example, bytes | DataError]]:
-    def attempt(example: Example) -> bytes | DataError:
+) -> Iterator[tuple[Example, bytes | Unusable]]:
+    def attempt(example: Example) -> bytes | Unusable:
         try:
             return encode_picture(example, size, quality)
-        except DataError as error:
+        except Unusable as error:
             return error
 
-    with ThreadPoolExecutor() as pool, tqdm(total=len(examples), desc=f"pack {split}", unit="pic") as bar:
-        for start in range(0, len(examples), CHUNK):
-            chunk = examples[start : start + CHUNK]
-            for example, encoded in zip(chunk, pool.map(attempt, chunk), strict=True):
-                yield example, encoded
-                bar.update()
+    pool = ThreadPoolExecutor()
+    try:
+        with tqdm(total=len(examples), desc=f"pack {split}", unit="pic") as bar:
+            for start in range(0, len(examples), CHUNK):
+                chunk = examples[start : start + CHUNK]
+                for example, encoded in zip(chunk, pool.map(attempt, chunk), strict=True):
+                    yield example, encoded
+                    bar.update()
+    finally:
+        pool.shutdown(cancel_futures=True)  # whoever presses Ctrl-C does not wait for the rest of the chunk
 
 
 class _Parts:
     """A run of bytes, cut into files of at most `limit` bytes. A picture may go across two of them."""
 
     def __init__(self, folder: Path, split: str, limit: int) -> None:
-        for old in folder.glob(f"{split}-*.webp"):
-            old.unlink()
         self.folder, self.split, self.limit = folder, split, limit
         self.number, self.room = 0, limit
         self.file = self._path().open("wb")
@@ -204,7 +324,10 @@ class _Parts:
             self.file.write(content[: self.room])
             content, self.room = content[self.room :], max(0, self.room - len(content))
 
-    def close(self) -> None:
+    def __enter__(self) -> "_Parts":
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self.file.close()
 
 
@@ -245,22 +368,37 @@ class PackedSplit:
             if found.shape == shape:
                 return found
         path.parent.mkdir(exist_ok=True)
-        parts = sorted(self.folder.glob(f"{self.name}-*.webp"), key=lambda part: int(part.stem.rsplit("-", 1)[1]))
-        check_files(self.folder, [part.name for part in parts])
-        blob = b"".join(part.read_bytes() for part in parts)
+        blob = self._read_parts()
+        spans = list(zip(self.offsets[:-1].tolist(), self.offsets[1:].tolist(), strict=True))
+        needed, free = math.prod(shape), shutil.disk_usage(path.parent).free
+        if needed > free:  # a mapped file that meets a full disk would end the program without a word
+            raise DataError(
+                f"{path}: needs {needed / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free; make room for it"
+            )
+        unfinished = path.with_suffix(f".{os.getpid()}.part")
+        try:
+            pixels = np.lib.format.open_memmap(unfinished, mode="w+", dtype=np.uint8, shape=shape)
+            with ThreadPoolExecutor() as pool:
+                decoded = pool.map(partial(_decode, blob, size=size), spans)
+                for row, picture in enumerate(tqdm(decoded, total=len(spans), desc=f"decode {self.name}", unit="pic")):
+                    pixels[row] = picture
+            pixels.flush()
+            del pixels
+            os.replace(unfinished, path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+        return np.load(path, mmap_mode="r")
+
+    def _read_parts(self) -> bytes:
+        """The run of all pictures, held to its sha256."""
+        named = _read(self.folder / "pack.json", _json).get("files", {})
+        parts = [name for name in named if re.fullmatch(rf"{re.escape(self.name)}-\d+\.webp", name)]
+        parts.sort(key=lambda name: int(Path(name).stem.rsplit("-", 1)[1]))
+        check_files(self.folder, parts)
+        blob = b"".join((self.folder / part).read_bytes() for part in parts)
         if len(blob) != int(self.offsets[-1]):
             raise DataError(f"{self.folder}: the pictures of {self.name} are incomplete; pack the data set again")
-        spans = list(zip(self.offsets[:-1].tolist(), self.offsets[1:].tolist(), strict=True))
-        unfinished = path.with_suffix(".part")
-        pixels = np.lib.format.open_memmap(unfinished, mode="w+", dtype=np.uint8, shape=shape)
-        with ThreadPoolExecutor() as pool:
-            decoded = pool.map(partial(_decode, blob, size=size), spans)
-            for row, picture in enumerate(tqdm(decoded, total=len(spans), desc=f"decode {self.name}", unit="pic")):
-                pixels[row] = picture
-        pixels.flush()
-        del pixels
-        unfinished.rename(path)
-        return np.load(path, mmap_mode="r")
+        return blob
 
 
 def _decode(blob: bytes, span: tuple[int, int], size: int) -> np.ndarray:
@@ -322,21 +460,36 @@ def _json(path: Path) -> dict:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m train.pack", description=(__doc__ or "").split("\n\n")[1])
+    parser = argparse.ArgumentParser(
+        prog="python -m train.pack", description=(__doc__ or "").split("\n\n")[1], allow_abbrev=False
+    )
     parser.add_argument("dataset", choices=available_datasets())
-    parser.add_argument("root", type=Path, help="the data set's folder")
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("root", type=Path, nargs="?", help="the data set's folder; what is drawn needs none")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the packed files")
     parser.add_argument("--size", type=int, default=264, help="short side of the stored pictures, in pixels")
     parser.add_argument("--quality", type=int, default=90, help="of WebP, 0 to 100")
     parser.add_argument("--part-size", type=int, default=48, help="largest file of pictures, in MiB")
     parser.add_argument("--strict", action="store_true", help="fail if anything had to be left out")
     given = parser.parse_args()
+    if given.root is None and needs_folder(given.dataset):
+        parser.error(f"{given.dataset} needs its folder: python -m train.pack {given.dataset} FOLDER --out {given.out}")
+    for name, least, most in (("size", SMALLEST, LONGEST_WEBP), ("quality", 0, 100), ("part_size", 1, 2**20)):
+        if not least <= getattr(given, name) <= most:
+            option = name.replace("_", "-")
+            parser.error(f"--{option} must be from {least} to {most}, not {getattr(given, name)}")
+    start = time.monotonic()
     try:
         content = pack(given.dataset, given.root, given.out, given.size, given.quality, given.part_size, given.strict)
-    except (DataError, FileNotFoundError) as error:
+    except (DataError, OSError, SafetensorError) as error:
         sys.exit(f"error: {error}")
-    left = ", ".join(f"{count} x {reason}" for reason, count in content["left_out"].items()) or "nothing"
-    print(f"packed {content['counts']} into {given.out}; left out: {left}")
+    except KeyboardInterrupt:
+        sys.exit(f"stopped; {given.out} is as it was before")
+    counted = " and ".join(f"{count} {split}" for split, count in content["counts"].items())
+    written = sum((given.out / name).stat().st_size for name in content["files"]) / 2**20
+    print(
+        f"packed {counted} pictures into {given.out}: {written:.1f} MiB, {time.monotonic() - start:.1f} s; "
+        f"left out: {sum(content['left_out'].values()) or 'nothing'}"
+    )
 
 
 if __name__ == "__main__":

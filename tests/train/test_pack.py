@@ -1,6 +1,12 @@
+import io
 import json
+import shutil
+import subprocess
 import sys
 import warnings
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,8 +18,8 @@ from mirrorgan.drawing import CheckpointError
 from mirrorgan.vocabulary import Vocabulary, tokenize
 from train import pack as module
 from train.datasets import available_datasets, find_dataset
-from train.datasets.base import DataError, Example
-from train.pack import _Parts, cut_to_box, encode_picture, load_packed, pack, to_rgb
+from train.datasets.base import DataError, Example, Listing
+from train.pack import _Parts, cut_to_box, encode_picture, load_packed, open_picture, pack, to_rgb
 
 KEYS = ["001.Red_Bird/Red_Bird_0001", "002.Blue_Bird/Blue_Bird_0001"]
 
@@ -130,14 +136,12 @@ def test_cutting_follows_the_released_rule(box, corners):
 
 @pytest.mark.parametrize("box", [(200, 10, 20, 20), (10, -90, 20, 20), (30, 20, 0, 0), (30, 20, 1, 1)])
 def test_a_box_outside_the_picture_is_named(box):
-    with pytest.raises(DataError, match=r"lies outside the picture of 100 x 80 pixels"):
+    with pytest.raises(DataError, match=r"lies outside the picture: .* of 100 x 80 pixels"):
         cut_to_box(Image.new("RGB", (100, 80)), box)
 
 
-@pytest.mark.parametrize(("size", "stored"), [((100, 50), (64, 32)), ((50, 100), (32, 64)), ((20, 10), (20, 10))])
+@pytest.mark.parametrize(("size", "stored"), [((100, 50), (64, 32)), ((50, 100), (32, 64)), ((24, 16), (24, 16))])
 def test_pictures_are_shrunk_to_their_short_side_and_never_enlarged(tmp_path, size, stored):
-    import io
-
     Image.new("RGB", size, "red").save(tmp_path / "a.png")
     encoded = encode_picture(Example("a", tmp_path / "a.png", ("a",), "a"), 32, 90)
     assert Image.open(io.BytesIO(encoded)).size == stored
@@ -169,7 +173,7 @@ def test_a_broken_picture_is_counted_and_named(root, tmp_path, capsys, content):
 
 def test_strict_fails_over_a_broken_picture(root, tmp_path):
     picture_of(root).write_bytes(b"no picture")
-    with pytest.raises(DataError, match=r"1 examples cannot be used: .*not a readable picture"):
+    with pytest.raises(DataError, match=r"nothing was packed.*: 1 x not a readable picture"):
         pack_birds(root, tmp_path / "packed", strict=True)
     assert not (tmp_path / "packed/pack.json").exists()
 
@@ -178,10 +182,11 @@ def test_strict_is_content_with_a_whole_data_set(root, tmp_path):
     pack_birds(root, tmp_path / "packed", strict=True)
 
 
-def test_a_box_outside_its_picture_is_counted(root, tmp_path):
+def test_a_box_outside_its_picture_is_counted_and_named(root, tmp_path, capsys):
     (root / "CUB_200_2011/bounding_boxes.txt").write_text("1 500 500 20 20\n2 20 10 20 20\n3 20 10 20 20\n")
     said = pack_birds(root, tmp_path / "packed")
-    assert said["counts"]["train"] == 1 and "lies outside" in next(iter(said["left_out"]))
+    assert said["counts"]["train"] == 1 and said["left_out"] == {"its box lies outside the picture": 1}
+    assert "bounding_boxes.txt, line 1): (500.0, 500.0, 20.0, 20.0) of 60 x 40 pixels" in capsys.readouterr().err
 
 
 def test_captions_without_a_word_are_left_out(root, tmp_path):
@@ -204,10 +209,9 @@ def test_parts_smaller_than_a_picture_are_joined_again(root, tmp_path, limit):
     pack_birds(root, tmp_path / "packed")
     whole = (tmp_path / "packed/train-00.webp").read_bytes()
     expected = load_packed(tmp_path / "packed", "train").pictures(16).copy()
-    parts = _Parts(tmp_path / "packed", "train", limit)
-    parts.write(whole[:150])
-    parts.write(whole[150:])
-    parts.close()
+    with _Parts(tmp_path / "packed", "train", limit) as parts:
+        parts.write(whole[:150])
+        parts.write(whole[150:])
     said = json.loads((tmp_path / "packed/pack.json").read_text())
     said["files"] |= {path.name: sha256(path) for path in (tmp_path / "packed").glob("train-*.webp")}
     (tmp_path / "packed/pack.json").write_text(json.dumps(said))
@@ -226,20 +230,195 @@ def test_packing_again_shows_the_new_pictures(root, tmp_path):
     assert load_packed(tmp_path / "packed", "train").pictures(16)[0].min() > 240
 
 
-def test_packing_again_and_failing_leaves_nothing_that_looks_whole(root, tmp_path):
+def packed_files(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_packing_again_and_failing_leaves_what_was_there(root, tmp_path):
     pack_birds(root, tmp_path / "packed")
+    load_packed(tmp_path / "packed", "train").pictures(16)
+    before = packed_files(tmp_path / "packed")
     picture_of(root).write_bytes(b"no picture")
     with pytest.raises(DataError):
         pack_birds(root, tmp_path / "packed", strict=True)
-    with pytest.raises(FileNotFoundError):
-        load_packed(tmp_path / "packed", "train")
+    assert packed_files(tmp_path / "packed") == before
 
 
-def test_a_missing_part_is_noticed(root, tmp_path):
+@pytest.mark.parametrize("stopped_by", [KeyboardInterrupt(), OSError(28, "No space left on device")])
+@pytest.mark.parametrize("at", ["_Parts.write", "save_file", "sha256"])
+def test_stopped_half_way_it_leaves_nothing(root, tmp_path, monkeypatch, stopped_by, at):
+    def stop(*_):
+        raise stopped_by
+
+    monkeypatch.setattr(f"train.pack.{at}", stop)
+    with pytest.raises(type(stopped_by)):
+        pack_birds(root, tmp_path / "packed")
+    assert not (tmp_path / "packed").exists()
+
+
+def test_killed_while_the_new_files_move_in_it_is_not_taken_for_whole(root, tmp_path, monkeypatch):
     pack_birds(root, tmp_path / "packed")
-    (tmp_path / "packed/train-00.webp").unlink()
-    with pytest.raises(DataError, match="pictures of train are incomplete"):
+    load_packed(tmp_path / "packed", "train").pictures(16)
+    Image.new("RGB", (60, 40), "white").save(picture_of(root))
+    moved = []
+
+    def kill(source, target):
+        if len(moved) == 3:
+            raise KeyboardInterrupt
+        moved.append(source.rename(target))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("train.pack.os.replace", kill)
+        with pytest.raises(KeyboardInterrupt):
+            pack_birds(root, tmp_path / "packed")
+    with pytest.raises(FileNotFoundError, match=r"no pack\.json"):
+        load_packed(tmp_path / "packed", "train")
+    pack_birds(root, tmp_path / "packed")
+    assert load_packed(tmp_path / "packed", "train").pictures(16)[0].min() > 240
+
+
+def test_packing_again_in_fewer_parts_forgets_the_others(root, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_Parts", lambda folder, split, _: _Parts(folder, split, 100))
+    pack_birds(root, tmp_path / "packed")
+    assert len(list((tmp_path / "packed").glob("train-*.webp"))) > 1
+    monkeypatch.undo()
+    said = pack_birds(root, tmp_path / "packed")
+    assert set(said["files"]) == {p.name for p in (tmp_path / "packed").iterdir()} - {"pack.json"}
+    assert load_packed(tmp_path / "packed", "train").pictures(16).shape == (2, 16, 16, 3)
+
+
+def test_other_files_in_the_folder_stay(root, tmp_path):
+    (tmp_path / "packed/features").mkdir(parents=True)
+    (tmp_path / "packed/features/mine.txt").write_text("mine")
+    pack_birds(root, tmp_path / "packed")
+    pack_birds(root, tmp_path / "packed")
+    assert (tmp_path / "packed/features/mine.txt").read_text() == "mine"
+
+
+def test_packing_twice_gives_the_same_files(root, tmp_path):
+    assert pack_birds(root, tmp_path / "a") == pack_birds(root, tmp_path / "b")
+
+
+def test_a_data_set_is_not_packed_into_itself(root):
+    with pytest.raises(DataError, match="pack it into a folder of its own"):
+        pack_birds(root, root)
+
+
+def listing_of(monkeypatch, **splits):
+    """Makes birds read as these examples."""
+    monkeypatch.setattr("train.datasets.birds.read", lambda root: Listing(splits))
+
+
+def grey():
+    return Image.new("L", (20, 20), 128)
+
+
+def test_a_key_in_two_splits_is_refused(tmp_path, monkeypatch):
+    a, b = (Example(key, grey, ("a wall",), key, listed=f"table, line {key}") for key in "12")
+    listing_of(monkeypatch, train=[a, b], test=[b])
+    with pytest.raises(DataError, match=r"2 \(table, line 2\): 2 is in train and again in test"):
+        pack_birds(tmp_path, tmp_path / "packed")
+    assert not (tmp_path / "packed").exists()
+
+
+def test_tiny_pictures_are_counted_and_named(tmp_path, monkeypatch, capsys):
+    examples = [Example(str(side), partial(Image.new, "RGB", (40, side)), ("a",), "a") for side in (15, 16, 1)]
+    listing_of(monkeypatch, train=examples, test=[Example("b", grey, ("a",), "a")])
+    said = pack_birds(tmp_path, tmp_path / "packed")
+    assert load_packed(tmp_path / "packed", "train").keys == ["16"]
+    assert said["left_out"] == {"smaller than 16 pixels": 2}
+    assert "left out 2 x smaller than 16 pixels\n    15: 40 x 15 pixels\n    1: 40 x 1" in capsys.readouterr().err
+
+
+def test_what_a_box_leaves_of_a_picture_may_be_tiny_too():
+    with pytest.raises(DataError, match="smaller than 16 pixels: 14 x 14"):
+        encode_picture(Example("a", grey, ("a",), "a", (5, 5, 10, 10)), 32, 90)
+
+
+def test_an_endless_picture_is_left_out_in_words():
+    with pytest.raises(DataError, match="longer than 16383 pixels: 16384 x 16"):
+        encode_picture(Example("a", partial(Image.new, "L", (16384, 16)), ("a",), "a"), 32, 90)
+
+
+def test_of_many_left_out_for_one_reason_the_first_few_are_named(tmp_path, monkeypatch, capsys):
+    examples = [Example(f"number {n}", partial(Image.new, "L", (9, 9)), ("a",), "a") for n in range(12)]
+    listing_of(monkeypatch, train=[*examples, Example("x", grey, ("a",), "a")], test=[Example("y", grey, ("a",), "a")])
+    pack_birds(tmp_path, tmp_path / "packed")
+    lines = [line for line in capsys.readouterr().err.replace("\r", "\n").splitlines() if line.startswith("    ")]
+    assert lines == [*(f"    number {n}: 9 x 9 pixels" for n in range(3)), "    and 9 more"]
+
+
+def test_letters_that_get_lost_are_said(tmp_path, monkeypatch, capsys):
+    captions = ("a wall \ufffd\ufffd here", "eine gr\u00fcne Wand")
+    listing_of(monkeypatch, train=[Example("a", grey, captions, "a")], test=[Example("b", grey, ("a",), "b")])
+    pack_birds(tmp_path, tmp_path / "packed")
+    assert "1 captions have letters outside ASCII" in (said := capsys.readouterr().err) and "eine grne wand" in said
+
+
+def test_a_picture_is_turned_as_its_exif_data_says_before_its_box_is_cut(tmp_path):
+    picture = Image.new("RGB", (60, 40), "red")
+    picture.paste("blue", (0, 0, 30, 40))
+    exif = picture.getexif()
+    exif[0x0112] = 6  # the camera was held upright: to be turned by 90 degrees clockwise
+    picture.save(tmp_path / "a.png", exif=exif)
+    example = Example("a", tmp_path / "a.png", ("a",), "a", (10, 32, 20, 20))
+    assert open_picture(example).size == (40, 60)
+    shown = Image.open(io.BytesIO(encode_picture(example, 32, 100))).convert("RGB")
+    assert shown.size == (30, 30)
+    red, _, blue = np.asarray(shown, dtype=float)[2:-2, 2:-2].mean(axis=(0, 1))
+    assert red > 220 > 30 > blue  # the left half of the file is the upper half of what is shown
+
+
+def test_grey_of_16_bits_keeps_its_brightness(tmp_path):
+    Image.fromarray(np.full((20, 20), 0x8040, dtype=np.uint16)).save(tmp_path / "a.png")
+    assert open_picture(Example("a", tmp_path / "a.png", ("a",), "a")).getpixel((3, 3)) == (0x80, 0x80, 0x80)
+
+
+def test_one_caption_no_box_and_no_class_are_enough(tmp_path, monkeypatch):
+    train = [Example(f"p{n}", grey, ("a wall",), f"p{n}") for n in range(5)]
+    listing_of(monkeypatch, train=train, test=[Example("t", grey, ("one word more",), "t")])
+    pack_birds(tmp_path, tmp_path / "packed")
+    split = load_packed(tmp_path / "packed", "train")
+    assert split.tokens.shape == (5, 1, 2) and split.counts.tolist() == [1] * 5
+    assert split.groups.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_full_disk_is_noticed_before_pictures_are_decoded(root, tmp_path, monkeypatch):
+    pack_birds(root, tmp_path / "packed")
+    monkeypatch.setattr("train.pack.shutil.disk_usage", lambda _: SimpleNamespace(free=2 * 16 * 16 * 3 - 1))
+    with pytest.raises(DataError, match="GiB are free"):
         load_packed(tmp_path / "packed", "train").pictures(16)
+
+
+def test_decoding_that_is_stopped_leaves_nothing(root, tmp_path, monkeypatch):
+    pack_birds(root, tmp_path / "packed")
+
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("train.pack._decode", stop)
+    with pytest.raises(KeyboardInterrupt):
+        load_packed(tmp_path / "packed", "train").pictures(16)
+    assert not list((tmp_path / "packed/decoded").iterdir())
+
+
+def test_a_packed_data_set_needs_neither_nltk_nor_its_originals(root, tmp_path):
+    pack_birds(root, tmp_path / "packed")
+    shutil.rmtree(root)
+    code = """
+import sys
+from pathlib import Path
+sys.modules["nltk"] = None  # whoever imports it fails
+import torch
+from train.batches import hold_out, pick_captions
+from train.pack import load_packed
+split = load_packed(Path(sys.argv[1]), "train")
+split.pictures(16), hold_out(split, 1), pick_captions(split, torch.arange(2), 18, torch.Generator())
+print(len(split))
+"""
+    command = [sys.executable, "-c", code, str(tmp_path / "packed")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(module.__file__).parent.parent)
+    assert done.stdout == "2\n", done.stderr
 
 
 # ------------------------------------------------------------------------------------------------------ opening
@@ -283,13 +462,13 @@ def test_a_damaged_file_is_named(root, tmp_path, name):
 def test_the_command_packs_and_says_so(root, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["pack", "birds", str(root), "--out", str(tmp_path / "packed"), "--size", "32"])
     module.main()
-    assert "packed {'train': 2, 'test': 1}" in capsys.readouterr().out
+    assert "packed 2 train and 1 test pictures" in capsys.readouterr().out
     assert isinstance(load_packed(tmp_path / "packed", "test").offsets, torch.Tensor)
 
 
 def test_the_command_ends_with_a_sentence_if_there_is_no_data(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["pack", "birds", str(tmp_path / "no"), "--out", str(tmp_path / "packed")])
-    with pytest.raises(SystemExit, match=r"error: .*images\.txt"):
+    with pytest.raises(SystemExit, match=r"error: .*no CUB_200_2011/images\.txt"):
         module.main()
 
 
@@ -299,3 +478,41 @@ def test_a_picture_that_is_a_bomb_is_left_out(root, tmp_path, monkeypatch):
         warnings.simplefilter("ignore")
         with pytest.raises(DataError, match="DecompressionBombError"):
             encode_picture(Example("a", picture_of(root), ("a",), "a"), 32, 90)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["folder", "--out", "x"], "folder needs its folder: python -m train.pack folder FOLDER --out x"),
+        (["shapes", "--out", "x", "--size", "8"], "--size must be from 16 to 16383, not 8"),
+        (["shapes", "--out", "x", "--quality", "101"], "--quality must be from 0 to 100, not 101"),
+        (["shapes", "--out", "x", "--part-size", "0"], "--part-size must be from 1 to"),
+        (["shape", "--out", "x"], "invalid choice: 'shape' (choose from"),
+        (["shapes", "--out", "x", "--stric"], "unrecognized arguments: --stric"),
+    ],
+)
+def test_a_wrong_option_is_named(options, said, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["pack", *options])
+    with pytest.raises(SystemExit):
+        module.main()
+    assert said in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_shapes_are_packed_without_a_folder(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("train.datasets.shapes.PICTURES", {"train": 5, "test": 2})
+    monkeypatch.setattr(sys, "argv", ["pack", "shapes", "--out", str(tmp_path / "packed")])
+    module.main()
+    assert "packed 5 train and 2 test pictures" in capsys.readouterr().out
+
+
+def test_a_full_disk_ends_the_command_with_a_sentence(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("train.datasets.shapes.PICTURES", {"train": 5, "test": 2})
+    monkeypatch.setattr("train.pack._Parts.write", full)
+    monkeypatch.setattr(sys, "argv", ["pack", "shapes", "--out", str(tmp_path / "packed")])
+    with pytest.raises(SystemExit, match=r"error: .*No space left on device"):
+        module.main()

@@ -1,5 +1,6 @@
 """Data sets by name. A data set is one file in this folder; its file name is its name."""
 
+import inspect
 from types import ModuleType
 
 from mirrorgan import plugins
@@ -17,3 +18,8 @@ def find_dataset(name: str) -> ModuleType:
         ValueError: there is no data set of that name.
     """
     return plugins.find(__name__, "data set", name)
+
+
+def needs_folder(name: str) -> bool:
+    """Whether a data set can only be read from a folder; if not, `read()` has a default for it."""
+    return inspect.signature(find_dataset(name).read).parameters["root"].default is inspect.Parameter.empty

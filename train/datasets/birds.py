@@ -1,81 +1,134 @@
 """CUB-200-2011 with Reed et al.'s captions, in the folder layout that AttnGAN and MirrorGAN use.
 
     CUB_200_2011/images.txt                    "id class/name.jpg" a line
-    CUB_200_2011/images/<class>/<name>.jpg
-    CUB_200_2011/bounding_boxes.txt            "id x y width height" a line; may be missing
-    text/<class>/<name>.txt                    one caption a line, ten are used
+    CUB_200_2011/images/<class>/<name>.jpg     the photographs, of any size
+    CUB_200_2011/bounding_boxes.txt            "id x y width height" a line, in pixels of these files; may be missing
+    CUB_200_2011/classes.txt, image_class_labels.txt    may be missing; held against images.txt if they are there
+    text/<class>/<name>.txt                    one caption a line, ten are used (the folder may be called text_c10)
     train/filenames.pickle, test/filenames.pickle    lists of "<class>/<name>": 150 and 50 classes apart
 
 Photographs belong to their owners; the data set is for non-commercial research.
 """
 
 import io
+import math
 import pickle
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from train.datasets.base import DataError, Example, Listing
+from PIL import Image
+
+from train.datasets.base import Box, DataError, Example, LeftOut, Listing, inside, read_text
 
 CAPTIONS_PER_IMAGE = 10
+SPLITS = ("train", "test")
+CAPTION_FOLDERS = ("text", "text_c10")  # AttnGAN's name, Reed's own
 
 
 def read(root: Path) -> Listing:
     """Lists train and test pictures. Pictures without a caption or file are passed over and counted.
 
     Raises:
-        FileNotFoundError: a table is missing.
-        DataError: a table cannot be read.
+        FileNotFoundError: a part of the data set is missing; the message names all that are.
+        DataError: a table cannot be read, or two of them contradict each other.
     """
-    cub = root / "CUB_200_2011"
-    names = {index: name for index, name in _rows(cub / "images.txt", 2)}
+    cub, text = root / "CUB_200_2011", _check_parts(root)
+    names, seen = {}, set()
+    for where, (index, name) in _rows(cub / "images.txt", 2):
+        if index in names or name in seen:
+            raise DataError(f"{where}: {index} {name} is listed for the second time")
+        names[index] = inside(cub / "images", name, where)
+        seen.add(name)
     ids = {Path(name).with_suffix("").as_posix(): index for index, name in names.items()}
-    boxes_file = cub / "bounding_boxes.txt"
-    boxes = {row[0]: row[1:] for row in _rows(boxes_file, 5)} if boxes_file.exists() else {}
+    boxes = _boxes(cub / "bounding_boxes.txt", names)
+    _check_classes(cub, names)
 
     splits: dict[str, list[Example]] = {}
-    left_out: Counter[str] = Counter()
-    for split in ("train", "test"):
+    left_out: list[LeftOut] = []
+    for split in SPLITS:
         splits[split] = []
-        for key in read_name_list(root / split / "filenames.pickle"):
+        table = root / split / "filenames.pickle"
+        for key in read_name_list(table):
             if key not in ids:
-                left_out["not in images.txt"] += 1
+                left_out.append(LeftOut("not in images.txt", f"{table}: {key}"))
                 continue
-            image = cub / "images" / names[ids[key]]
-            captions = _captions(root / "text" / f"{key}.txt")
+            image, captions_file = cub / "images" / names[ids[key]], text / f"{key}.txt"
+            captions = _captions(captions_file)
             if not image.is_file():
-                left_out["no picture file"] += 1
+                left_out.append(LeftOut("no picture file", str(image)))
             elif not captions:
-                left_out["no caption"] += 1
+                left_out.append(LeftOut("no caption", str(captions_file)))
             else:
-                box = boxes.get(ids[key])
-                splits[split].append(
-                    Example(key, image, captions, key.split("/")[0], _box(box, boxes_file) if box else None)
-                )
+                box, listed = boxes.get(ids[key], (None, ""))
+                splits[split].append(Example(key, image, captions, key.split("/")[0], box, listed))
     return Listing(splits, left_out)
 
 
-def _rows(path: Path, columns: int) -> list[tuple[str, ...]]:
+def _check_parts(root: Path) -> Path:
+    """The folder of captions, once everything that cannot be done without is there."""
+    cub = root / "CUB_200_2011"
+    text = next((root / name for name in CAPTION_FOLDERS if (root / name).is_dir()), root / CAPTION_FOLDERS[0])
+    lists = [root / split / "filenames.pickle" for split in SPLITS]
+    wanted = [
+        (cub / "images.txt", "the table of CUB_200_2011.tgz"),
+        (cub / "images", "the photographs of CUB_200_2011.tgz"),
+        (text, "Reed et al.'s captions" + ("; unpack text.zip" if (root / "text.zip").is_file() else "")),
+        *((path, "a list of AttnGAN's birds.zip") for path in lists),
+    ]
+    missing = [f"{path.relative_to(root)} ({what})" for path, what in wanted if not path.exists()]
+    if missing:
+        raise FileNotFoundError(f"{root}: no {', no '.join(missing)}; the layout is in train/datasets/birds.py")
+    return text
+
+
+def _rows(path: Path, columns: int) -> list[tuple[str, tuple[str, ...]]]:
+    """Lines of a table that are not blank: where each is, and its columns."""
     rows = []
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
-        row = tuple(line.split())
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
+        row, where = tuple(line.split()), f"{path}, line {number}"
         if not row:
             continue
         if len(row) != columns:
-            raise DataError(f"{path}, line {number}: {len(row)} columns where {columns} are expected: {line[:80]!r}")
-        rows.append(row)
+            raise DataError(f"{where}: {len(row)} columns where {columns} are expected: {line[:80]!r}")
+        rows.append((where, row))
     return rows
 
 
-def _box(row: tuple[str, ...], path: Path) -> tuple[float, float, float, float]:
-    try:
-        x, y, width, height = (float(value) for value in row)
-    except ValueError as error:
-        raise DataError(f"{path}: not a box of four numbers: {' '.join(row)}") from error
-    return x, y, width, height
+def _boxes(path: Path, names: dict[str, str]) -> dict[str, tuple[Box, str]]:
+    """Box of each picture, and where it is written."""
+    found: dict[str, tuple[Box, str]] = {}
+    for where, (index, *values) in _rows(path, 5) if path.exists() else []:
+        try:
+            x, y, width, height = (float(value) for value in values)
+        except ValueError as error:
+            raise DataError(f"{where}: not a box of four numbers: {' '.join(values)}") from error
+        if not (all(map(math.isfinite, (x, y))) and 0 < width < math.inf and 0 < height < math.inf):
+            raise DataError(f"{where}: a box needs a width and a height above 0: {' '.join(values)}")
+        if index not in names:
+            raise DataError(f"{where}: a box for picture {index}, which images.txt does not list")
+        if index in found:
+            raise DataError(f"{where}: the second box of picture {index}")
+        found[index] = ((x, y, width, height), where)
+    return found
+
+
+def _check_classes(cub: Path, names: dict[str, str]) -> None:
+    """Holds the class tables against the folders of the pictures, where there are such tables."""
+    tables = [cub / "classes.txt", cub / "image_class_labels.txt"]
+    if not all(path.exists() for path in tables):
+        return
+    classes = {label: name for _, (label, name) in _rows(tables[0], 2)}
+    for where, (index, label) in _rows(tables[1], 2):
+        if index not in names:
+            raise DataError(f"{where}: a class for picture {index}, which images.txt does not list")
+        if label not in classes:
+            raise DataError(f"{where}: class {label}, which classes.txt does not list")
+        if classes[label] != names[index].split("/")[0]:
+            raise DataError(f"{where}: picture {index} is of class {classes[label]}, but its file is {names[index]}")
 
 
 def _captions(path: Path) -> tuple[str, ...]:
+    """What is no UTF-8 becomes U+FFFD, as a lost character is in the released files; the tokeniser reads a blank."""
     if not path.is_file():
         return ()
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -109,8 +162,6 @@ def read_name_list(path: Path) -> list[str]:
 
 def write_example(root: Path) -> None:
     """A folder of three tiny pictures in this layout."""
-    from PIL import Image
-
     keys = ["001.Red_Bird/Red_Bird_0001", "002.Blue_Bird/Blue_Bird_0001", "003.Grey_Bird/Grey_Bird_0001"]
     cub = root / "CUB_200_2011"
     cub.mkdir(parents=True)
@@ -121,6 +172,8 @@ def write_example(root: Path) -> None:
         (root / "text" / f"{key}.txt").write_text(f"a {colour} bird\nthis bird is {colour}\n" * 5)
     (cub / "images.txt").write_text("".join(f"{i} {key}.jpg\n" for i, key in enumerate(keys, start=1)))
     (cub / "bounding_boxes.txt").write_text("".join(f"{i} 20.0 10.0 20.0 20.0\n" for i in (1, 2, 3)))
+    (cub / "classes.txt").write_text("".join(f"{i} {key.split('/')[0]}\n" for i, key in enumerate(keys, start=1)))
+    (cub / "image_class_labels.txt").write_text("1 1\n2 2\n3 3\n")
     for split, chosen in (("train", keys[:2]), ("test", keys[2:])):
         (root / split).mkdir()
         (root / split / "filenames.pickle").write_bytes(pickle.dumps(chosen, protocol=2))

@@ -1,0 +1,176 @@
+"""Coloured shapes on coloured backgrounds, drawn on the fly: the test bed. A GAN learns it in minutes on a CPU.
+
+No folder is needed. One may be given; its shapes.json then says how many pictures there are, and of which seed:
+
+    {"train": 4000, "test": 500, "seed": 0}
+
+A picture shows one shape, or one above another. Every caption names all shapes of its picture, with their colours, and
+which is above; size and background are named by some. A group is what all captions name ("red circle above blue
+square"): within a group a caption fits every picture, between two groups none does. Whole groups are in one split,
+so a test caption asks for a combination that no training picture shows.
+
+Nothing is said of left and right, because trainings mirror their pictures.
+"""
+
+import json
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image, ImageDraw
+
+from train.datasets.base import DataError, Example, Listing, read_text, share
+
+SIDE = 72  # pixels: what a training at 64 asks for
+OVERSAMPLING = 4
+PICTURES = {"train": 4000, "test": 500}
+TEST_SHARE = 0.1  # of the groups
+SINGLE_SHARE = 1 / 3  # of the pictures
+
+COLOURS = {
+    "red": (205, 35, 35),
+    "yellow": (235, 205, 50),
+    "green": (45, 150, 60),
+    "blue": (40, 70, 200),
+    "black": (20, 20, 20),
+    "white": (240, 240, 240),
+}
+SHAPES = ("circle", "square", "triangle", "cross")
+RADII = {"small": (0.11, 0.14), "large": (0.19, 0.23)}
+"""Half the side of the square around a shape, as shares of the picture's side."""
+
+
+@dataclass(frozen=True)
+class Thing:
+    """One shape of a picture. Lengths are shares of the picture's side."""
+
+    shape: str
+    colour: str
+    size: str
+    x: float
+    y: float
+    radius: float
+    paint: tuple[int, int, int]
+
+    @property
+    def name(self) -> str:
+        return f"{self.colour} {self.shape}"
+
+    @property
+    def sized_name(self) -> str:
+        return f"{self.size} {self.colour} {self.shape}"
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A picture before it is drawn."""
+
+    things: tuple[Thing, ...]
+    """One, or the upper and the lower one."""
+    background: str
+    paint: tuple[int, int, int]
+
+    @property
+    def group(self) -> str:
+        return " above ".join(thing.name for thing in self.things)
+
+    def captions(self) -> tuple[str, ...]:
+        """Five sentences; the first says everything."""
+        if len(self.things) == 1:
+            (one,) = self.things
+            return (
+                f"a {one.sized_name} on a {self.background} background",
+                f"a {one.name}",
+                f"there is a {one.sized_name} in the picture",
+                f"on a {self.background} ground stands a {one.name}",
+                f"this {one.shape} is {one.size} and {one.colour}",
+            )
+        upper, lower = self.things
+        return (
+            f"a {upper.sized_name} above a {lower.sized_name} on a {self.background} background",
+            f"a {upper.name} above a {lower.name}",
+            f"a {lower.sized_name} below a {upper.sized_name}",
+            f"on a {self.background} ground stands a {lower.name} with a {upper.name} above it",
+            f"there is a {upper.name} at the top and a {lower.name} at the bottom",
+        )
+
+    def __call__(self) -> Image.Image:
+        """Draws it: RGB, SIDE x SIDE pixels."""
+        side = SIDE * OVERSAMPLING
+        image = Image.new("RGB", (side, side), self.paint)
+        draw = ImageDraw.Draw(image)
+        for thing in self.things:
+            x, y, r = (side * length for length in (thing.x, thing.y, thing.radius))
+            if thing.shape == "circle":
+                draw.ellipse((x - r, y - r, x + r, y + r), thing.paint)
+            elif thing.shape == "square":
+                draw.rectangle((x - 0.9 * r, y - 0.9 * r, x + 0.9 * r, y + 0.9 * r), thing.paint)
+            elif thing.shape == "triangle":
+                draw.polygon([(x, y - r), (x - 1.1 * r, y + 0.9 * r), (x + 1.1 * r, y + 0.9 * r)], thing.paint)
+            else:
+                draw.rectangle((x - r, y - r / 3, x + r, y + r / 3), thing.paint)
+                draw.rectangle((x - r / 3, y - r, x + r / 3, y + r), thing.paint)
+        return image.reduce(OVERSAMPLING)
+
+
+def read(root: Path | None = None) -> Listing:
+    """Lists the pictures; the same ones at every call and on every machine.
+
+    Raises:
+        FileNotFoundError: a folder was given that has no shapes.json.
+        DataError: shapes.json asks for something else than numbers of pictures and a seed.
+    """
+    asked = PICTURES | {"seed": 0} | (_read_settings(root / "shapes.json") if root is not None else {})
+    return Listing({split: [_example(split, i, asked["seed"]) for i in range(asked[split])] for split in PICTURES})
+
+
+def _read_settings(path: Path) -> dict[str, int]:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: missing; shapes are drawn, leave the folder out to get the usual ones")
+    try:
+        content = json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}, line {error.lineno}: not JSON ({error.msg})") from error
+    smallest = {"train": 1, "test": 1, "seed": 0}
+    if not isinstance(content, dict) or not set(content) <= set(smallest):
+        raise DataError(f"{path}: it may say {', '.join(smallest)} and nothing else; found {str(content)[:80]}")
+    for name, value in content.items():
+        if type(value) is not int or value < smallest[name]:
+            raise DataError(f"{path}: {name} must be a whole number from {smallest[name]}, not {value!r}")
+    return content
+
+
+def _example(split: str, index: int, seed: int) -> Example:
+    """Draws lots until the group is one of the split's."""
+    lots = random.Random(f"{seed} {split} {index}")
+    single = lots.random() < SINGLE_SHARE
+    while True:
+        scene = _scene(lots, single)
+        if (share(scene.group) < TEST_SHARE) == (split == "test"):
+            return Example(f"{split}/{index:06}", scene, scene.captions(), scene.group)
+
+
+def _scene(lots: random.Random, single: bool) -> Scene:
+    kinds = [(colour, shape) for colour in COLOURS for shape in SHAPES]
+    chosen = lots.sample(kinds, 1 if single else 2)
+    background = lots.choice([colour for colour in COLOURS if colour not in {colour for colour, _ in chosen}])
+    things = []
+    for place, (colour, shape) in enumerate(chosen):
+        size = lots.choice(list(RADII))
+        radius = lots.uniform(*RADII[size]) * (1.3 if single else 1)
+        y = lots.uniform(0.38, 0.62) if single else (0.3, 0.7)[place] + lots.uniform(-0.03, 0.03)
+        things.append(Thing(shape, colour, size, lots.uniform(0.35, 0.65), y, radius, _paint(lots, colour)))
+    return Scene(tuple(things), background, _paint(lots, background))
+
+
+def _paint(lots: random.Random, colour: str) -> tuple[int, int, int]:
+    """A shade of a colour: brighter or darker by up to a tenth."""
+    brightness = lots.uniform(0.9, 1.1)
+    red, green, blue = (min(255, round(value * brightness)) for value in COLOURS[colour])
+    return red, green, blue
+
+
+def write_example(root: Path) -> None:
+    """The settings of a few pictures."""
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "shapes.json").write_text(json.dumps({"train": 12, "test": 4, "seed": 1}))
