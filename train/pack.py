@@ -27,9 +27,9 @@ import shutil
 import struct
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -181,8 +181,11 @@ def _write(name: str, listing: Listing, folder: Path, size: int, quality: int, p
     counts = {}
     for split, examples in listing.splits.items():
         kept, tokens, offsets = [], [], [0]
-        with _Parts(folder, split, part_size * 2**20) as parts:
-            for example, encoded in _encoded(examples, size, quality, split):
+        with (
+            _Parts(folder, split, part_size * 2**20) as parts,
+            closing(_encoded(examples, size, quality, split)) as attempts,
+        ):
+            for example, encoded in attempts:
                 ids = [vocabulary.encode(tokenize(caption)) for caption in example.captions]
                 ids = [caption for caption in ids if caption]
                 if isinstance(encoded, Unusable):
@@ -285,7 +288,7 @@ def _warn_of_lost_letters(captions: list[str]) -> None:
 
 def _encoded(
     examples: list[Example], size: int, quality: int, split: str
-) -> Iterator[tuple[Example, bytes | Unusable]]:
+) -> Generator[tuple[Example, bytes | Unusable], None, None]:
     def attempt(example: Example) -> bytes | Unusable:
         try:
             return encode_picture(example, size, quality)
