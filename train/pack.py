@@ -248,7 +248,9 @@ def _put_in_place(staging: Path, out: Path) -> None:
     for cache in CACHES:
         for path in [*(out / cache).glob("*.npy"), *(out / cache).glob("*.part")]:
             path.unlink()
-    old = _read(out / "pack.json", _json).get("files", {}) if (out / "pack.json").is_file() else {}
+    old = {}
+    with suppress(FileNotFoundError, DataError):  # nothing there, or damaged, which is why it is packed again
+        old = _read(out / "pack.json", _json).get("files", {})
     (out / "pack.json").unlink(missing_ok=True)
     for name in old:
         (out / Path(name).name).unlink(missing_ok=True)
@@ -483,8 +485,11 @@ def main() -> None:
     start = time.monotonic()
     try:
         content = pack(given.dataset, given.root, given.out, given.size, given.quality, given.part_size, given.strict)
-    except (DataError, OSError, SafetensorError) as error:
+    except (DataError, SafetensorError) as error:
         sys.exit(f"error: {error}")
+    except OSError as error:
+        after = f" while packing; {given.out} is as it was before" if error.errno else ""  # the system's own sentence
+        sys.exit(f"error: {error}{after}")
     except KeyboardInterrupt:
         sys.exit(f"stopped; {given.out} is as it was before")
     counted = " and ".join(f"{count} {split}" for split, count in content["counts"].items())

@@ -287,6 +287,13 @@ def test_packing_again_in_fewer_parts_forgets_the_others(root, tmp_path, monkeyp
     assert load_packed(tmp_path / "packed", "train").pictures(16).shape == (2, 16, 16, 3)
 
 
+def test_what_is_damaged_can_be_packed_again(root, tmp_path):
+    pack_birds(root, tmp_path / "packed")
+    (tmp_path / "packed/pack.json").write_text("{")
+    pack_birds(root, tmp_path / "packed")
+    assert len(load_packed(tmp_path / "packed", "train")) == 2
+
+
 def test_other_files_in_the_folder_stay(root, tmp_path):
     (tmp_path / "packed/features").mkdir(parents=True)
     (tmp_path / "packed/features/mine.txt").write_text("mine")
@@ -514,5 +521,5 @@ def test_a_full_disk_ends_the_command_with_a_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr("train.datasets.shapes.PICTURES", {"train": 5, "test": 2})
     monkeypatch.setattr("train.pack._Parts.write", full)
     monkeypatch.setattr(sys, "argv", ["pack", "shapes", "--out", str(tmp_path / "packed")])
-    with pytest.raises(SystemExit, match=r"error: .*No space left on device"):
+    with pytest.raises(SystemExit, match=r"No space left on device while packing; .*packed is as it was before"):
         module.main()
