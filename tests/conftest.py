@@ -1,5 +1,7 @@
 """What all tests share: a fixed seed, and a trunk and a data set that are small enough for a test."""
 
+import dataclasses
+import json
 import pickle
 
 import numpy as np
@@ -10,7 +12,17 @@ from torch import nn
 
 from mirrorgan import backbones
 from mirrorgan.backbones import Backbone, BackboneFeatures, build_backbone
-from train.pack import pack
+from mirrorgan.captioner import Captioner, CaptionerConfig
+from mirrorgan.checkpoint import save_part, save_tensors
+from mirrorgan.generators.mirrorgan import Config as GeneratorConfig
+from mirrorgan.generators.mirrorgan import Generator
+from mirrorgan.image_encoder import ImageEncoder, ImageEncoderConfig
+from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
+from train import captioner as stream
+from train import damsm, gan
+from train.command import as_json
+from train.export import Runs
+from train.pack import load_packed, pack
 
 
 @pytest.fixture(autouse=True)
@@ -90,3 +102,58 @@ def pack_birds(tmp_path_factory):
 def packed(pack_birds):
     """Twelve packed birds."""
     return pack_birds(3)
+
+
+@pytest.fixture
+def runs(tiny_backbone, packed, tmp_path):
+    """Finished runs of random networks: encoders, captioner, and a generator that grew from one stage to two."""
+    folder = tmp_path / "runs"
+    vocabulary = load_packed(packed, "test").vocabulary
+
+    def begin(name, preset, **options):
+        run = folder / name
+        (run / "best").mkdir(parents=True)
+        config = dataclasses.replace(preset, data=packed, name=name, backbone="tiny", **options)
+        (run / "config.json").write_text(json.dumps(as_json(config)))
+        vocabulary.save(run / "best/vocabulary.json")
+        save_tensors(tiny_backbone, run / "best/backbone.tiny.safetensors")
+        return run
+
+    encoders = begin("encoders", damsm.PRESETS["birds"], batch=16)
+    text = TextEncoderConfig(vocabulary_size=len(vocabulary), text_dim=8, embedding_dim=5)
+    save_part(TextEncoder(text), text, encoders / "best", "text_encoder", vocabulary.hash)
+    see = ImageEncoderConfig(backbone="tiny", image_size=32, text_dim=8)
+    save_part(ImageEncoder(see, tiny_backbone), see, encoders / "best", "image_encoder", vocabulary.hash)
+    captioner = begin("captioner", stream.PRESETS["birds"])
+    read = CaptionerConfig(
+        vocabulary_size=len(vocabulary), backbone="tiny", image_size=32, embedding_dim=6, hidden_dim=7, longest=6
+    )
+    save_part(Captioner(read, tiny_backbone), read, captioner / "best", "captioner", vocabulary.hash)
+    first: dict[str, torch.Tensor] = {}
+    for name, channels, options in (
+        ("first", (4,), {"look_sizes": (32,)}),
+        ("second", (4, 4), {"look_sizes": (0, 32), "first_trained": 1, "grow_from": folder / "first"}),
+    ):
+        preset = gan.PRESETS["birds-32"]
+        options |= {"encoders": encoders / "best", "captioner": captioner / "best", "first_size": 16, "batch": 4}
+        run = begin(name, preset, channels=channels, **options)
+        shape = GeneratorConfig(
+            text_dim=8, noise_dim=6, condition_dim=5, first_size=16, channels=channels, residual_blocks=1
+        )
+        generator = Generator(shape)
+        first = {**generator.state_dict(), **first}
+        generator.load_state_dict(first)
+        save_part(
+            generator, shape, run / "average", "generator", vocabulary.hash,
+            generator="mirrorgan", steps=10 * len(channels), images=40 * len(channels),
+        )  # fmt: skip
+    logs = {
+        "encoders": [(1, 30.0, {"words": 2.0}), (2, 60.0, {"held-out retrieval": 0.25})],
+        "captioner": [(2, 5.0, {"held-out CIDEr": 0.5}), (4, 1.0, {"held-out CIDEr": 0.5}), (6, 7.0, {"x": 1.0})],
+        "first": [(5, 90.0, {"discriminator": 1.0}), (8, 30.0, {"discriminator": 0.5})],
+        "second": [(20, 600.0, {"discriminator": 1.0})],
+    }
+    for name, reports in logs.items():
+        lines = [json.dumps({"step": step, "seconds": seconds} | numbers) for step, seconds, numbers in reports]
+        (folder / name / "log.jsonl").write_text("\n".join(lines) + "\n")
+    return Runs(generator=folder / "second", encoders=encoders, captioner=captioner)

@@ -24,6 +24,7 @@ from mirrorgan.images import from_uint8, to_channels_last, to_uint8
 from mirrorgan.pipeline import MirrorGAN
 from mirrorgan.vocabulary import pad
 from train.captioner import references
+from train.card import write_card
 from train.command import fail
 from train.memory import keep_memory
 from train.metrics.colour import ColourProbes, colour_agreement, fit_colour_probes
@@ -220,6 +221,8 @@ def main() -> None:
         "scores": [asdict(result) for result in results],
     }
     (given.out or given.checkpoint / "scores.json").write_text(json.dumps(content, indent=2) + "\n")
+    if given.out is None:
+        write_card(given.checkpoint)
 
 
 if __name__ == "__main__":

@@ -2,27 +2,37 @@
        --captioner runs/birds-captioner --summary "8,855 bird photographs, 100,000 pictures seen, 32 to 128 pixels"
 
 Gathers what the three trainings wrote into one checkpoint folder that is enough by itself: weights in float16,
-vocabulary, frozen trunks, the runs' configuration, the generator's log, previews, and a manifest with the sha256 of
-every file.
+vocabulary, frozen trunks, the runs' configuration, the generator's log, previews, a model card, and a manifest with the
+sha256 of every file. It is made in a folder beside and takes the place of an older checkpoint only once it is whole.
 """
 
 import argparse
 import json
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from mirrorgan.checkpoint import read_json, read_tensors, save_tensors, write_manifest, write_tensors
+import torch
+from torch import Tensor
+
+from mirrorgan.checkpoint import read_json, read_tensors, save_tensors, sha256, write_manifest, write_tensors
 from mirrorgan.drawing import CheckpointError
 from mirrorgan.pipeline import MirrorGAN
 from mirrorgan.vocabulary import Vocabulary
+from train.card import read_card_text, write_card
 from train.command import fail
+from train.history import TRAININGS, chain, history
 from train.previews import write_previews
 from train.sheets import BIRD_CAPTIONS
 from train.trunks import find_trunk
 
 PARTS = {"generator": "generator", "text_encoder": "encoders", "image_encoder": "encoders", "captioner": "captioner"}
 """Name of every part, and the run that made it."""
+
+MADE = frozenset(("README.md", "log.jsonl", "sheet.png", "example.png", "curves.png"))
+"""What an export writes beside weights and settings; other files in an older checkpoint's folder are kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,57 +48,184 @@ class Runs:
         return getattr(self, run) / ("average" if run == "generator" else "best")
 
 
-def export(out: Path, runs: Runs, summary: str, examples: list[str], max_words: int = 25) -> Path:
-    """Writes the checkpoint folder `out`; what is in it of an older checkpoint is replaced.
+def export(
+    out: Path, runs: Runs, summary: str, examples: list[str], max_words: int = 25, card: Path | None = None
+) -> Path:
+    """Writes the checkpoint folder `out`. If that fails, an older checkpoint there stays as it was.
+
+    Of an older checkpoint, card.json is kept, files that no export writes, and scores.json if the weights and settings
+    are the same.
+
+    Args:
+        card: a card.json with the paragraphs that a person wrote; the older checkpoint's if None.
 
     Raises:
         FileNotFoundError: a part is missing; the message names the file.
-        CheckpointError: the parts were made with different dictionaries.
+        CheckpointError: the parts were made with different dictionaries or encoders, a weight is not finite, or `out`
+            is a folder of something else.
     """
+    out = out.resolve()
+    check_place(out)
+    vocabulary, described = check_parts(runs)
+    if card is not None and not card.is_file():
+        raise FileNotFoundError(f"{card}: no such file with the card's paragraphs")
+    kept = card if card is not None else out / "card.json"
+    read_card_text(kept)
+    fresh = out.with_name(f".{out.name}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    try:
+        write_weights(fresh, runs, vocabulary, described)
+        (fresh / "training.json").write_text(json.dumps(record(runs), indent=2) + "\n")
+        manifest = {"name": out.name, "trained": True, "summary": summary, "examples": examples, "max_words": max_words}
+        write_manifest(fresh, manifest | {"vocabulary": vocabulary.hash})
+        log = runs.generator / "log.jsonl"
+        if log.exists():
+            shutil.copy(log, fresh / "log.jsonl")
+        write_previews(MirrorGAN.load(fresh), fresh, log)
+        keep_older(out, fresh)
+        if kept.is_file():
+            shutil.copy(kept, fresh / "card.json")
+        write_card(fresh)
+        swap(fresh, out)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    return out
+
+
+def check_place(out: Path) -> None:
+    """Raises CheckpointError if `out` is a file, or a folder that holds something else than a checkpoint."""
+    before = beside(out)
+    if not out.exists() and before.exists():
+        before.rename(out)  # an export was cut off between its two renames
+    if (
+        out.is_dir()
+        and any(out.iterdir())
+        and not any((out / name).exists() for name in ("checkpoint.json", "card.json"))
+    ):
+        raise CheckpointError(f"{out}: a folder with files that are no checkpoint; name a new one")
+    if out.exists() and not out.is_dir():
+        raise CheckpointError(f"{out}: a file; name a folder")
+
+
+def check_parts(runs: Runs) -> tuple[Vocabulary, dict[str, dict[str, Any]]]:
+    """The dictionary and every part's .json, after holding the parts to each other; see `export` for what it raises."""
+    for name, run in PARTS.items():
+        for suffix in ("json", "safetensors"):
+            path = runs.weights(run) / f"{name}.{suffix}"
+            if not path.is_file():
+                raise FileNotFoundError(
+                    f"{path}: missing; {TRAININGS[run].__name__} writes it, and a checkpoint needs it"
+                )
     vocabulary = Vocabulary.load(runs.weights("encoders") / "vocabulary.json")
     described = {name: read_json(runs.weights(run) / f"{name}.json") for name, run in PARTS.items()}
     for name, content in described.items():
         if content.get("vocabulary") != vocabulary.hash:
             raise CheckpointError(f"{runs.weights(PARTS[name])}/{name}.json: made with another dictionary")
+    learnt_with = Path(read_json(runs.generator / "config.json").get("encoders", ""))
+    theirs, ours = (folder / "text_encoder.safetensors" for folder in (learnt_with, runs.weights("encoders")))
+    if theirs.is_file() and sha256(theirs) != sha256(ours):
+        raise CheckpointError(
+            f"{runs.generator}: this generator learnt to hear the encoders in {learnt_with}, not those in "
+            f"{runs.encoders}; name theirs with --encoders"
+        )
+    return vocabulary, described
 
-    out.mkdir(parents=True, exist_ok=True)
-    for old in [*out.glob("*.safetensors"), *out.glob("*.json")]:
-        old.unlink()
-    vocabulary.save(out / "vocabulary.json")
+
+def write_weights(folder: Path, runs: Runs, vocabulary: Vocabulary, described: dict[str, dict[str, Any]]) -> None:
+    """Vocabulary, parts and frozen trunks, in float16."""
+    vocabulary.save(folder / "vocabulary.json")
     for name, run in PARTS.items():
-        shutil.copy(runs.weights(run) / f"{name}.json", out)
-        write_tensors(read_tensors(runs.weights(run) / f"{name}.safetensors"), out / f"{name}.safetensors", half=True)
+        source = runs.weights(run) / f"{name}.safetensors"
+        tensors = read_tensors(source)
+        check_finite(tensors, source)
+        shutil.copy(source.with_suffix(".json"), folder)
+        write_tensors(tensors, folder / source.name, half=True)
     folders = (runs.weights("encoders"), runs.weights("captioner"))
     for trunk in sorted(
         {content["config"]["backbone"] for content in described.values() if "backbone" in content["config"]}
     ):
-        save_tensors(find_trunk(trunk, folders), out / f"backbone.{trunk}.safetensors", half=True)
-    training = {run: read_json(getattr(runs, run) / "config.json") for run in ("encoders", "captioner", "generator")}
-    (out / "training.json").write_text(json.dumps(training, indent=2) + "\n")
-    manifest = {"name": out.name, "trained": True, "summary": summary, "examples": examples, "max_words": max_words}
-    write_manifest(out, manifest | {"vocabulary": vocabulary.hash})
-    log = runs.generator / "log.jsonl"
-    if log.exists():
-        shutil.copy(log, out / "log.jsonl")
-    write_previews(MirrorGAN.load(out), out, log)
-    return out
+        backbone = find_trunk(trunk, folders)
+        check_finite(backbone.state_dict(), Path(f"backbone.{trunk}"))
+        save_tensors(backbone, folder / f"backbone.{trunk}.safetensors", half=True)
+
+
+def check_finite(tensors: dict[str, Tensor], source: Path) -> None:
+    """Raises CheckpointError if a weight is infinite or not a number."""
+    for name, tensor in tensors.items():
+        if broken := int((~torch.isfinite(tensor)).sum()):
+            raise CheckpointError(f"{source}: {broken} of the {tensor.numel()} weights in {name} are not finite")
+
+
+def record(runs: Runs) -> dict[str, Any]:
+    """What goes into training.json: every run's configuration, what each was (see train.history), and the data."""
+    older = [run for run in chain(runs.generator)[:-1] if (run / "config.json").exists()]
+    content: dict[str, Any] = {name: read_json(getattr(runs, name) / "config.json") for name in TRAININGS}
+    content["grown_from"] = [read_json(run / "config.json") for run in older]
+    content["history"] = history(runs.encoders, runs.captioner, runs.generator)
+    pack = Path(content["generator"]["data"]) / "pack.json"
+    if pack.is_file():
+        about = read_json(pack)
+        content["data"] = {name: about[name] for name in ("dataset", "counts", "left_out")} | {"sha256": sha256(pack)}
+    return content
+
+
+def keep_older(out: Path, fresh: Path) -> None:
+    """Copies what an older checkpoint has and no export writes; and its scores, if they are of the same files."""
+    for path in out.iterdir() if out.is_dir() else ():
+        if path.is_dir():
+            shutil.copytree(path, fresh / path.name, symlinks=True)
+        elif path.suffix not in (".json", ".safetensors") and path.name not in MADE:
+            shutil.copy(path, fresh / path.name)
+    scores = out / "scores.json"
+    if scores.is_file():
+        measured = read_json(scores).get("checkpoint", {})
+        if isinstance(measured, dict) and measured.get("files") == read_json(fresh / "checkpoint.json")["files"]:
+            shutil.copy(scores, fresh)
+
+
+def beside(out: Path) -> Path:
+    return out.with_name(f".{out.name}.old")
+
+
+def swap(fresh: Path, out: Path) -> None:
+    """Puts `fresh` in the place of `out`; if that cannot be done, `out` is what it was."""
+    before = beside(out)
+    shutil.rmtree(before, ignore_errors=True)
+    if out.exists():
+        os.rename(out, before)
+    try:
+        os.rename(fresh, out)
+    except OSError:
+        if before.exists():
+            os.rename(before, out)
+        raise
+    shutil.rmtree(before, ignore_errors=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m train.export", description=(__doc__ or "").split("\n\n")[1])
     parser.add_argument("out", type=Path, help="the checkpoint's folder")
-    for run, wrote in (("generator", "train.gan"), ("encoders", "train.damsm"), ("captioner", "train.captioner")):
-        parser.add_argument(f"--{run}", type=Path, required=True, help=f"folder of the run of {wrote}")
+    for run, module in TRAININGS.items():
+        parser.add_argument(f"--{run}", type=Path, required=True, help=f"folder of the run of {module.__name__}")
     parser.add_argument("--summary", required=True, help="one line: data, pictures seen, sizes")
     parser.add_argument("--examples", nargs="*", default=list(BIRD_CAPTIONS), help="captions to show first")
+    parser.add_argument(
+        "--card", type=Path, help="card.json with the model card's paragraphs (what the folder has; see train.card)"
+    )
     given = parser.parse_args()
     runs = Runs(generator=given.generator, encoders=given.encoders, captioner=given.captioner)
     try:
-        out = export(given.out, runs, given.summary, given.examples)
+        out = export(given.out, runs, given.summary, given.examples, card=given.card)
     except (ValueError, FileNotFoundError) as error:
         fail(error)
-    size = sum(path.stat().st_size for path in out.iterdir() if path.is_file())
-    print(f"{out}: {size / 1e6:.1f} MB; try it: python -m mirrorgan {given.examples[0]!r} --checkpoint {out}")
+    size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+    for entry in read_json(out / "training.json")["history"]:
+        if entry.get("missing"):
+            print(f"the generator grew from {entry['run']}, which is gone: its figures are not in the card")
+    print(
+        f"{given.out}: {size / 1e6:.1f} MB; try it: python -m mirrorgan {given.examples[0]!r} --checkpoint {given.out}"
+    )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,164 @@
+import json
+
+import pytest
+
+from mirrorgan.checkpoint import read_json
+from train import card, gan
+from train.captioner import PRESETS as CAPTIONERS
+from train.card import CardText, duration, listed, read_card_text, score_table, stages_made, write_card, write_card_text
+from train.command import as_json, parse
+from train.export import export
+from train.history import chain, command, describe, history, minutes
+
+CAPTIONS = ["a small red bird", "a blue bird"]
+HEADINGS = ("## Data", "## Training", "## Scores", "## What it is bad at")
+
+
+@pytest.fixture
+def folder(runs, tmp_path, monkeypatch):
+    monkeypatch.setattr("train.export.write_previews", lambda model, out, log: (out / "sheet.png").touch())
+    return export(tmp_path / "mine", runs, "four colours", CAPTIONS)
+
+
+def give_scores(folder, files=None):
+    measured = [
+        {"name": "retrieval 1 of 100", "on": "test photographs", "value": 0.3456},
+        {"name": "retrieval 1 of 100", "on": "drawings", "value": 0.5},
+        *[{"name": f"BLEU-{n}", "on": on, "value": n / 10} for n in (1, 2, 3, 4) for on in ("test photographs",)],
+        {"name": "BLEU-1", "on": "test photographs, sentences shuffled", "value": 0.05},
+        {"name": "Frechet distance (x)", "on": "training photographs to test photographs", "value": 12.345},
+        {"name": "Frechet distance (x)", "on": "drawings to test photographs", "value": 100.0},
+    ]
+    files = read_json(folder / "checkpoint.json")["files"] if files is None else files
+    (folder / "scores.json").write_text(json.dumps({"checkpoint": {"files": files}, "scores": measured}))
+
+
+def test_an_export_writes_a_card_with_every_heading_and_invents_nothing(folder):
+    text = (folder / "README.md").read_text()
+    assert [line for line in text.splitlines() if line.startswith("## ")] == list(HEADINGS)
+    assert "license" not in text and "four colours. Draws a caption at 16 and 32 pixels" in text
+    assert "12 pictures to train on, 4 pictures to test" in text  # of pack.json
+    assert "Not measured yet" in text and "Nobody has written this down" in text
+
+
+def test_every_run_of_a_generator_that_grew_has_a_row(folder):
+    rows = [line for line in (folder / "README.md").read_text().splitlines() if line.startswith("| stage")]
+    assert rows[0].startswith("| stage 1, 16 px | `python -m train.gan birds-32 --batch 4") and "40 pictures" in rows[0]
+    assert rows[0].endswith("| 2 min |")  # 90 s, then 30 s after it was begun anew
+    assert rows[1].startswith("| stage 2, 32 px, stage 1 frozen |") and rows[1].endswith("| 80 pictures | 10 min |")
+    assert [config["name"] for config in read_json(folder / "training.json")["grown_from"]] == ["first"]
+
+
+def test_paragraphs_of_a_person_survive_another_export(folder, runs):
+    given = CardText(
+        bad_at="Beaks.", data="Ours: «four» colours.", licence="other", licence_name="mine", tags=("birds",)
+    )
+    write_card_text(given, folder / "card.json")
+    export(folder, runs, "four colours", CAPTIONS)
+    assert read_card_text(folder / "card.json") == given
+    text = (folder / "README.md").read_text()
+    assert "Beaks." in text and "Ours: «four» colours." in text and "license_name: mine" in text and "- birds" in text
+    assert "card.json" not in read_json(folder / "checkpoint.json")["files"]  # it may change without the weights
+
+
+def test_scores_stand_side_by_side_and_only_if_they_are_of_these_weights(folder):
+    give_scores(folder)
+    text = write_card(folder).read_text()
+    assert "| 34.6 % | 50.0 % |" in text
+    assert "BLEU-1 / 2 / 3 / 4 (same sentences shuffled) | 0.100 / 0.200 / 0.300 / 0.400 (0.050) |  |" in text
+    assert "| 12.3 (training photographs) | 100.0 |" in text
+    assert "None is comparable with a number printed in a paper" in text
+    give_scores(folder, files={"generator.safetensors": "0" * 64})
+    text = write_card(folder).read_text()
+    assert "34.6 %" not in text and "other weights" in text
+
+
+def test_a_score_without_a_counterpart_leaves_its_place_empty():
+    table = score_table([{"name": "diversity of seeds", "on": "drawings", "value": 0.5}])
+    assert table.splitlines()[-1].endswith("|  | 0.500 |")
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [('{"bad": "x"}', "no 'bad'; it has: opening"), ('{"bad_at": 3}', "must be a text, not 3"), ("{", "not JSON")],
+)
+def test_a_wrong_card_json_is_answered_in_words(folder, content, sentence, monkeypatch):
+    (folder / "card.json").write_text(content)
+    monkeypatch.setattr("sys.argv", ["card", str(folder)])
+    with pytest.raises(SystemExit, match=sentence):
+        card.main()
+
+
+def test_options_of_the_command_go_into_card_json_beside_what_is_there(folder, monkeypatch):
+    write_card_text(CardText(data="Kept."), folder / "card.json")
+    monkeypatch.setattr("sys.argv", ["card", str(folder), "--bad-at", "Wings.", "--tags", "a", "b", "--time", "2"])
+    card.main()
+    text = read_card_text(folder / "card.json")
+    assert (text.data, text.bad_at, text.tags) == ("Kept.", "Wings.", ("a", "b"))
+    assert "ms (median of 2" in (text.benchmark or "")
+    assert "Wings." in (folder / "README.md").read_text()
+
+
+def test_a_run_is_described_by_what_it_wrote(runs):
+    entry = describe("captioner", runs.captioner)
+    assert entry["steps"] == 6 and entry["minutes"] == pytest.approx(12 / 60, abs=0.05)
+    assert entry["kept_step"] == 2  # of two equal scores the first, as the run keeps
+    with (runs.captioner / "log.jsonl").open("a") as log:
+        log.write('{"step": 8, "sec')  # a crash in the middle of a line
+    assert describe("captioner", runs.captioner) == entry
+    (runs.captioner / "log.jsonl").unlink()
+    assert "minutes" not in describe("captioner", runs.captioner)
+
+
+def test_minutes_add_up_over_the_sittings_of_a_run():
+    assert minutes([{"seconds": s} for s in (10, 30, 5, 60, 60, 30)]) == pytest.approx((30 + 60 + 30) / 60)
+
+
+def test_runs_that_a_generator_grew_from_are_followed_and_missing_ones_named(runs, folder):
+    assert [run.name for run in chain(runs.generator)] == ["first", "second"]
+    (runs.generator.parent / "first/config.json").unlink()
+    entries = history(runs.encoders, runs.captioner, runs.generator)
+    assert entries[2] == {"part": "generator", "run": "first", "missing": True}
+    training = read_json(folder / "training.json") | {"history": entries}
+    (folder / "training.json").write_text(json.dumps(training))
+    assert "its record was not kept" in write_card(folder).read_text()
+
+
+def test_a_run_that_moved_is_found_beside_the_one_that_grew_from_it(runs, tmp_path):
+    runs.generator.parent.rename(tmp_path / "elsewhere")
+    assert [run.name for run in chain(tmp_path / "elsewhere/second")] == ["first", "second"]
+
+
+def test_a_run_that_grows_from_itself_is_refused(runs):
+    config = read_json(runs.generator / "config.json") | {"grow_from": str(runs.generator)}
+    (runs.generator / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="grew from it"):
+        chain(runs.generator)
+
+
+def test_a_first_run_that_went_on_later_is_said_to_have(runs):
+    assert "trained_since" not in history(runs.encoders, runs.captioner, runs.generator)[2]
+    from mirrorgan.checkpoint import read_tensors, write_tensors
+
+    path = runs.generator.parent / "first/average/generator.safetensors"
+    write_tensors({name: tensor + 1 for name, tensor in read_tensors(path).items()}, path)
+    assert history(runs.encoders, runs.captioner, runs.generator)[2]["trained_since"]
+
+
+def test_a_command_makes_the_same_run_again():
+    import dataclasses
+
+    config = dataclasses.replace(
+        gan.PRESETS["birds-32"], channels=(8, 8), look_sizes=(0, 64), skip_images=False, kl=0.5
+    )
+    words = command("generator", as_json(config)).split()
+    assert words[:4] == ["python", "-m", "train.gan", "birds-32"]
+    assert parse(gan.PRESETS, words[3:]) == config
+    assert command("captioner", as_json(CAPTIONERS["birds"])) == "python -m train.captioner birds"
+
+
+def test_words_of_the_card():
+    assert listed([1]) == "1" and listed([1, 2]) == "1 and 2" and listed("abc") == "a, b and c"
+    assert duration(95.4) == "95 min" and duration(200) == "3.3 h"
+    entry = {"sizes": [32, 64, 128], "taken_over": 1, "first_trained": 1}
+    assert stages_made(entry) == "stages 2 and 3, 64 and 128 px, stage 1 frozen"

@@ -1,0 +1,157 @@
+import dataclasses
+import json
+import shutil
+
+import pytest
+import torch
+
+from mirrorgan import CheckpointError, MirrorGAN
+from mirrorgan.checkpoint import read_json, read_manifest, read_tensors, write_tensors
+from train import export as module
+from train.export import export
+
+CAPTIONS = ["a small red bird", "a blue bird"]
+
+
+def contents(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(autouse=True)
+def quick_previews(request, monkeypatch):
+    """Drawing and plotting take seconds; one test does it in earnest."""
+    if "earnest" not in request.node.name:
+        monkeypatch.setattr(module, "write_previews", lambda model, out, log: (out / "sheet.png").write_bytes(b"sheet"))
+
+
+@pytest.fixture
+def exported(runs, tmp_path):
+    return export(tmp_path / "mine", runs, "four colours", CAPTIONS)
+
+
+def test_an_export_in_earnest_is_enough_by_itself(runs, exported):
+    shutil.rmtree(runs.generator.parent)
+    model = MirrorGAN.load(exported)
+    assert model.info.name == "mine" and model.info.sizes == (16, 32)
+    assert model.draw("a small red bird", 1).image.size == (32, 32)
+    names = {path.name for path in exported.iterdir()}
+    assert {"README.md", "sheet.png", "example.png", "curves.png", "log.jsonl", "training.json"} <= names
+    assert not list(exported.parent.glob(".mine.*"))
+
+
+def test_weights_are_the_run_s_rounded_to_half(runs, exported):
+    given = read_tensors(runs.weights("generator") / "generator.safetensors")
+    for name, tensor in read_tensors(exported / "generator.safetensors").items():
+        assert torch.equal(tensor, given[name].half())
+
+
+def spoil(path, value):
+    tensors = read_tensors(path)
+    name = next(name for name, tensor in tensors.items() if tensor.is_floating_point() and tensor.numel())
+    tensors[name].view(-1)[0] = value
+    write_tensors(tensors, path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("part", ["generator", "image_encoder", "backbone.tiny"])
+def test_a_weight_that_is_not_finite_is_refused_and_the_older_checkpoint_stays(runs, exported, part, value):
+    before = contents(exported)
+    spoil(runs.weights(module.PARTS.get(part, "encoders")) / f"{part}.safetensors", value)
+    with pytest.raises(CheckpointError, match=rf"{part}.*1 of the \d+ weights in .* are not finite"):
+        export(exported, runs, "four colours", CAPTIONS)
+    assert contents(exported) == before and not list(exported.parent.glob(".mine.*"))
+
+
+@pytest.mark.parametrize("where", ["write_weights", "write_previews", "write_card", "swap"])
+def test_an_export_that_fails_anywhere_leaves_the_older_one_whole(runs, exported, where, monkeypatch):
+    before = contents(exported)
+
+    def fail(*_):
+        raise OSError("No space left on device")
+
+    if where == "swap":
+        rename, calls = module.os.rename, []
+
+        def second_fails(source, target):
+            calls.append(source)
+            return fail() if len(calls) == 2 else rename(source, target)
+
+        monkeypatch.setattr(module.os, "rename", second_fails)
+    else:
+        monkeypatch.setattr(module, where, fail)
+    with pytest.raises(OSError, match="No space left"):
+        export(exported, runs, "another summary", CAPTIONS)
+    assert contents(exported) == before
+    assert not list(exported.parent.glob(".mine.*"))
+
+
+def test_an_export_cut_off_between_its_renames_is_made_good(runs, exported):
+    exported.rename(exported.with_name(".mine.old"))
+    spoil(runs.weights("generator") / "generator.safetensors", float("nan"))
+    with pytest.raises(CheckpointError):
+        export(exported, runs, "four colours", CAPTIONS)
+    assert MirrorGAN.load(exported).info.summary == "four colours"
+
+
+def test_files_that_no_export_writes_are_kept_and_older_parts_are_not(runs, exported):
+    (exported / "notes.txt").write_text("mine")
+    (exported / "backbone.other.safetensors").write_bytes(b"old")
+    (exported / "pictures").mkdir()
+    (exported / "pictures/a.png").write_bytes(b"a")
+    export(exported, runs, "four colours", CAPTIONS)
+    assert (exported / "notes.txt").read_text() == "mine" and (exported / "pictures/a.png").exists()
+    assert not (exported / "backbone.other.safetensors").exists()
+
+
+def test_scores_stay_with_the_weights_they_were_measured_on(runs, exported):
+    scores = {"checkpoint": {"files": read_json(exported / "checkpoint.json")["files"]}, "scores": []}
+    (exported / "scores.json").write_text(json.dumps(scores))
+    export(exported, runs, "another summary", CAPTIONS)
+    assert read_json(exported / "scores.json") == scores
+    spoil(runs.weights("generator") / "generator.safetensors", 0.25)
+    export(exported, runs, "four colours", CAPTIONS)
+    assert not (exported / "scores.json").exists()
+
+
+def test_a_folder_of_something_else_is_not_replaced(runs, tmp_path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis/chapter.txt").write_text("precious")
+    with pytest.raises(CheckpointError, match="no checkpoint; name a new one"):
+        export(tmp_path / "thesis", runs, "four colours", CAPTIONS)
+    with pytest.raises(CheckpointError, match="a file"):
+        export(tmp_path / "thesis/chapter.txt", runs, "four colours", CAPTIONS)
+    assert (tmp_path / "thesis/chapter.txt").read_text() == "precious"
+
+
+def test_a_generator_without_its_encoders_is_refused(runs, tmp_path):
+    other = tmp_path / "runs/others"
+    shutil.copytree(runs.encoders, other)
+    export(tmp_path / "same", dataclasses.replace(runs, encoders=other), "a copy is the same", CAPTIONS)
+    spoil(other / "best/text_encoder.safetensors", 0.5)
+    with pytest.raises(CheckpointError, match=r"learnt to hear the encoders in .*encoders/best, not those in .*others"):
+        export(tmp_path / "mine", dataclasses.replace(runs, encoders=other), "four colours", CAPTIONS)
+    (runs.encoders / "best/image_encoder.safetensors").unlink()
+    with pytest.raises(FileNotFoundError, match=r"image_encoder.safetensors: missing; train\.damsm writes it"):
+        export(tmp_path / "mine", runs, "four colours", CAPTIONS)
+    assert not (tmp_path / "mine").exists()
+
+
+def test_parts_of_two_dictionaries_are_refused(runs, tmp_path):
+    path = runs.weights("captioner") / "captioner.json"
+    path.write_text(json.dumps(read_json(path) | {"vocabulary": "0" * 64}))
+    with pytest.raises(CheckpointError, match=r"captioner\.json: made with another dictionary"):
+        export(tmp_path / "mine", runs, "four colours", CAPTIONS)
+
+
+def test_the_command_says_what_it_made(runs, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "mine"
+    arguments = ["--generator", runs.generator, "--encoders", runs.encoders, "--captioner", runs.captioner]
+    monkeypatch.setattr(
+        "sys.argv", ["export", str(out), *map(str, arguments), "--summary", "x", "--examples", *CAPTIONS]
+    )
+    module.main()
+    assert f"python -m mirrorgan 'a small red bird' --checkpoint {out}" in capsys.readouterr().out
+    read_manifest(out)
+    monkeypatch.setattr("sys.argv", ["export", str(out), *map(str, arguments), "--summary", "x", "--card", "none.json"])
+    with pytest.raises(SystemExit, match=r"none\.json: no such file"):
+        module.main()

@@ -1,0 +1,149 @@
+"""What a finished run was: which command, how many steps and pictures, how many minutes, which step was kept.
+
+Read from what the run itself wrote: config.json, log.jsonl, and the .json beside its weights.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mirrorgan.checkpoint import read_json, read_tensors
+from train import captioner, damsm, gan
+from train.command import as_json
+
+TRAININGS = {"encoders": damsm, "captioner": captioner, "generator": gan}
+"""Part of a checkpoint, and the module that trains it."""
+
+ELSEWHERE = frozenset(
+    "name data encoders captioner grow_from weights minutes device save_minutes report_every sheet_every".split()  # noqa: SIM905
+)
+"""Options that say where something lies or how long to go on, not what is learnt: no command repeats them."""
+
+
+def chain(run: Path) -> list[Path]:
+    """The runs that a generator grew in, the oldest first, `run` itself last. Some may be missing.
+
+    A run is looked for where `grow_from` says, and beside the run that grew from it.
+
+    Raises:
+        FileNotFoundError: `run` has no config.json.
+        ValueError: a run grew from itself.
+    """
+    runs = [run]
+    while (runs[0] / "config.json").exists() or len(runs) == 1:
+        before = read_json(runs[0] / "config.json").get("grow_from")
+        if before is None:
+            break
+        given = Path(before)
+        found = next((path for path in (given, runs[0].parent / given.name) if (path / "config.json").exists()), given)
+        if found.resolve() in [path.resolve() for path in runs]:
+            raise ValueError(f"{runs[0]}/config.json: it grows from {found}, which grew from it")
+        runs.insert(0, found)
+    return runs
+
+
+def history(encoders: Path, captioner: Path, generator: Path) -> list[dict[str, Any]]:
+    """One entry a run, in the order of training.
+
+    A run that is gone is named with "missing"; one that went on after a later one grew from it has "trained_since".
+    """
+    entries = [describe("encoders", encoders), describe("captioner", captioner)]
+    taken_over = 0
+    before: tuple[Path, dict[str, Any]] | None = None
+    for run in chain(generator):
+        if not (run / "config.json").exists():
+            entries.append({"part": "generator", "run": run.name, "missing": True})
+            continue
+        entry = describe("generator", run) | {"taken_over": taken_over}
+        if before is not None and entry["first_trained"] and not same_start(before[0], run):
+            before[1]["trained_since"] = True
+        before, taken_over = (run, entry), len(entry["sizes"])
+        entries.append(entry)
+    return entries
+
+
+def same_start(first: Path, second: Path) -> bool:
+    """Whether two generators condition on the sentence with the same weights: a frozen first stage shares them."""
+    kept = [read_tensors(run / "average" / "generator.safetensors") for run in (first, second)]
+    names = [name for name in kept[0] if name.startswith("condition.")]
+    return all(name in kept[1] and torch.equal(kept[0][name], kept[1][name]) for name in names)
+
+
+def describe(part: str, run: Path) -> dict[str, Any]:
+    """What one run was: part, run, command, batch, steps, minutes; of a generator sizes, first_trained and images too;
+    of the others kept_step, score_name and score. What its files do not say is left out.
+
+    Raises:
+        FileNotFoundError: it has no config.json, or a generator's run has no weights.
+        CheckpointError: one of them is no JSON.
+    """
+    config = read_json(run / "config.json")
+    reports = read_log(run / "log.jsonl")
+    entry = {"part": part, "run": run.name, "command": command(part, config), "batch": config["batch"]}
+    if part == "generator":
+        made = read_json(run / "average" / "generator.json")
+        sizes = [config["first_size"] * 2**stage for stage in range(len(config["channels"]))]
+        entry |= {"steps": made["steps"], "images": made["images"], "sizes": sizes}
+        entry["first_trained"] = config["first_trained"]
+    elif reports:
+        entry["steps"] = max(report["step"] for report in reports)
+        scored = [(name, report) for report in reports for name in report if name.startswith("held-out")]
+        if scored:
+            name, best = max(scored, key=lambda found: found[1][found[0]])  # the first of equals, as the run does
+            entry |= {"kept_step": best["step"], "score_name": name, "score": best[name]}
+    if reports:
+        entry["minutes"] = round(minutes(reports), 1)
+    return entry
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """The reports of a log.jsonl; none if there is no such file. A line that a crash cut short is passed over."""
+    reports = []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            report = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(report, dict) and {"step", "seconds"} <= report.keys():
+            reports.append(report)
+    return reports
+
+
+def minutes(reports: list[dict[str, Any]]) -> float:
+    """How long a run took, over all its sittings: `seconds` starts at 0 in each."""
+    total, last = 0.0, 0.0
+    for report in reports:
+        if report["seconds"] < last:
+            total += last
+        last = report["seconds"]
+    return (total + last) / 60
+
+
+def command(part: str, config: Mapping[str, Any]) -> str:
+    """What to type for a run of the same settings: the preset that is nearest, and what differs from it."""
+    module = TRAININGS[part]
+
+    def changes(preset: Any) -> dict[str, Any]:
+        given = as_json(preset)
+        same = [field.name for field in dataclasses.fields(preset) if field.name in config]
+        return {name: config[name] for name in same if name not in ELSEWHERE and config[name] != given[name]}
+
+    presets: dict[str, Any] = dict(module.PRESETS)  # type: ignore[attr-defined]
+    name = min(presets, key=lambda preset: (preset != config.get("name"), len(changes(presets[preset]))))
+    words = [f"python -m {module.__name__} {name}"]
+    for option, value in changes(presets[name]).items():
+        words.append(f"--{option.replace('_', '-')} {typed(value)}")
+    return " ".join(words)
+
+
+def typed(value: Any) -> str:
+    """A value as the command line takes it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return " ".join(map(str, value))
+    return "none" if value is None else str(value)
