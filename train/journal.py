@@ -1,44 +1,86 @@
 """What a run says about itself: one line in the terminal, TensorBoard, a table of numbers, sample sheets."""
 
+import contextlib
 import json
 import math
 import time
 from collections.abc import Mapping
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+from PIL import Image, PngImagePlugin
 from torch import Tensor
 from tqdm import tqdm
+
+from train.files import whole, write_text
+from train.provenance import code_version, data_hash, machine
+
+LOG, RUN = "log.jsonl", "run.json"
 
 
 class Journal:
     """Keeps the record of one run in its folder.
 
         config.json     the resolved configuration
-        log.jsonl       one line of numbers a report
+        run.json        every session: when, from which step to which, code version, data hash, libraries, machine
+        log.jsonl       one line of numbers a report; seconds of training count across sessions
         tensorboard/    the same, and the sheets
         sheets/         sample sheets as PNG
+        report.html     all of it to look at, written at the end of a session
 
-    TensorBoard is left out, with a word, where it is not installed.
+    A run that goes on appends. What it will report again, because the session before was killed after its last saved
+    state, is dropped first, and so is a line that the kill cut short.
+
+    TensorBoard and the report are left out, with a word, where tensorboard or matplotlib is not installed.
+
+    Args:
+        folder: of the run.
+        config: as config.json shall hold it; `data` in it names the packed data set.
+        total: steps in all.
+        done: steps done before this session.
     """
 
     def __init__(self, folder: Path, config: dict[str, Any], total: int, done: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-        self.folder = folder
+        self.folder, self.step = folder, done
+        sessions = read_sessions(folder)
+        lines = _keep_until(folder / LOG, done)
+        for sheet, step in sheets_of(folder):
+            if step > done:
+                sheet.unlink()
+        self.before = _seconds_until(done, lines, sessions)
+        data = Path(config["data"]) if config.get("data") else None
+        self.sessions = [
+            *sessions,
+            {
+                "started": _now(),
+                "from": done,
+                "code": code_version(),
+                "data": data_hash(data) if data else None,
+                **machine(),
+            },
+        ]
+        write_text(folder / "config.json", json.dumps(config, indent=2) + "\n")
+        self._write_sessions()
         self.bar = tqdm(total=total, initial=done, desc=folder.name, unit="step", mininterval=2, smoothing=0.02)
-        self.log = (folder / "log.jsonl").open("a")
-        self.started = time.time()
+        self.log = (folder / LOG).open("a", encoding="utf-8")
+        self.started = time.monotonic()
         try:
             from torch.utils.tensorboard.writer import SummaryWriter
 
-            self.board: Any = SummaryWriter(str(folder / "tensorboard"), purge_step=done)
+            self.board: Any = SummaryWriter(str(folder / "tensorboard"), purge_step=done + 1)
         except ImportError:
-            self.bar.write("tensorboard is not installed; numbers go to log.jsonl alone")
+            self.say("tensorboard is not installed; numbers go to log.jsonl alone")
             self.board = None
 
+    @property
+    def seconds(self) -> float:
+        """Of training, those of earlier sessions included."""
+        return self.before + time.monotonic() - self.started
+
     def advance(self) -> None:
+        self.step += 1
         self.bar.update()
 
     def report(self, step: int, numbers: Mapping[str, float | Tensor]) -> dict[str, float]:
@@ -48,7 +90,7 @@ class Journal:
             FloatingPointError: a number is not finite; the message says which, and at what step.
         """
         plain = {name: float(value) for name, value in numbers.items()}
-        line = {"step": step, "seconds": round(time.time() - self.started, 1)} | plain
+        line = {"step": step, "seconds": round(self.seconds, 1)} | plain
         self.log.write(json.dumps(line) + "\n")
         self.log.flush()
         if self.board is not None:
@@ -61,10 +103,15 @@ class Journal:
         return plain
 
     def sheet(self, step: int, name: str, picture: Image.Image) -> None:
-        """Keeps a sample sheet."""
+        """Keeps a sample sheet. Texts in `picture.info`, such as its captions, are kept in the PNG."""
         folder = self.folder / "sheets"
         folder.mkdir(exist_ok=True)
-        picture.save(folder / f"{name}-{step:07}.png")
+        texts = PngImagePlugin.PngInfo()
+        for key, value in picture.info.items():
+            if isinstance(key, str) and isinstance(value, str):
+                texts.add_itxt(key, value)
+        with whole(folder / f"{name}-{step:07}.png") as part:
+            picture.save(part, format="PNG", pnginfo=texts)
         if self.board is not None:
             import numpy as np
 
@@ -74,7 +121,81 @@ class Journal:
         self.bar.write(text)
 
     def close(self) -> None:
+        """Ends the session. What a full disk does not take any more is left out: this never raises for it."""
+        self.sessions[-1] |= {"until": self.step, "seconds": round(self.seconds, 1), "ended": _now()}
         self.bar.close()
-        self.log.close()
+        with contextlib.suppress(OSError):
+            self._write_sessions()
+        with contextlib.suppress(OSError):
+            self.log.close()
         if self.board is not None:
-            self.board.close()
+            with contextlib.suppress(OSError):
+                self.board.close()
+
+    def _write_sessions(self) -> None:
+        write_text(self.folder / RUN, json.dumps({"format": 1, "sessions": self.sessions}, indent=2) + "\n")
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """The lines of a log.jsonl, each with an int "step" that never falls.
+
+    A line that a kill cut short is passed over. Where the step falls, a run went on from an earlier state: what had
+    been reported after it is dropped.
+    """
+    if not path.is_file():
+        return []
+    kept: list[dict[str, Any]] = []
+    for text in path.read_text(encoding="utf-8", errors="replace").split("\n"):
+        try:
+            line = json.loads(text)
+        except (ValueError, RecursionError):
+            continue
+        if not isinstance(line, dict) or type(line.get("step")) is not int:
+            continue
+        while kept and kept[-1]["step"] > line["step"]:
+            kept.pop()
+        kept.append(line)
+    return kept
+
+
+def read_sessions(folder: Path) -> list[dict[str, Any]]:
+    """What run.json says of every session of a run; empty if there is none or it is broken."""
+    try:
+        content = json.loads((folder / RUN).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    sessions = content.get("sessions") if isinstance(content, dict) else None
+    return [session for session in sessions if isinstance(session, dict)] if isinstance(sessions, list) else []
+
+
+def sheets_of(folder: Path) -> list[tuple[Path, int]]:
+    """The sample sheets of a run and their steps, by name and step."""
+    found = []
+    for path in sorted((folder / "sheets").glob("*-*.png")):
+        step = path.stem.rsplit("-", 1)[1]
+        if step.isascii() and step.isdigit():
+            found.append((path, int(step)))
+    return found
+
+
+def _keep_until(path: Path, done: int) -> list[dict[str, Any]]:
+    """Cuts a log down to its whole lines up to step `done`; returns them."""
+    kept = [line for line in read_log(path) if line["step"] <= done]
+    text = "".join(json.dumps(line) + "\n" for line in kept)
+    if path.is_file() and path.read_bytes() != text.encode():
+        write_text(path, text)
+    return kept
+
+
+def _seconds_until(done: int, lines: list[dict[str, Any]], sessions: list[dict[str, Any]]) -> float:
+    """Seconds of training that led to step `done`."""
+    known = [line.get("seconds") for line in lines]
+    for session in sessions:
+        until = session.get("until")
+        if isinstance(until, int) and until <= done:
+            known.append(session.get("seconds"))
+    return max((float(seconds) for seconds in known if isinstance(seconds, int | float)), default=0.0)
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
