@@ -3,6 +3,7 @@
 import contextlib
 import json
 import math
+import sys
 import time
 from collections.abc import Mapping
 from datetime import datetime, timezone
@@ -123,7 +124,6 @@ class Journal:
     def close(self) -> None:
         """Ends the session. What a full disk does not take any more is left out: this never raises for it."""
         self.sessions[-1] |= {"until": self.step, "seconds": round(self.seconds, 1), "ended": _now()}
-        self.bar.close()
         with contextlib.suppress(OSError):
             self._write_sessions()
         with contextlib.suppress(OSError):
@@ -131,6 +131,17 @@ class Journal:
         if self.board is not None:
             with contextlib.suppress(OSError):
                 self.board.close()
+        if not isinstance(sys.exc_info()[1], KeyboardInterrupt):
+            self._write_report()
+        self.bar.close()
+
+    def _write_report(self) -> None:
+        try:
+            from train.report import write_report  # here: matplotlib is not everywhere that trains
+
+            write_report([self.folder])
+        except (ImportError, OSError) as error:
+            self.say(f"no report was written ({error}); python -m train.report {self.folder} writes it")
 
     def _write_sessions(self) -> None:
         write_text(self.folder / RUN, json.dumps({"format": 1, "sessions": self.sessions}, indent=2) + "\n")

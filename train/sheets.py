@@ -1,5 +1,7 @@
 """Sheets of drawings: fixed captions in rows, fixed seeds in columns."""
 
+import json
+
 import torch
 from PIL import Image
 from torch import Tensor
@@ -8,6 +10,8 @@ from mirrorgan.generators.base import BaseGenerator
 from mirrorgan.images import to_pictures
 from mirrorgan.text_encoder import TextEncoder
 from mirrorgan.vocabulary import Vocabulary, pad
+
+COLUMNS = 2
 
 BIRD_CAPTIONS = (
     "a small red bird with a short black beak",
@@ -31,7 +35,10 @@ def seeded_noise(seeds: list[int], noise_dim: int) -> Tensor:
 def draw_sheet(
     generator: BaseGenerator, text_encoder: TextEncoder, vocabulary: Vocabulary, captions: list[str], seeds: list[int]
 ) -> list[Image.Image]:
-    """One sheet a stage: a row for every caption, a column for every seed. Captions are plain lower-case words."""
+    """One sheet a stage: a row for every caption, a column for every seed. Captions are plain lower-case words.
+
+    Each sheet says in its `info` what is on it, as JSON: "captions", "seeds", and "columns", rows beside each other.
+    """
     place = next(generator.parameters()).device
     tokens, mask = pad([vocabulary.encode(caption.split()) or [1] for caption in captions])
     words, sentence = text_encoder(tokens.to(place), mask.to(place))
@@ -40,10 +47,13 @@ def draw_sheet(
     for row in range(len(captions)):
         many = [x[row : row + 1].expand(len(seeds), *[-1] * (x.ndim - 1)) for x in (sentence, words, mask.to(place))]
         rows.append(generator(noise, *many).images)
-    return [tile([to_pictures(images[stage]) for images in rows]) for stage in range(len(rows[0]))]
+    sheets = [tile([to_pictures(images[stage]) for images in rows]) for stage in range(len(rows[0]))]
+    for sheet in sheets:
+        sheet.info |= {"captions": json.dumps(captions), "seeds": json.dumps(seeds), "columns": json.dumps(COLUMNS)}
+    return sheets
 
 
-def tile(rows: list[list[Image.Image]], columns: int = 2) -> Image.Image:
+def tile(rows: list[list[Image.Image]], columns: int = COLUMNS) -> Image.Image:
     """Rows of equal pictures as one picture, `columns` rows beside each other."""
     size, across = rows[0][0].width, len(rows[0])
     down = -(-len(rows) // columns)

@@ -10,8 +10,9 @@ from train.journal import Journal, read_log, read_sessions, sheets_of
 
 
 @pytest.fixture
-def begin(tmp_path):
+def begin(tmp_path, monkeypatch):
     """Begins a session of one run, and closes it in the end."""
+    monkeypatch.setattr(Journal, "_write_report", lambda self: None)
     begun = []
 
     def session(done=0, total=100, **config):
