@@ -177,5 +177,7 @@ def redescription_loss(logits: Tensor, targets: Tensor, mask: Tensor, reduction:
     """
     if reduction not in ("mean", "sum"):
         raise ValueError(f"reduction must be 'mean' or 'sum', not {reduction!r}")
-    losses = F.cross_entropy(logits[mask].float(), targets[mask], reduction="sum")
+    uncounted = -100  # picking the counted ones out would make the CPU wait for the device
+    counted = targets.masked_fill(~mask, uncounted).flatten()
+    losses = F.cross_entropy(logits.flatten(0, 1).float(), counted, ignore_index=uncounted, reduction="sum")
     return losses / (mask.sum() if reduction == "mean" else len(mask))

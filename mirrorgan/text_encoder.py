@@ -39,21 +39,25 @@ class TextEncoder(nn.Module):
         self.lstm = nn.LSTM(config.embedding_dim, config.text_dim // 2, batch_first=True, bidirectional=True)
         nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
 
-    def forward(self, tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, tokens: Tensor, mask: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Reads a batch of captions, of any lengths in any order.
 
         Args:
             tokens: (B, L) int64.
             mask: (B, L) bool, True where there is a word; every row has at least one, at its beginning.
+            lengths: (B,) on the CPU, the number of words, for who knows it there: the CPU, which needs it, then does
+                not wait for another device.
 
         Returns:
             words: w, (B, L, D); zero at padding.
             sentence: s, (B, D): the last state of each direction.
         """
         embedded = self.dropout(self.embedding(tokens))
-        packed = nn.utils.rnn.pack_padded_sequence(
-            embedded, mask.sum(dim=1).cpu(), batch_first=True, enforce_sorted=False
-        )
+        counted = mask.sum(dim=1)
+        order = counted.argsort(descending=True, stable=True)  # longest first, as the LSTM wants them
+        sizes = (counted.cpu() if lengths is None else lengths).sort(descending=True).values
+        packed = nn.utils.rnn.pack_padded_sequence(embedded[order], sizes, batch_first=True)
         outputs, (state, _) = self.lstm(packed)
         words, _ = nn.utils.rnn.pad_packed_sequence(outputs, batch_first=True, total_length=tokens.shape[1])
-        return words, torch.cat([state[0], state[1]], dim=1)
+        back = order.argsort()
+        return words[back], torch.cat([state[0], state[1]], dim=1)[back]

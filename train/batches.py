@@ -6,7 +6,6 @@ Dimensions: B batch, L words of the longest caption, W longest caption allowed.
 import torch
 from torch import Tensor
 
-from mirrorgan.vocabulary import pad
 from train.pack import PackedSplit
 
 
@@ -22,14 +21,15 @@ def pick_captions(
         which: (B,) int64, the caption that was chosen.
     """
     which = (torch.rand(len(rows), generator=generator) * split.counts[rows]).long()
-    captions = []
-    for row, column in zip(rows.tolist(), which.tolist(), strict=True):
-        ids = split.caption(row, column)
-        if len(ids) > longest:
-            kept = torch.randperm(len(ids), generator=generator)[:longest].sort().values
-            ids = [ids[place] for place in kept.tolist()]
-        captions.append(ids)
-    return *pad(captions), which
+    tokens = split.tokens[rows, which].long()
+    lengths = (tokens > 0).sum(dim=1)
+    if tokens.shape[1] > longest:
+        padding = torch.arange(tokens.shape[1])[None, :] >= lengths[:, None]
+        rank = torch.rand(tokens.shape, generator=generator).masked_fill(padding, 2.0)  # words before padding
+        tokens = tokens.gather(1, rank.argsort(dim=1)[:, :longest].sort(dim=1).values)
+        lengths = lengths.clamp(max=longest)
+    tokens = tokens[:, : int(lengths.max())]
+    return tokens, torch.arange(tokens.shape[1])[None, :] < lengths[:, None], which
 
 
 def hold_out(split: PackedSplit, groups: int, seed: int = 0) -> tuple[Tensor, Tensor]:

@@ -4,9 +4,12 @@ Randomness: every random number of step n comes from `seed_step(seed, n)`, and t
 `epoch_order(n, seed, e)`. So a position is a number, and a resumed run draws what an uninterrupted one would.
 """
 
+import contextlib
 import os
+import shutil
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -17,11 +20,46 @@ from torch import Tensor
 STATE, PREVIOUS = "state.pt", "state.previous.pt"
 
 
+class SaveError(OSError):
+    """Something could not be written, for lack of room say; what was there before is untouched."""
+
+
+@contextlib.contextmanager
+def told(folder: Path, unfinished: Path) -> Iterator[None]:
+    """Turns a failed writing into a SaveError, and frees what the unfinished file or folder took."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # torch.save hides a full disk in a RuntimeError
+        shutil.rmtree(unfinished, ignore_errors=True) if unfinished.is_dir() else unfinished.unlink(missing_ok=True)
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        free = shutil.disk_usage(folder).free // 2**20
+        raise SaveError(
+            f"{folder} could not be saved ({reason[0][:100]}; {free} MiB are free there); what was saved before is kept"
+        ) from error
+
+
+@contextlib.contextmanager
+def replacing(folder: Path) -> Iterator[Path]:
+    """A folder to write files into, which take the places of those of `folder` when all are written."""
+    unfinished = folder.with_name(folder.name + ".part")
+    unfinished.mkdir(parents=True, exist_ok=True)
+    with told(folder.parent, unfinished):
+        yield unfinished
+        folder.mkdir(exist_ok=True)
+        for path in sorted(unfinished.iterdir()):
+            os.replace(path, folder / path.name)
+        unfinished.rmdir()
+
+
 def save_state(folder: Path, content: dict[str, Any]) -> None:
-    """Writes a state so that at any moment a whole one is on disk: the new one, or the one before it."""
+    """Writes a state so that at any moment a whole one is on disk: the new one, or the one before it.
+
+    Raises:
+        SaveError: it could not be written; those before it are kept.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     unfinished = folder / "state.part"
-    with unfinished.open("wb") as file:
+    with told(folder, unfinished), unfinished.open("wb") as file:
         torch.save(content, file)
         file.flush()
         os.fsync(file.fileno())
@@ -43,11 +81,19 @@ def load_state(folder: Path) -> dict[str, Any] | None:
     return None
 
 
+def _mixed(seed: int, step: int) -> int:
+    return (seed * 1_000_003 + step) % 2**63
+
+
+def step_numbers(seed: int, step: int) -> torch.Generator:
+    """The random numbers of a step's data: a generator (CPU) of its own."""
+    return torch.Generator().manual_seed(_mixed(seed, step) ^ 0x5DEECE66D)
+
+
 def seed_step(seed: int, step: int) -> torch.Generator:
-    """Sets the global random numbers of a step, and returns a generator (CPU) of its own for the data."""
-    mixed = (seed * 1_000_003 + step) % 2**63
-    torch.manual_seed(mixed)
-    return torch.Generator().manual_seed(mixed ^ 0x5DEECE66D)
+    """Sets the global random numbers of a step, and returns those of its data."""
+    torch.manual_seed(_mixed(seed, step))
+    return step_numbers(seed, step)
 
 
 def epoch_order(size: int, seed: int, epoch: int) -> Tensor:

@@ -12,22 +12,21 @@ from mirrorgan.image_encoder import ImageEncoder, ImageEncoderConfig
 from mirrorgan.images import from_uint8
 from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
 from train import ema
-from train.gan import (
-    GanConfig,
+from train.feed import Feed
+from train.gan import consistency, draw, generator_terms, train, train_step
+from train.pack import load_packed
+from train.players import (
     build_networks,
     build_optimizers,
-    consistency,
     everything,
     frozen_parts,
-    read_batch,
     recalibrate,
     restore,
     set_training,
     take_over,
-    train,
-    train_step,
+    ways_in,
 )
-from train.pack import load_packed
+from train.presets import GanConfig
 from train.state import load_state, seed_step
 
 KINDS = ["pyramid", "projected"]
@@ -97,10 +96,15 @@ def pictures_for(config, split):
     return split.pictures(size + size // 8)
 
 
+def feed_for(config, split, nets=None, **options):
+    nets = nets or build_networks(config, split.vocabulary)
+    return Feed(split, config, nets.text_encoder, nets.generator.noise_dim, **options)
+
+
 def step_once(config, split, nets, optimizers, step=0):
-    generator = seed_step(config.seed, step)
+    seed_step(config.seed, step)
     set_training(nets.generator, config.first_trained)
-    return train_step(read_batch(split, pictures_for(config, split), config, step, generator), nets, optimizers, config)
+    return train_step(feed_for(config, split, nets).read(step), nets, optimizers, config)
 
 
 def copy_of(module):
@@ -119,7 +123,7 @@ def parameters_of(module):
 
 
 def test_a_batch_has_every_stage_s_size_and_range(config, split):
-    batch = read_batch(split, pictures_for(config, split), config, 0, seed_step(0, 0))
+    batch = feed_for(config, split).read(0)
     assert [tuple(images.shape) for images in batch.images] == [(4, 3, 16, 16), (4, 3, 32, 32)]
     assert all(images.abs().max() <= 1 for images in batch.images)
     assert batch.tokens.shape == batch.mask.shape and batch.tokens.shape[1] <= 5
@@ -129,8 +133,9 @@ def test_a_batch_has_every_stage_s_size_and_range(config, split):
 def test_pictures_are_cut_out_of_their_own_and_mirrored_or_not(config, split):
     whole = from_uint8(torch.from_numpy(pictures_for(config, split).copy()))
     places, mirrored = set(), set()
+    feed = feed_for(config, split)
     for step in range(12):
-        for image in read_batch(split, pictures_for(config, split), config, step, seed_step(0, step)).images[-1]:
+        for image in feed.read(step).images[-1]:
             found = [
                 (y, x, flip)
                 for source in whole
@@ -146,8 +151,9 @@ def test_pictures_are_cut_out_of_their_own_and_mirrored_or_not(config, split):
 
 
 def test_captions_and_pictures_belong_together(config, split):
+    feed = feed_for(config, split)
     for step in range(3):
-        batch = read_batch(split, pictures_for(config, split), config, step, seed_step(0, step))
+        batch = feed.read(step)
         for image, tokens, group in zip(batch.images[-1], batch.tokens, batch.groups, strict=True):
             colour = ["red", "blue", "yellow", "black"][int(group)]
             red, _, blue = image.mean(dim=(1, 2)).tolist()
@@ -157,9 +163,9 @@ def test_captions_and_pictures_belong_together(config, split):
 
 
 def test_a_step_s_batch_is_always_the_same(config, split):
-    first = read_batch(split, pictures_for(config, split), config, 5, seed_step(0, 5))
-    again = read_batch(split, pictures_for(config, split), config, 5, seed_step(0, 5))
-    assert torch.equal(first.images[-1], again.images[-1]) and torch.equal(first.tokens, again.tokens)
+    first, again = feed_for(config, split).read(5), feed_for(config, split).read(5)
+    assert_same(first, again)
+    assert not torch.equal(first.noise, feed_for(config, split).read(6).noise)
 
 
 # ---------------------------------------------------------------------------------------------------- one step
@@ -203,12 +209,13 @@ def test_stream_alone_moves_the_generator(config, split):
     # With the captioner frozen there must still be an open way from its loss to the generator's weights.
     config = dataclasses.replace(config, redescription=1.0, consistency=0.0, damsm=0.0, kl=0.0)
     nets = build_networks(config, split.vocabulary)
-    batch = read_batch(split, pictures_for(config, split), config, 0, seed_step(0, 0))
-    words, sentence = nets.text_encoder(batch.tokens, batch.mask)
-    drawn = nets.generator(torch.randn(4, nets.generator.noise_dim), sentence, words, batch.mask)
-    nets.captioner.loss(drawn.images[-1], batch.tokens, batch.mask).backward()
+    batch = feed_for(config, split, nets).read(0)
+    drawn = draw(ways_in(nets), batch, config)
+    terms = generator_terms(batch, drawn, nets, config, ways_in(nets))
+    terms["redescription"].backward()
     last = nets.generator.heads[-1].weight.grad
     assert last is not None and last.abs().sum() > 0
+    assert all(p.grad is None for p in nets.captioner.parameters())
 
 
 @pytest.mark.parametrize(
@@ -291,13 +298,13 @@ def test_every_step_has_random_numbers_of_its_own(config, tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     drawn = []
 
-    def watched(batch, nets, optimizers, config):
-        drawn.append(torch.randn(3).tolist())
-        return train_step(batch, nets, optimizers, config)
+    def watched(batch, *others):
+        drawn.append((*torch.randn(3).tolist(), *batch.noise[0, :3].tolist(), *batch.changes[0, 0, :3].tolist()))
+        return train_step(batch, *others)
 
     monkeypatch.setattr("train.gan.train_step", watched)
     train(dataclasses.replace(config, steps=3, sheet_every=2))
-    assert len({tuple(numbers) for numbers in drawn}) == 3
+    assert all(len(set(numbers)) == 3 for numbers in zip(*drawn, strict=True))
 
 
 def test_a_run_of_other_networks_is_not_gone_on_with(config, tmp_path, monkeypatch):

@@ -1,0 +1,308 @@
+"""The networks of the generator's training: built, grown, averaged, put into a state and back."""
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from mirrorgan.backbones import Backbone, fold_batch_norms
+from mirrorgan.captioner import Captioner, CaptionerConfig
+from mirrorgan.checkpoint import load_part, read_tensors
+from mirrorgan.discriminators import projected, pyramid
+from mirrorgan.discriminators.base import BaseDiscriminator
+from mirrorgan.generators.mirrorgan import Generator
+from mirrorgan.image_encoder import ImageEncoder, ImageEncoderConfig
+from mirrorgan.images import to_channels_last
+from mirrorgan.losses import Judgement
+from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
+from mirrorgan.vocabulary import Vocabulary
+from train import device, ema
+from train.batches import pick_captions
+from train.distributed import ALONE, World, in_step, share_batch_norms
+from train.pack import PackedSplit
+from train.presets import GanConfig
+from train.state import batch_rows, seed_step
+from train.trunks import find_trunk
+
+AVERAGE = Path("average") / "generator.safetensors"
+
+
+class Networks(NamedTuple):
+    generator: Generator
+    average: Generator
+    """The average of the generator's weights."""
+    discriminators: nn.ModuleList
+    judged: list[int]
+    """The stage that each discriminator judges."""
+    text_encoder: TextEncoder
+    captioner: Captioner | None
+    """None if its loss has no weight."""
+    image_encoder: ImageEncoder | None
+
+
+class Duel(nn.Module):
+    """What a discriminator is asked in its own half of a step, as one call."""
+
+    def __init__(self, discriminator: BaseDiscriminator) -> None:
+        super().__init__()
+        self.discriminator = discriminator
+
+    def forward(
+        self, real: Tensor, drawn: Tensor, sentence: Tensor, wrong: Tensor
+    ) -> tuple[Judgement, Judgement, Judgement]:
+        """Judgements of real pictures beside their sentences, of drawn ones, and of real ones beside other sentences.
+
+        Pictures (B, 3, S, S) in [-1, 1]; sentences (B, D).
+        """
+        seen = self.discriminator.look(real)
+        matched = self.discriminator.judge(seen, sentence)
+        mismatched = self.discriminator.judge(seen, wrong)
+        return matched, self.discriminator(drawn, sentence), mismatched
+
+
+class Calls(NamedTuple):
+    """The ways into the networks that a step takes: plain, compiled, or joined with those of other processes."""
+
+    draw: Callable
+    """The generator."""
+    duels: list[Callable]
+    """A `Duel` with every discriminator."""
+    judges: list[Callable]
+    """Every discriminator, for the generator's half of the step: nothing but the pictures learns."""
+    see: Callable | None
+    """The captioner's look at pictures."""
+
+
+class Optimizers(NamedTuple):
+    generator: torch.optim.Optimizer
+    discriminators: torch.optim.Optimizer
+
+
+def set_judging(nets: Networks, learning: bool) -> None:
+    """Whether the discriminators learn. The random mixing of a projected one never does."""
+    nets.discriminators.requires_grad_(learning)
+    for discriminator in nets.discriminators:
+        if isinstance(discriminator, projected.Discriminator):
+            discriminator.mix.requires_grad_(False)
+
+
+def build_networks(config: GanConfig, vocabulary: Vocabulary, world: World = ALONE) -> Networks:
+    """All networks of a run, on its device; encoders and captioner are frozen.
+
+    Raises:
+        FileNotFoundError: the folder of an encoder is missing; train it first.
+        CheckpointError: it was trained with another dictionary.
+    """
+    trunks: dict[str, Backbone] = {}
+
+    def trunk(name: str) -> Backbone:
+        if name not in trunks:
+            trunks[name] = to_channels_last(
+                fold_batch_norms(find_trunk(name, (config.encoders, config.captioner))), config.place
+            )
+        return trunks[name]
+
+    text_encoder = load_part(config.encoders, "text_encoder", TextEncoderConfig, TextEncoder, vocabulary.hash)
+    captioner, image_encoder = None, None
+    if config.redescription:
+        captioner = load_part(
+            config.captioner, "captioner", CaptionerConfig, lambda c: Captioner(c, trunk(c.backbone)), vocabulary.hash
+        )
+    if config.damsm:
+        image_encoder = load_part(
+            config.encoders, "image_encoder", ImageEncoderConfig, lambda c: ImageEncoder(c, trunk(c.backbone)),
+            vocabulary.hash,
+        )  # fmt: skip
+    for frozen in (text_encoder, captioner, image_encoder):
+        if frozen is not None:
+            frozen.requires_grad_(False).eval().to(config.place)
+
+    if config.discriminator == "projected":
+        trunk(config.backbone)  # before the seed, whatever else stands on it
+    torch.manual_seed(config.seed)
+    text_dim = text_encoder.config.text_dim
+    generator = Generator(config.generator(text_dim))
+    if config.grow_from is not None:
+        take_over(generator, config.grow_from)
+    for module in frozen_parts(generator, config.first_trained):
+        module.requires_grad_(False)
+    discriminators: list[nn.Module] = []
+    judged = [stage for stage, size in enumerate(config.look_sizes) if size]
+    for stage in judged:
+        if config.discriminator == "projected":
+            look = projected.Config(backbone=config.backbone, look_size=config.look_sizes[stage], text_dim=text_dim)
+            discriminators.append(projected.Discriminator(look, trunk(config.backbone)))
+        else:
+            c = pyramid.Config(
+                image_size=config.sizes[stage], channels=config.discriminator_channels, text_dim=text_dim
+            )
+            discriminators.append(pyramid.Discriminator(c))
+    to_channels_last(generator, config.place)
+    average = ema.follow(generator)
+    opponents = to_channels_last(nn.ModuleList(discriminators), config.place)
+    assert isinstance(average, Generator)
+    nets = Networks(generator, average, opponents, judged, text_encoder, captioner, image_encoder)
+    set_judging(nets, True)
+    share_batch_norms(generator, world)
+    share_batch_norms(opponents, world)
+    return nets
+
+
+def ways_in(nets: Networks, faster: Callable[[Callable], Callable] = lambda function: function) -> Calls:
+    """How a step calls the networks; `faster` makes a compiled function of one, if they are to be compiled."""
+    return Calls(
+        faster(nets.generator),
+        [faster(Duel(discriminator)) for discriminator in nets.discriminators],  # type: ignore[arg-type]
+        [faster(discriminator) for discriminator in nets.discriminators],
+        None if nets.captioner is None else faster(nets.captioner.see),
+    )
+
+
+def join_calls(calls: Calls, world: World) -> Calls:
+    """The same with gradients that are means over all processes. The networks must be set to learn."""
+    return calls._replace(draw=in_step(calls.draw, world), duels=[in_step(duel, world) for duel in calls.duels])
+
+
+def take_over(generator: Generator, run: Path) -> None:
+    """Copies every tensor that a smaller generator has from its averaged weights.
+
+    Raises:
+        FileNotFoundError: the run has no weights yet.
+        ValueError: a tensor has another shape: the runs differ in more than their number of stages.
+    """
+    given = read_tensors(run / AVERAGE)
+    state = generator.state_dict()
+    for key, tensor in given.items():
+        if key not in state or state[key].shape != tensor.shape:
+            raise ValueError(f"{run}: {key} {tuple(tensor.shape)} does not fit the generator that is to grow from it")
+        state[key] = tensor
+    generator.load_state_dict(state)
+
+
+def frozen_parts(generator: Generator, first_trained: int) -> list[nn.Module]:
+    """What does not learn: the stages before `first_trained`, and what comes before them."""
+    if first_trained == 0:
+        return []
+    before: list[nn.Module] = [generator.condition, generator.first]
+    if generator.standardize is not None:
+        before.append(generator.standardize)
+    return [*before, *list(generator.stages)[: first_trained - 1], *list(generator.heads)[:first_trained]]
+
+
+def set_training(generator: Generator, first_trained: int) -> None:
+    """Training mode for the stages that learn; the others keep their batch norms' statistics too."""
+    generator.train()
+    for module in frozen_parts(generator, first_trained):
+        module.eval()
+
+
+@torch.no_grad()
+def recalibrate(nets: Networks, split: PackedSplit, config: GanConfig, batches: int = 24) -> None:
+    """Statistics of the averaged generator's batch norms, as means over batches that it draws itself (ours).
+
+    `ema.update` copies those of the generator in training, whose features differ from the average's: contrast and
+    colours suffer. What did not learn keeps its statistics. Sets the global random numbers.
+    """
+    norms = []
+    for mine, theirs in zip(nets.average.modules(), nets.generator.modules(), strict=True):
+        if isinstance(mine, nn.BatchNorm1d | nn.BatchNorm2d) and theirs.training:
+            mine.train().reset_running_stats()
+            norms.append((mine, mine.momentum))
+            mine.momentum = None  # a plain mean over batches
+    for number in range(batches):
+        data = seed_step(config.seed, -1 - number)
+        rows = batch_rows(len(split), config.batch // config.accumulate, config.seed, number)
+        tokens, mask, _ = pick_captions(split, rows, config.longest, data)
+        noise = device.send(torch.randn(len(rows), nets.generator.noise_dim, generator=data), config.place)
+        lengths, mask = mask.sum(dim=1), device.send(mask, config.place)
+        words, sentence = nets.text_encoder(device.send(tokens, config.place), mask, lengths)
+        with device.autocast(config.place, config.precision):
+            nets.average(noise, sentence, words, mask)
+    for norm, momentum in norms:
+        norm.momentum = momentum
+        norm.eval()
+
+
+def build_optimizers(nets: Networks, config: GanConfig) -> Optimizers:
+    """Adam for both players; what was taken over from another run may have a rate of its own."""
+    betas = (config.beta1, config.beta2)
+    learning = [(name, p) for name, p in nets.generator.named_parameters() if p.requires_grad]
+    groups: list[dict[str, Any]] = [{"params": [p for _, p in learning]}]
+    if config.grown_rate is not None and config.grow_from is not None:
+        grown = read_tensors(config.grow_from / AVERAGE).keys()
+        groups = [
+            {"params": [p for name, p in learning if name not in grown]},
+            {"params": [p for name, p in learning if name in grown], "lr": config.grown_rate},
+        ]
+    set_judging(nets, True)
+    judging = [p for p in nets.discriminators.parameters() if p.requires_grad]
+    return Optimizers(
+        torch.optim.Adam(groups, config.generator_rate, betas, fused=True),
+        torch.optim.Adam(judging, config.discriminator_rate, betas, fused=True),
+    )
+
+
+def everything(nets: Networks, optimizers: Optimizers, step: int, compact: bool = False) -> dict[str, Any]:
+    """What a run needs to go on; see `GanConfig.compact_state`."""
+    pack = compacted if compact else (lambda state: state)
+    return {
+        "step": step,
+        "generator": nets.generator.state_dict(),
+        "average": nets.average.state_dict(),
+        "discriminators": nets.discriminators.state_dict(),
+        "generator optimizer": pack(optimizers.generator.state_dict()),
+        "discriminator optimizer": pack(optimizers.discriminators.state_dict()),
+    }
+
+
+def compacted(state: dict[str, Any]) -> dict[str, Any]:
+    """Adam's state with moments in bfloat16, without first moments where beta1 is 0: the next step replaces those."""
+    replaced = {number for group in state["param_groups"] if group["betas"][0] == 0 for number in group["params"]}
+    moments = {
+        number: {
+            name: value if name == "step" else value.bfloat16()
+            for name, value in of_one.items()
+            if not (name == "exp_avg" and number in replaced)
+        }
+        for number, of_one in state["state"].items()
+    }
+    return {"state": moments, "param_groups": state["param_groups"]}
+
+
+def restore(state: dict[str, Any], nets: Networks, optimizers: Optimizers) -> int:
+    """Puts a state back; returns the step it was saved at.
+
+    Rates and other settings of the optimisers stay those of the configuration: a run may go on with others, or on
+    another device.
+    """
+    nets.generator.load_state_dict(state["generator"])
+    nets.average.load_state_dict(state["average"])
+    nets.discriminators.load_state_dict(state["discriminators"])
+    for optimizer, name in ((optimizers.generator, "generator"), (optimizers.discriminators, "discriminator")):
+        given = state[f"{name} optimizer"]
+        settings = optimizer.state_dict()["param_groups"]
+        sizes = [[len(group["params"]) for group in groups] for groups in (settings, given["param_groups"])]
+        if sizes[0] != sizes[1]:
+            raise ValueError(f"the {name}'s optimizer has {sizes[1]} parameters, not {sizes[0]}")
+        moments = {
+            number: {"exp_avg": torch.zeros_like(of_one["exp_avg_sq"])} | of_one
+            for number, of_one in given["state"].items()
+        }
+        optimizer.load_state_dict({"state": moments, "param_groups": settings})
+    return int(state["step"])
+
+
+class Snapshot:
+    """All that a step changes, kept in memory, to be put back after a rehearsal."""
+
+    def __init__(self, nets: Networks, optimizers: Optimizers) -> None:
+        self.nets, self.optimizers = nets, optimizers
+        self.state = copy.deepcopy(everything(nets, optimizers, 0))
+
+    def put_back(self) -> None:
+        restore(self.state, self.nets, self.optimizers)
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
