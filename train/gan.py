@@ -168,12 +168,12 @@ def redescription(
     if not batch.read:
         return drawn.images[-1].new_zeros(())
     assert nets.captioner is not None and calls.see is not None
-    images, tokens, mask = drawn.images[-1], batch.tokens, batch.mask
+    images, tokens, mask, changes = drawn.images[-1], batch.tokens, batch.mask, batch.changes[-1]
     if len(batch.read) < len(images):
         rows = send(torch.tensor(batch.read), config.place)
-        images, tokens, mask = images.index_select(0, rows), tokens[rows], mask[rows]
-    changes = batch.changes[-1][: len(images)]  # so that no fine texture can please STREAM
+        images, tokens, mask, changes = images.index_select(0, rows), tokens[rows], mask[rows], changes[rows]
     with autocast(config.place, config.precision):
+        # Augmented, so that no fine texture can please STREAM.
         read = calls.see(augment(images.float(), changes, config.augment))
         expected = nets.captioner.logits(read, tokens)
     missed = losses.redescription_loss(expected, *nets.captioner.targets(tokens, mask), reduction="sum")

@@ -76,3 +76,10 @@ def test_embeddings_start_between_minus_and_plus_a_tenth():
 def test_an_odd_number_of_channels_is_refused():
     with pytest.raises(ValueError, match="even, not 7"):
         TextEncoderConfig(vocabulary_size=3, text_dim=7)
+
+
+def test_lengths_that_are_known_already_change_nothing(encoder):
+    tokens, mask = pad(CAPTIONS)
+    found = encoder(tokens, mask, torch.tensor([5, 1, 3]))
+    for mine, theirs in zip(found, encoder(tokens, mask), strict=True):
+        assert torch.equal(mine, theirs)

@@ -1,20 +1,20 @@
+import copy
 import dataclasses
 
 import pytest
 import torch
 
-from mirrorgan.captioner import Captioner, CaptionerConfig
-from mirrorgan.checkpoint import save_part, save_tensors
+from mirrorgan.checkpoint import save_part
+from mirrorgan.discriminators import projected, pyramid
 from mirrorgan.drawing import CheckpointError
 from mirrorgan.generators.mirrorgan import Config as GeneratorConfig
 from mirrorgan.generators.mirrorgan import Generator
-from mirrorgan.image_encoder import ImageEncoder, ImageEncoderConfig
 from mirrorgan.images import from_uint8
 from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
-from train import ema
-from train.feed import Feed
-from train.gan import consistency, draw, generator_terms, train, train_step
-from train.pack import load_packed
+from train import device, ema
+from train.command import as_json, parse
+from train.feed import Feed, read_rows
+from train.gan import consistency, draw, generator_terms, rehearse, train, train_step
 from train.players import (
     build_networks,
     build_optimizers,
@@ -26,54 +26,10 @@ from train.players import (
     take_over,
     ways_in,
 )
-from train.presets import GanConfig
-from train.state import load_state, seed_step
+from train.presets import PRESETS, GanConfig
+from train.state import SaveError, load_state, save_state, seed_step
 
 KINDS = ["pyramid", "projected"]
-
-
-@pytest.fixture
-def split(packed):
-    return load_packed(packed, "train")
-
-
-@pytest.fixture
-def encoders(tiny_backbone, split, tmp_path):
-    """The folder that the trainings before this one leave, with random weights."""
-    folder = tmp_path / "best"
-    words = len(split.vocabulary)
-    text = TextEncoderConfig(vocabulary_size=words, embedding_dim=5)
-    save_part(TextEncoder(text), text, folder, "text_encoder", split.vocabulary.hash)
-    see = ImageEncoderConfig(backbone="tiny", image_size=32)
-    save_part(ImageEncoder(see, tiny_backbone), see, folder, "image_encoder", split.vocabulary.hash)
-    read = CaptionerConfig(
-        vocabulary_size=words, backbone="tiny", image_size=32, embedding_dim=6, hidden_dim=7, longest=6
-    )
-    save_part(Captioner(read, tiny_backbone), read, folder, "captioner", split.vocabulary.hash)
-    save_tensors(tiny_backbone, folder / "backbone.tiny.safetensors")
-    return folder
-
-
-@pytest.fixture
-def config(encoders, packed):
-    return GanConfig(
-        data=packed,
-        name="small",
-        steps=4,
-        batch=4,
-        device="cpu",
-        encoders=encoders,
-        captioner=encoders,
-        first_size=16,
-        channels=(4, 4),
-        residual_blocks=1,
-        look_sizes=(64, 64),
-        backbone="tiny",
-        discriminator_channels=2,
-        longest=5,
-        damsm=0.5,
-        consistency=1.0,
-    )
 
 
 @pytest.fixture(params=KINDS)
@@ -435,3 +391,303 @@ def test_every_stage_belongs_to_one_side_of_the_first_trained_one():
 def test_options_that_cannot_be_are_refused_in_words(options, message):
     with pytest.raises(ValueError, match=message):
         GanConfig(**options)
+
+
+# ------------------------------------------------------------------------------------------------------ parts
+
+
+def test_parts_hold_every_row_once(config, split):
+    config = dataclasses.replace(config, redescription_share=0.5)
+    batch = feed_for(config, split).read(0)
+    parts = [batch.part(number, 2) for number in range(2)]
+    for name in ("tokens", "words", "sentence", "wrong", "groups", "noise"):
+        assert torch.equal(torch.cat([getattr(part, name) for part in parts]), getattr(batch, name))
+    assert torch.equal(torch.cat([part.changes for part in parts], dim=1), batch.changes)
+    assert torch.equal(torch.cat([part.images[0] for part in parts]), batch.images[0])
+    assert [*parts[0].read, *(row + 2 for row in parts[1].read)] == batch.read
+
+
+@pytest.mark.parametrize(("batch", "share", "rows"), [(8, 1.0, range(8)), (24, 0.25, range(2, 24, 4)), (8, 0.01, [4])])
+def test_rows_that_stream_reads_are_spread_evenly(batch, share, rows):
+    assert read_rows(batch, share).tolist() == list(rows)
+
+
+@pytest.mark.parametrize("parts", [2, 4])
+def test_a_batch_in_parts_is_the_batch_at_once_where_no_batch_norm_looks(config, split, parts):
+    config = dataclasses.replace(config, batch=8, damsm=0.0, precision="float32", redescription_share=0.6, augment=1.0)
+    states, reported = [], []
+    for count in (1, parts):
+        nets, optimizers = begin(config, split)
+        batch = feed_for(config, split, nets).read(0)
+        for module in (nets.generator, nets.discriminators):
+            for child in module.modules():
+                child.train(not isinstance(child, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d))
+        terms = train_step(batch, nets, optimizers, dataclasses.replace(config, accumulate=count))
+        reported.append(torch.stack(list(terms.values())))
+        states.append([s["exp_avg"] for o in optimizers for s in o.state_dict()["state"].values()])
+    torch.testing.assert_close(reported[0], reported[1], rtol=1e-4, atol=1e-5)
+    for whole, added in zip(*states, strict=True):
+        assert (whole - added).norm() < 1e-4 * whole.norm() + 1e-7
+
+
+def test_a_run_in_parts_learns_all_there_is(either, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    train(dataclasses.replace(either, steps=2, accumulate=2))
+    assert load_state(tmp_path / "runs/small")["step"] == 2
+
+
+# ----------------------------------------------------------------------------------------------------- devices
+
+
+def test_pictures_on_the_device_are_cut_as_those_in_a_file(config, split):
+    nets = build_networks(config, split.vocabulary)
+    here, there = (feed_for(config, split, nets, resident=resident) for resident in (False, True))
+    for step in range(4):
+        assert_same(here.read(step), there.read(step))
+
+
+def test_batches_made_ahead_are_the_same(config, split):
+    feed = feed_for(config, split)
+    feed.on_cuda = True  # made by a thread; captions all of one length
+    ahead = feed.batches(3)
+    for step in range(3, 7):
+        batch = next(ahead)
+        assert batch.tokens.shape == (4, 5)
+        assert torch.equal(batch.images[-1], feed_for(config, split).read(step).images[-1])
+    ahead.close()
+
+
+def test_float32_is_float32_and_bfloat16_is_not(config, split):
+    found = {}
+    for precision in ("float32", "bfloat16"):
+        nets = build_networks(config, split.vocabulary)
+        seen = []
+        nets.generator.first.register_forward_hook(lambda module, given, out, seen=seen: seen.append(out.dtype))
+        exact = dataclasses.replace(config, precision=precision)
+        draw(ways_in(nets), feed_for(exact, split, nets).read(0), exact)
+        found[precision] = seen[0]
+    assert found == {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def test_a_compiler_that_fails_is_done_without_and_nothing_is_changed(config, split, monkeypatch):
+    nets, optimizers = begin(config, split)
+    step_once(config, split, nets, optimizers)
+    before = copy.deepcopy(everything(nets, optimizers, 1))
+    batch, said = feed_for(config, split, nets).read(1), []
+
+    def refuse(function):
+        def call(*given):
+            raise RuntimeError("no compiler\nand forty more lines")
+
+        return call
+
+    monkeypatch.setattr(device, "compiled", refuse)
+    calls = rehearse(batch, nets, optimizers, config, said.append)
+    assert calls.draw is nets.generator
+    assert said == ["torch.compile does not work here (RuntimeError: no compiler); going on without it"]
+    monkeypatch.setattr(device, "compiled", lambda function: lambda *given: function(*given))
+    calls = rehearse(batch, nets, optimizers, config, said.append)
+    assert calls.draw is not nets.generator and len(said) == 1  # it works: a step was made, and undone
+    assert_same(everything(nets, optimizers, 1), before)
+
+
+@pytest.mark.slow
+def test_compiled_networks_make_the_same_step(config, split):
+    config = dataclasses.replace(config, precision="float32", damsm=0.0)
+    reported = []
+    for compiles in (False, True):
+        nets, optimizers = begin(config, split)
+        set_training(nets.generator, 0)
+        batch, said = feed_for(config, split, nets).read(0), []
+        calls = rehearse(batch, nets, optimizers, config, said.append) if compiles else ways_in(nets)
+        if said:
+            pytest.skip(said[0])
+        reported.append(torch.stack(list(train_step(batch, nets, optimizers, config, calls).values())))
+    torch.testing.assert_close(reported[0], reported[1], rtol=1e-3, atol=1e-4)
+
+
+# ------------------------------------------------------------------------------------------------ older states
+
+
+def test_a_state_of_an_optimizer_with_other_settings_is_taken(either, split):
+    # Runs that were begun before Adam was fused, or with other rates.
+    nets, optimizers = begin(either, split)
+    step_once(either, split, nets, optimizers)
+    state = copy.deepcopy(everything(nets, optimizers, 1))
+    for player in ("generator optimizer", "discriminator optimizer"):
+        for group in state[player]["param_groups"]:
+            group |= {"fused": None, "foreach": None, "lr": 9.0}
+    other, others = begin(either, split)
+    restore(state, other, others)
+    assert all(group["fused"] and group["lr"] == 2e-4 for o in others for group in o.param_groups)
+    step_once(either, split, other, others, 1)
+    step_once(either, split, nets, optimizers, 1)
+    assert_same(other.generator.state_dict(), nets.generator.state_dict())
+
+
+@pytest.mark.parametrize("beta1", [0.0, 0.5])
+def test_a_compact_state_is_smaller_and_almost_the_same(config, split, beta1):
+    config = dataclasses.replace(config, beta1=beta1)
+    nets, optimizers = begin(config, split)
+    step_once(config, split, nets, optimizers)
+    state = copy.deepcopy(everything(nets, optimizers, 1, compact=True))
+    other, others = begin(config, split)
+    assert restore(state, other, others) == 1
+    kept = {name for s in state["generator optimizer"]["state"].values() for name in s}
+    assert kept == ({"step", "exp_avg_sq"} if beta1 == 0 else {"step", "exp_avg", "exp_avg_sq"})
+    for mine, theirs in zip(optimizers, others, strict=True):
+        for number, moments in mine.state_dict()["state"].items():
+            found = theirs.state_dict()["state"][number]
+            torch.testing.assert_close(found["exp_avg_sq"], moments["exp_avg_sq"], rtol=1e-2, atol=0)
+            assert found["exp_avg_sq"].dtype == torch.float32 and found["step"] == 1
+    for runs in ((nets, optimizers), (other, others)):
+        step_once(config, split, *runs, 1)
+    for mine, theirs in zip(nets.generator.parameters(), other.generator.parameters(), strict=True):
+        assert ((theirs - mine).abs() > 0.1 * config.generator_rate).float().mean() < 0.05
+
+
+def test_what_was_taken_over_may_learn_more_slowly(config, split, tmp_path):
+    small = dataclasses.replace(config, channels=(4,), look_sizes=(64,), consistency=0.0)
+    first = build_networks(small, split.vocabulary).generator
+    save_part(first, first.config, tmp_path / "run/average", "generator", split.vocabulary.hash)
+    config = dataclasses.replace(config, grow_from=tmp_path / "run", grown_rate=1e-6)
+    nets, optimizers = begin(config, split)
+    before = copy_of(nets.generator)
+    step_once(config, split, nets, optimizers)
+    longest = {
+        name.split(".")[0]: float((p.detach() - before[name]).abs().max())
+        for name, p in nets.generator.named_parameters()
+    }
+    assert longest["first"] == pytest.approx(1e-6, rel=0.2) and longest["stages"] == pytest.approx(2e-4, rel=0.2)
+    assert restore(everything(nets, optimizers, 1), *begin(config, split)) == 1
+
+
+# ----------------------------------------------------------------------------------------------------- presets
+
+
+def counted(module):
+    return sum(p.numel() for p in module.parameters())
+
+
+def test_presets_bear_their_own_names_and_survive_the_command_line():
+    assert set(PRESETS) == {
+        "birds-32", "birds-128", "birds-256", "shapes", "folder", "birds-paper", "attngan-paper", "coco-paper",
+    }  # fmt: skip
+    for name, preset in PRESETS.items():
+        assert preset.name == name
+        assert parse(PRESETS, [name]) == preset
+        words = [name, "--data", str(preset.data)]
+        for option, value in as_json(preset).items():
+            if isinstance(value, list):
+                words += [f"--{option.replace('_', '-')}", *map(str, value)]
+            elif isinstance(value, bool):
+                words += [f"--{option.replace('_', '-')}", "yes" if value else "no"]
+            elif option != "data":
+                words += [f"--{option.replace('_', '-')}", str(value)]
+        assert parse({name: GanConfig()}, words) == preset
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_s_networks_can_be_built(name):
+    preset = PRESETS[name]
+    with torch.device("meta"):
+        generator = Generator(preset.generator(256))
+        for stage, size in enumerate(preset.sizes):
+            if preset.look_sizes[stage] and preset.discriminator == "pyramid":
+                pyramid.Discriminator(pyramid.Config(image_size=size, channels=preset.discriminator_channels))
+            elif preset.look_sizes[stage]:
+                projected.Config(backbone=preset.backbone, look_size=preset.look_sizes[stage])
+    expected = {"birds-paper": 7_105_392, "attngan-paper": 7_084_592}
+    assert counted(generator) == expected.get(name, counted(generator))
+
+
+def test_published_settings():
+    # Learning rates, moments, weights, sizes: as in the released configurations.
+    for name in ("birds-paper", "attngan-paper", "coco-paper"):
+        preset = PRESETS[name]
+        assert preset.sizes == (64, 128, 256)
+        assert (preset.discriminator, preset.objective, preset.augment) == ("pyramid", "cross_entropy", 0.0)
+        assert (preset.generator_rate, preset.discriminator_rate) == (2e-4, 2e-4)
+        assert (preset.beta1, preset.beta2, preset.ema, preset.kl) == (0.5, 0.999, 0.999, 1.0)
+        assert all(preset.look_sizes) and preset.word_attention
+        assert not (preset.skip_images or preset.standardize_text or preset.consistency)
+    birds, attngan, coco = PRESETS["birds-paper"], PRESETS["attngan-paper"], PRESETS["coco-paper"]
+    assert (birds.redescription, birds.redescription_share, birds.damsm) == (20.0, 1.0, 0.0)
+    assert (birds.channels, birds.residual_blocks, birds.discriminator_channels) == ((32, 32, 32), 2, 64)
+    assert (birds.batch, birds.steps, birds.longest, birds.sentence_attention) == (12, 650 * 737, 18, True)
+    assert (attngan.redescription, attngan.damsm, attngan.sentence_attention) == (0.0, 5.0, False)
+    assert (attngan.batch, attngan.steps, attngan.longest) == (20, 600 * 442, 18)
+    assert (coco.channels, coco.residual_blocks, coco.discriminator_channels) == ((48, 48, 48), 3, 96)
+    assert (coco.batch, coco.steps, coco.longest, coco.redescription, coco.damsm) == (14, 120 * 5913, 12, 20.0, 0.0)
+
+
+def test_attngan_s_coco_generator_has_its_published_size():
+    config = dataclasses.replace(PRESETS["coco-paper"], sentence_attention=False)
+    with torch.device("meta"):
+        assert counted(Generator(config.generator(256))) == 13_811_456
+
+
+def test_damsm_s_gradient_reaches_the_last_picture_through_frozen_networks(config, split):
+    nets = build_networks(config, split.vocabulary)
+    batch = feed_for(config, split, nets).read(0)
+    drawn = draw(ways_in(nets), batch, config)
+    pictures = drawn.images[-1]
+    pictures.retain_grad()
+    generator_terms(batch, drawn, nets, config, ways_in(nets))["damsm"].backward()
+    assert (pictures.grad.abs().sum(dim=(1, 2, 3)) > 0).all()
+    assert all(p.grad is None for p in nets.image_encoder.parameters())
+
+
+def test_without_redescription_no_captioner_is_needed(config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    train(dataclasses.replace(config, steps=1, redescription=0.0, captioner=tmp_path / "nowhere"))
+
+
+# ------------------------------------------------------------------------------------------------------ guards
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_state(config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    train(dataclasses.replace(config, steps=2))
+    before = load_state(tmp_path / "runs/small")
+
+    def broken(batch, nets, *others):
+        terms = train_step(batch, nets, *others)
+        return terms | {"kl": terms["kl"] * float("nan")}
+
+    monkeypatch.setattr("train.gan.train_step", broken)
+    with pytest.raises(FloatingPointError, match=r"step 3: kl .*the last saved state is kept"):
+        train(dataclasses.replace(config, steps=4))
+    assert_same(load_state(tmp_path / "runs/small"), before)
+
+
+def test_weights_that_are_no_numbers_are_not_saved(config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    train(dataclasses.replace(config, steps=2))
+    before = load_state(tmp_path / "runs/small")
+
+    def broken(batch, nets, *others):
+        terms = train_step(batch, nets, *others)
+        nets.generator.heads[0].weight.data[0, 0, 0, 0] = float("inf")
+        return terms
+
+    monkeypatch.setattr("train.gan.train_step", broken)
+    with pytest.raises(FloatingPointError, match="a weight of the generator is no number"):
+        train(dataclasses.replace(config, steps=3))
+    assert_same(load_state(tmp_path / "runs/small"), before)
+
+
+def test_a_full_disk_in_the_middle_of_a_run_is_said_and_the_run_goes_on(config, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    attempts = []
+
+    def full(folder, content):
+        attempts.append(content["step"])
+        if len(attempts) == 1:
+            raise SaveError("no room")
+        save_state(folder, content)
+
+    monkeypatch.setattr("train.gan.save_state", full)
+    train(dataclasses.replace(config, steps=2, save_minutes=1e-9))
+    assert attempts[0] == 1 and load_state(tmp_path / "runs/small")["step"] == 2
+    assert "no room; the run goes on" in "".join(capsys.readouterr())

@@ -1,4 +1,5 @@
 import os
+import resource
 import signal
 import time
 
@@ -6,7 +7,18 @@ import pytest
 import torch
 
 from train import state
-from train.state import PREVIOUS, STATE, Stopper, batch_rows, epoch_order, load_state, save_state, seed_step
+from train.state import (
+    PREVIOUS,
+    STATE,
+    SaveError,
+    Stopper,
+    batch_rows,
+    epoch_order,
+    load_state,
+    replacing,
+    save_state,
+    seed_step,
+)
 
 
 def test_what_is_saved_comes_back(tmp_path):
@@ -52,9 +64,38 @@ def test_a_save_that_dies_half_way_leaves_the_last_state(tmp_path, monkeypatch):
         raise OSError("no space left")
 
     monkeypatch.setattr(state.torch, "save", die)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(SaveError, match=r"could not be saved \(no space left; \d+ MiB are free there\)"):
         save_state(tmp_path, {"step": 2})
     assert load_state(tmp_path)["step"] == 1
+    assert not (tmp_path / "state.part").exists()  # the little room there is stays free
+
+
+def test_a_disk_that_is_full_loses_nothing(tmp_path):
+    save_state(tmp_path, {"step": 1})
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(SaveError, match="what was saved before is kept"):
+            save_state(tmp_path, {"step": 2, "weights": torch.zeros(100_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+    assert load_state(tmp_path)["step"] == 1
+    assert not (tmp_path / "state.part").exists()
+
+
+def test_files_of_a_folder_are_replaced_when_all_are_written(tmp_path):
+    folder = tmp_path / "average"
+    for content in ("old", "new"):
+        with replacing(folder) as unfinished:
+            (unfinished / "weights").write_text(content)
+    assert (folder / "weights").read_text() == "new"
+    with pytest.raises(SaveError), replacing(folder) as unfinished:
+        (unfinished / "weights").write_text("half")
+        raise OSError("no space left")
+    assert (folder / "weights").read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["average"]
 
 
 def test_a_save_that_dies_between_its_renames_leaves_a_whole_state(tmp_path, monkeypatch):

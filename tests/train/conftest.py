@@ -1,0 +1,54 @@
+"""What the tests of the generator's training share: encoders with random weights, and a small configuration."""
+
+import pytest
+
+from mirrorgan.captioner import Captioner, CaptionerConfig
+from mirrorgan.checkpoint import save_part, save_tensors
+from mirrorgan.image_encoder import ImageEncoder, ImageEncoderConfig
+from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
+from train.pack import load_packed
+from train.presets import GanConfig
+
+
+@pytest.fixture
+def split(packed):
+    return load_packed(packed, "train")
+
+
+@pytest.fixture
+def encoders(tiny_backbone, split, tmp_path):
+    """The folder that the trainings before this one leave, with random weights."""
+    folder = tmp_path / "best"
+    words = len(split.vocabulary)
+    text = TextEncoderConfig(vocabulary_size=words, embedding_dim=5)
+    save_part(TextEncoder(text), text, folder, "text_encoder", split.vocabulary.hash)
+    see = ImageEncoderConfig(backbone="tiny", image_size=32)
+    save_part(ImageEncoder(see, tiny_backbone), see, folder, "image_encoder", split.vocabulary.hash)
+    read = CaptionerConfig(
+        vocabulary_size=words, backbone="tiny", image_size=32, embedding_dim=6, hidden_dim=7, longest=6
+    )
+    save_part(Captioner(read, tiny_backbone), read, folder, "captioner", split.vocabulary.hash)
+    save_tensors(tiny_backbone, folder / "backbone.tiny.safetensors")
+    return folder
+
+
+@pytest.fixture
+def config(encoders, packed):
+    return GanConfig(
+        data=packed,
+        name="small",
+        steps=4,
+        batch=4,
+        device="cpu",
+        encoders=encoders,
+        captioner=encoders,
+        first_size=16,
+        channels=(4, 4),
+        residual_blocks=1,
+        look_sizes=(64, 64),
+        backbone="tiny",
+        discriminator_channels=2,
+        longest=5,
+        damsm=0.5,
+        consistency=1.0,
+    )

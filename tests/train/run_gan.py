@@ -1,0 +1,32 @@
+"""Runs one training of the generator, for tests that need processes of their own: python run_gan.py OPTIONS.json
+
+The file holds the fields of a GanConfig; the trunk "tiny" of the tests is known.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+import torch
+
+from mirrorgan import backbones
+from tests.conftest import TinyBackbone
+from train.gan import train
+from train.presets import GanConfig
+
+PATHS = ("data", "encoders", "captioner")
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    backbones.BUILDERS["tiny"] = TinyBackbone
+    given = json.loads(Path(sys.argv[1]).read_text())
+    options = {key: Path(value) if key in PATHS else value for key, value in given.items()}
+    options |= {key: tuple(value) for key, value in options.items() if isinstance(value, list)}
+    train(GanConfig(**options))
+
+
+if __name__ == "__main__":
+    main()

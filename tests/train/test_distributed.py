@@ -1,0 +1,156 @@
+import dataclasses
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from train.command import as_json
+from train.distributed import ALONE, SharedBatchNorm, World, gather_rows, joined, share_batch_norms, sum_over_processes
+from train.feed import Feed
+from train.players import build_networks
+from train.state import load_state
+
+
+@pytest.fixture
+def group():
+    """A group of one process: what is summed over all processes is summed over this one."""
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+
+
+@pytest.mark.parametrize("affine", [True, False])
+@pytest.mark.parametrize("shape", [(6, 3), (4, 3, 5, 2)])
+def test_a_shared_batch_norm_is_a_batch_norm(group, shape, affine):
+    kind = nn.BatchNorm1d if len(shape) == 2 else nn.BatchNorm2d
+    plain = kind(3, affine=affine)
+    shared = SharedBatchNorm(3, affine=affine)
+    if affine:
+        nn.init.normal_(plain.weight)
+        nn.init.normal_(plain.bias)
+    shared.load_state_dict(plain.state_dict())
+    outputs, gradients = [], []
+    images = torch.randn(shape) * 3 + 5
+    for norm in (plain, shared):
+        given = images.clone().requires_grad_()
+        for _ in range(2):
+            seen = norm(given)
+        (seen * torch.arange(seen.numel()).view(shape).sin()).sum().backward()
+        outputs.append(seen.detach())
+        gradients.append([given.grad, *(p.grad for p in norm.parameters())])
+    torch.testing.assert_close(outputs[0], outputs[1], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(dict(plain.state_dict()), dict(shared.state_dict()), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(plain.eval()(images), shared.eval()(images))
+
+
+def test_sharing_keeps_weights_names_and_modes():
+    module = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Sequential(nn.BatchNorm2d(4)), nn.BatchNorm2d(4, affine=False))
+    module[2].eval()
+    before, weights = module.state_dict(), [id(p) for p in module.parameters()]
+    shared = share_batch_norms(module, World(0, 2))
+    assert isinstance(shared[1][0], SharedBatchNorm) and isinstance(shared[2], SharedBatchNorm)
+    assert shared.state_dict().keys() == before.keys()
+    assert [id(p) for p in shared.parameters()] == weights
+    assert shared[1].training and not shared[2].training
+
+
+def test_alone_nothing_is_shared():
+    module = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
+    assert type(share_batch_norms(module, ALONE)[1]) is nn.BatchNorm2d
+    values = torch.rand(3, 2)
+    assert gather_rows(values, ALONE) is values
+    with joined("cpu") as world:
+        assert world == ALONE and world.leader and world.agree(True) and not world.agree(False)
+
+
+def test_gradients_are_summed_as_the_values_are(group):
+    values = torch.rand(4, requires_grad=True)
+    sum_over_processes(values).square().sum().backward()
+    torch.testing.assert_close(values.grad, 2 * values.detach())
+
+
+def test_every_row_belongs_to_one_process():
+    owned = [row for rank in range(4) for row in range(12)[World(rank, 4).rows(12)]]
+    assert owned == list(range(12))
+    with pytest.raises(ValueError, match="a batch of 10 cannot be shared evenly by 4 processes"):
+        World(0, 4).rows(10)
+
+
+def test_the_processes_parts_together_are_one_process_s_batch(config, split, monkeypatch):
+    config = dataclasses.replace(config, redescription_share=0.5)
+    nets = build_networks(config, split.vocabulary)
+    monkeypatch.setattr(World, "one_a_host_first", lambda self, make: make())
+    feeds = [Feed(split, config, nets.text_encoder, 200, world=World(rank, 2)) for rank in range(2)]
+    whole = Feed(split, config, nets.text_encoder, 200)
+    for step in range(3):
+        parts, batch = [feed.read(step) for feed in feeds], whole.read(step)
+        for name in ("tokens", "mask", "words", "sentence", "wrong", "groups", "noise"):
+            together = torch.cat([getattr(part, name) for part in parts])
+            torch.testing.assert_close(together, getattr(batch, name), msg=name)
+        assert torch.equal(torch.cat([part.images[-1] for part in parts]), batch.images[-1])
+        assert torch.equal(torch.cat([part.changes for part in parts], dim=1), batch.changes)
+        assert [*parts[0].read, *(row + 2 for row in parts[1].read)] == batch.read and len(batch.read) == 2
+        assert parts[0].read_tokens == parts[1].read_tokens == batch.read_tokens
+        torch.testing.assert_close(batch.wrong, batch.sentence.roll(1, dims=0))
+
+
+def free_port():
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return listening.getsockname()[1]
+
+
+def run_processes(config, folder, count):
+    """Runs a training in `count` processes, as torchrun starts them."""
+    folder.mkdir()
+    (folder / "options.json").write_text(json.dumps(as_json(config) | {"grow_from": None}))
+    script = Path(__file__).parent / "run_gan.py"
+    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": str(count)}
+    running = [
+        subprocess.Popen(
+            [sys.executable, str(script), "options.json"],
+            cwd=folder,
+            env=os.environ | place | {"RANK": str(rank), "LOCAL_RANK": str(rank), "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(count)
+    ]
+    for process in running:
+        _, errors = process.communicate(timeout=280)
+        assert process.returncode == 0, errors[-3000:]
+    lines = (folder / "runs/small/log.jsonl").read_text().splitlines()
+    return load_state(folder / "runs/small"), [json.loads(line) for line in lines]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["pyramid", "projected"])
+def test_two_processes_with_half_the_batch_each_are_one_with_all_of_it(config, tmp_path, kind):
+    config = dataclasses.replace(config, steps=3, report_every=1, precision="float32", redescription_share=0.75)
+    if kind == "projected":
+        config = dataclasses.replace(
+            config, discriminator="projected", objective="hinge", augment=1.0, look_sizes=(0, 64), consistency=0.0,
+            skip_images=False, standardize_text=True,
+        )  # fmt: skip
+    one, log = run_processes(config, tmp_path / "one", 1)
+    two, logs = run_processes(config, tmp_path / "two", 2)
+    assert two["step"] == 3 and len(logs) == len(log)
+    for line, other in zip(log, logs, strict=True):  # a line a step: written by the first process alone
+        for name in line.keys() - {"seconds", "pictures a second", "time"}:
+            assert other[name] == pytest.approx(line[name], rel=2e-3, abs=2e-4), name
+    # Gradients as Adam remembers them; the weights follow them, but where a gradient is nothing but rounding.
+    for player in ("generator optimizer", "discriminator optimizer"):
+        for number, moments in one[player]["state"].items():
+            mean, other = moments["exp_avg"], two[player]["state"][number]["exp_avg"]
+            assert (other - mean).norm() < 1e-3 * mean.norm() + 1e-6, f"{player} {number}"
+    for name, value in one["average"].items():  # statistics of batch norms too
+        torch.testing.assert_close(two["average"][name], value, rtol=1e-3, atol=1e-4, msg=name)
