@@ -542,8 +542,8 @@ def test_a_compact_state_is_smaller_and_almost_the_same(config, split, beta1):
             assert found["exp_avg_sq"].dtype == torch.float32 and found["step"] == 1
     for runs in ((nets, optimizers), (other, others)):
         step_once(config, split, *runs, 1)
-    for mine, theirs in zip(nets.generator.parameters(), other.generator.parameters(), strict=True):
-        assert ((theirs - mine).abs() > 0.1 * config.generator_rate).float().mean() < 0.05
+    mine, theirs = (torch.cat([p.flatten() for p in n.generator.parameters()]) for n in (nets, other))
+    assert ((theirs - mine).abs() > 0.1 * config.generator_rate).float().mean() < 0.05
 
 
 def test_what_was_taken_over_may_learn_more_slowly(config, split, tmp_path):

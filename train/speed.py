@@ -1,0 +1,251 @@
+"""python -m train.speed birds-128
+
+Pictures a second of this trainer's step, of a plain loop that does what the released one does, and their ratio, from
+one run: the two take turns, round by round, so that whatever else the machine does meets both. The networks are those
+of the preset, of random weights; pictures and captions are random too, so that nothing but this is needed.
+
+The plain loop: float32, contiguous layout, batch norms of the frozen trunks not folded, a pass through a discriminator
+for each of real pictures, real pictures with another sentence, and drawn ones, discriminators that collect gradients
+while the generator learns, an optimizer for every discriminator, the average moved tensor by tensor, and every loss
+read by .item() at every step. `shared look` is the same but for one look at the real pictures for both sentences, as in
+AttnGAN's released code. Growing, frozen stages and the share that STREAM reads are part of a preset, and the same in
+all loops. Reading data is in none of them.
+"""
+
+import argparse
+import dataclasses
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from mirrorgan import losses
+from mirrorgan.backbones import Backbone, build_backbone, fold_batch_norms
+from mirrorgan.captioner import Captioner, CaptionerConfig
+from mirrorgan.discriminators import projected, pyramid
+from mirrorgan.generators.mirrorgan import Generator
+from mirrorgan.image_encoder import ImageEncoder, ImageEncoderConfig
+from mirrorgan.images import to_channels_last
+from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
+from train import device, ema
+from train.augment import NUMBERS, augment
+from train.feed import Batch, read_rows
+from train.gan import OBJECTIVES, consistency, rehearse, train_step
+from train.players import Networks, build_optimizers, frozen_parts, set_training, ways_in
+from train.presets import PRESETS, GanConfig
+
+WORDS = 5450  # of the birds' dictionary
+
+
+def random_networks(config: GanConfig, ours: bool) -> Networks:
+    """A preset's networks with random weights; `ours`: folded trunks, channels last."""
+    torch.manual_seed(config.seed)
+    paper = config.discriminator == "pyramid"
+
+    def trunk(name: str) -> Backbone:
+        backbone = build_backbone(name)
+        return to_channels_last(fold_batch_norms(backbone), config.place) if ours else backbone.to(config.place)
+
+    text = TextEncoder(TextEncoderConfig(vocabulary_size=WORDS))
+    captioner = image_encoder = None
+    if config.redescription:
+        name, size = ("resnet152_raw", 224) if paper else ("efficientnet_lite1", 128)
+        captioner = Captioner(CaptionerConfig(vocabulary_size=WORDS, backbone=name, image_size=size), trunk(name))
+    if config.damsm:
+        name, size = ("inception_v3", 299) if paper else ("efficientnet_lite1", 256)
+        image_encoder = ImageEncoder(ImageEncoderConfig(backbone=name, image_size=size), trunk(name))
+    for frozen in (text, captioner, image_encoder):
+        if frozen is not None:
+            frozen.requires_grad_(False).eval().to(config.place)
+    generator = Generator(config.generator(256)).to(config.place)
+    for module in frozen_parts(generator, config.first_trained):
+        module.requires_grad_(False)
+    judged = [stage for stage, size in enumerate(config.look_sizes) if size]
+    opponents = torch.nn.ModuleList()
+    shared = None if paper else trunk(config.backbone)
+    for stage in judged:
+        if shared is None:
+            shape = pyramid.Config(image_size=config.sizes[stage], channels=config.discriminator_channels)
+            opponents.append(pyramid.Discriminator(shape))
+        else:
+            look = projected.Config(backbone=config.backbone, look_size=config.look_sizes[stage])
+            opponents.append(projected.Discriminator(look, shared))
+    opponents.to(config.place)
+    if ours:
+        to_channels_last(generator, config.place)
+        to_channels_last(opponents, config.place)
+    average = ema.follow(generator)
+    assert isinstance(average, Generator)
+    set_training(generator, config.first_trained)
+    return Networks(generator, average, opponents, judged, text, captioner, image_encoder)
+
+
+def random_batch(config: GanConfig, nets: Networks, channels_last: bool) -> Batch:
+    """Noise in the place of pictures, captions of 8 to `longest` words."""
+    numbers = torch.Generator().manual_seed(config.seed)
+    count, place = config.batch, config.place
+    lengths = torch.randint(min(8, config.longest), config.longest + 1, (count,), generator=numbers)
+    tokens = torch.randint(1, WORDS, (count, config.longest), generator=numbers)
+    mask = torch.arange(config.longest)[None, :] < lengths[:, None]
+    tokens = tokens.masked_fill(~mask, 0).to(place)
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    images = [
+        (torch.rand(count, 3, size, size, generator=numbers) * 2 - 1).to(place).contiguous(memory_format=layout)
+        for size in config.sizes
+    ]
+    with torch.no_grad():
+        words, sentence = nets.text_encoder(tokens, mask.to(place), lengths)
+    read = read_rows(count, config.redescription_share)
+    return Batch(
+        images,
+        tokens,
+        mask.to(place),
+        words,
+        sentence,
+        sentence.roll(1, dims=0),
+        torch.arange(count, device=place),
+        torch.randn(count, nets.generator.noise_dim, generator=numbers).to(place),
+        torch.rand(3 * len(config.sizes) + 1, count, NUMBERS, generator=numbers).to(place),
+        read.tolist(),
+        int(lengths[read].sum()) + len(read),
+    )
+
+
+def our_loop(config: GanConfig, compiled: bool) -> Callable[[], None]:
+    """One step of train.gan, as a function."""
+    nets = random_networks(config, ours=True)
+    optimizers = build_optimizers(nets, config)
+    batch = random_batch(config, nets, channels_last=True)
+    calls = rehearse(batch, nets, optimizers, config, print) if compiled else ways_in(nets)
+    steps = iter(range(1, 10**9))
+
+    def step() -> None:
+        train_step(batch, nets, optimizers, config, calls)
+        ema.update(nets.average, nets.generator, next(steps), config.ema)
+
+    return step
+
+
+def plain_loop(config: GanConfig, looks: int) -> Callable[[], None]:
+    """One step of the plain loop, as a function; `looks` at the real pictures: 2, or 1 for both sentences."""
+    nets = random_networks(config, ours=False)
+    batch = random_batch(config, nets, channels_last=False)
+    judge_loss, fool_loss, _ = OBJECTIVES[config.objective]
+    betas = (config.beta1, config.beta2)
+    learning = [p for p in nets.generator.parameters() if p.requires_grad]
+    generator_optimizer = torch.optim.Adam(learning, config.generator_rate, betas, foreach=False)
+    opponents = list(zip(nets.discriminators, nets.judged, strict=True))
+    for opponent, _ in opponents:
+        if isinstance(opponent, projected.Discriminator):
+            opponent.mix.requires_grad_(False)
+    optimizers = [
+        torch.optim.Adam(
+            [p for p in opponent.parameters() if p.requires_grad], config.discriminator_rate, betas, foreach=False
+        )
+        for opponent in nets.discriminators
+    ]
+    read = torch.tensor(batch.read, device=config.place)
+
+    def changed(images: Tensor, use: int) -> Tensor:
+        return augment(images, batch.changes[use], config.augment).contiguous()
+
+    def step() -> None:
+        drawn = nets.generator(batch.noise, batch.sentence, batch.words, batch.mask)
+        for (opponent, stage), optimizer in zip(opponents, optimizers, strict=True):
+            optimizer.zero_grad()
+            real = changed(batch.images[stage], 3 * stage)
+            seen = opponent.look(real)  # type: ignore[operator]
+            matched = opponent.judge(seen, batch.sentence)  # type: ignore[operator]
+            again = opponent.look(real) if looks == 2 else seen  # type: ignore[operator]
+            mismatched = opponent.judge(again, batch.wrong)  # type: ignore[operator]
+            forged = opponent(changed(drawn.images[stage].detach(), 3 * stage + 1), batch.sentence)
+            loss = judge_loss(matched, forged, mismatched)
+            loss.backward()
+            optimizer.step()
+            loss.item()
+        generator_optimizer.zero_grad()
+        total = drawn.penalties["kl"]
+        total.item()
+        for opponent, stage in opponents:
+            loss = fool_loss(opponent(changed(drawn.images[stage], 3 * stage + 2), batch.sentence))
+            loss.item()
+            total = total + loss
+        if nets.captioner is not None:
+            shown = augment(drawn.images[-1][read], batch.changes[-1][read], config.augment).contiguous()
+            loss = config.redescription * nets.captioner.loss(shown, batch.tokens[read], batch.mask[read])
+            loss.item()
+            total = total + loss
+        if nets.image_encoder is not None:
+            regions, code = nets.image_encoder(drawn.images[-1])
+            parts = losses.damsm_loss(batch.words, batch.sentence, regions, code, batch.mask, batch.groups)
+            for part in parts.values():
+                part.item()
+                total = total + config.damsm * part
+        if config.consistency:
+            total = total + config.consistency * consistency(drawn.images)
+        total.backward()
+        generator_optimizer.step()
+        with torch.no_grad():
+            for mine, their in zip(nets.average.parameters(), nets.generator.parameters(), strict=True):
+                mine.mul_(config.ema).add_(their, alpha=1 - config.ema)
+
+    return step
+
+
+def seconds(step: Callable[[], None], steps: int, place: str) -> float:
+    """Of `steps` steps."""
+    if torch.device(place).type == "cuda":
+        torch.cuda.synchronize()
+    start = time.perf_counter()
+    for _ in range(steps):
+        step()
+    if torch.device(place).type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m train.speed", description=(__doc__ or "").split("\n\n")[1])
+    parser.add_argument("preset", choices=sorted(PRESETS))
+    parser.add_argument("--rounds", type=int, default=5, help="turns that each loop gets")
+    parser.add_argument("--steps", type=int, default=1, help="steps of a turn")
+    parser.add_argument("--batch", type=int, help="pictures a step; of the preset if left out")
+    parser.add_argument("--device", default="auto", help="cpu, cuda, or auto")
+    parser.add_argument("--compile", action="store_true", help="our networks compiled")
+    parser.add_argument(
+        "--shared-look", action="store_true", help="the plain loop that looks once at real pictures, too"
+    )
+    given = parser.parse_args()
+    try:
+        config = dataclasses.replace(PRESETS[given.preset], device=given.device, grow_from=None)
+        config = dataclasses.replace(config, batch=given.batch or config.batch, data=Path())
+    except ValueError as error:
+        sys.exit(f"error: {error}")
+    if min(given.rounds, given.steps) < 1:
+        sys.exit("error: rounds and steps must be at least 1")
+    device.prepare(config.place)
+    loops = {"ours": our_loop(config, given.compile), "plain": plain_loop(config, looks=2)}
+    if given.shared_look:
+        loops["plain, shared look"] = plain_loop(config, looks=1)
+    for step in loops.values():
+        seconds(step, 1, config.place)  # first steps pick their algorithms
+    taken: dict[str, list[float]] = {name: [] for name in loops}
+    for _ in range(given.rounds):
+        for name, step in loops.items():
+            taken[name].append(seconds(step, given.steps, config.place))
+    what = torch.cuda.get_device_name() if config.place == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    sizes = "-".join(map(str, config.sizes))
+    print(f"{given.preset}: {sizes} pixels, batch {config.batch}, {what}; median of {given.rounds} rounds")
+    for name, times in taken.items():
+        speed = config.batch * given.steps / statistics.median(times)
+        ratios = [other / mine for mine, other in zip(taken["ours"], times, strict=True)]
+        spread = f"ours is {statistics.median(ratios):.2f} x as fast ({min(ratios):.2f} to {max(ratios):.2f})"
+        print(f"  {name:20} {speed:8.2f} pictures a second" + (f"   {spread}" if name != "ours" else ""))
+
+
+if __name__ == "__main__":
+    main()
