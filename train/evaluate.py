@@ -61,7 +61,7 @@ class Result:
     """What was scored."""
     value: float
     protocol_id: str
-    """Only numbers of the same id may be compared."""
+    """Only numbers of the same name, id and count may be compared."""
     protocol: str
     """How, in one line."""
     count: int
@@ -399,7 +399,7 @@ def redescription(
         for name, value in values.items():
             about = f"greedy sentence against all captions of the picture, {e.size} px"
             results.append(
-                e.result(name + suffix, on, value, f"{name.lower()}/{who}-greedy-{e.size}/v1", about, len(said), hashes)
+                e.result(name + suffix, on, value, f"redescription/{who}-greedy-{e.size}/v1", about, len(said), hashes)
             )
     return results
 

@@ -24,6 +24,7 @@ from mirrorgan.vocabulary import Vocabulary
 from train.card import read_card_text, write_card
 from train.command import fail
 from train.history import TRAININGS, chain, history
+from train.hub import check_name, describe, push
 from train.previews import write_previews
 from train.sheets import BIRD_CAPTIONS
 from train.trunks import find_trunk
@@ -213,9 +214,18 @@ def main() -> None:
     parser.add_argument(
         "--card", type=Path, help="card.json with the model card's paragraphs (what the folder has; see train.card)"
     )
+    parser.add_argument(
+        "--push", metavar="USER/NAME", help="send the checkpoint to this repository of the Hugging Face Hub"
+    )
+    parser.add_argument("--private", action="store_true", help="with --push: a new repository is only yours to see")
+    parser.add_argument("--dry-run", action="store_true", help="with --push: say what would be sent, and send nothing")
     given = parser.parse_args()
+    if given.push is None and (given.private or given.dry_run):
+        parser.error("--private and --dry-run go with --push USER/NAME")
     runs = Runs(generator=given.generator, encoders=given.encoders, captioner=given.captioner)
     try:
+        if given.push is not None:
+            check_name(given.push)
         out = export(given.out, runs, given.summary, given.examples, card=given.card)
     except (ValueError, FileNotFoundError) as error:
         fail(error)
@@ -226,6 +236,16 @@ def main() -> None:
     print(
         f"{given.out}: {size / 1e6:.1f} MB; try it: python -m mirrorgan {given.examples[0]!r} --checkpoint {given.out}"
     )
+    if given.push is None:
+        return
+    try:
+        print(describe(out, given.push))
+        if given.dry_run:
+            print("nothing was sent (--dry-run)")
+        else:
+            print(f"sent: {push(out, given.push, given.private)}; anybody draws with --checkpoint {given.push}")
+    except (ValueError, FileNotFoundError) as error:
+        fail(error)
 
 
 if __name__ == "__main__":
