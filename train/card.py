@@ -149,6 +149,8 @@ def about_training(folder: Path, training: dict[str, Any], text: CardText) -> li
     if history:
         rows = ["| what | command | seen | time |", "|---|---|---|---|"]
         found.append("\n".join(rows + [history_row(entry, training) for entry in history]))
+    if machines := sorted({place for entry in history for place in entry.get("machines", [])}):
+        found.append(f"Trained on {listed(machines)}.")
     trunks = {training.get(run, {}).get("backbone") for run in ("encoders", "captioner")} - {None}
     if trunks:
         found.append(f"The image encoder and STREAM stand on {listed(sorted(trunks))} with ImageNet weights, frozen."

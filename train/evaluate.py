@@ -13,7 +13,6 @@ import dataclasses
 import importlib.util
 import json
 import os
-import platform
 import statistics
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -45,6 +44,7 @@ from train.metrics.networks import NETWORKS, FeatureNetwork, load_network
 from train.metrics.redescription import bleu, cider, rouge_l
 from train.metrics.retrieval import r_precision
 from train.pack import PackedSplit, load_packed
+from train.provenance import code_version, machine
 from train.sheets import seeded_noise
 from train.trunks import find_trunk
 
@@ -540,8 +540,9 @@ class Table:
         self.content = {
             "checkpoint": {"name": e.model.info.name, "files": e.files},
             "setting": {name: asked[name] for name in ("data", "count", "captions", "seeds")},
-            "torch": torch.__version__,
-            "machine": f"{platform.machine()}, {e.device}",
+            "code": code_version(),
+            "device": e.device,
+            **machine(),
         }
         self.content = json.loads(json.dumps(self.content))
         self.rows: list[dict] = []

@@ -1,6 +1,6 @@
 """What a finished run was: which command, how many steps and pictures, how many minutes, which step was kept.
 
-Read from what the run itself wrote: config.json, log.jsonl, and the .json beside its weights.
+Read from what the run itself wrote: config.json, run.json, log.jsonl, and the .json beside its weights.
 """
 
 import dataclasses
@@ -14,6 +14,7 @@ import torch
 from mirrorgan.checkpoint import read_json, read_tensors
 from train import captioner, damsm, gan
 from train.command import as_json
+from train.journal import read_sessions
 
 TRAININGS = {"encoders": damsm, "captioner": captioner, "generator": gan}
 """Part of a checkpoint, and the module that trains it."""
@@ -75,7 +76,7 @@ def same_start(first: Path, second: Path) -> bool:
 
 def describe(part: str, run: Path) -> dict[str, Any]:
     """What one run was: part, run, command, batch, steps, minutes; of a generator sizes, first_trained and images too;
-    of the others kept_step, score_name and score. What its files do not say is left out.
+    of the others kept_step, score_name and score; machines and code (versions). What its files do not say is left out.
 
     Raises:
         FileNotFoundError: it has no config.json, or a generator's run has no weights.
@@ -97,7 +98,22 @@ def describe(part: str, run: Path) -> dict[str, Any]:
             entry |= {"kept_step": best["step"], "score_name": name, "score": best[name]}
     if reports:
         entry["minutes"] = round(minutes(reports), 1)
+    sessions = read_sessions(run)
+    if machines := {place for session in sessions if (place := machine(session))}:
+        entry["machines"] = sorted(machines)
+    if code := {session["code"] for session in sessions if session.get("code")}:
+        entry["code"] = sorted(code)
     return entry
+
+
+def machine(session: Mapping[str, Any]) -> str | None:
+    """What a session ran on, in a few words; None if run.json does not say."""
+    if session.get("accelerator"):
+        return str(session["accelerator"])
+    if session.get("processor") and session.get("threads"):
+        threads = session["threads"]
+        return f"{threads} thread{'s' if threads > 1 else ''} of {session['processor']}"
+    return None
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
@@ -114,7 +130,7 @@ def read_log(path: Path) -> list[dict[str, Any]]:
 
 
 def minutes(reports: list[dict[str, Any]]) -> float:
-    """How long a run took, over all its sittings: `seconds` starts at 0 in each."""
+    """How long a run took: `seconds` counts on, or begins anew with every session (journals before run.json)."""
     total, last = 0.0, 0.0
     for report in reports:
         if report["seconds"] < last:

@@ -110,6 +110,20 @@ def test_a_run_is_described_by_what_it_wrote(runs):
     assert "minutes" not in describe("captioner", runs.captioner)
 
 
+def test_the_card_names_the_machines_that_a_run_says_it_ran_on(runs, folder):
+    assert "Trained on" not in (folder / "README.md").read_text()
+    sessions = [
+        {"code": "abc", "processor": "A chip", "threads": 2},
+        {"code": "abd", "processor": "A chip", "threads": 2, "accelerator": "1 x A card"},
+        {"code": None},
+    ]
+    (runs.generator / "run.json").write_text(json.dumps({"format": 1, "sessions": sessions}))
+    entry = describe("generator", runs.generator)
+    assert entry["machines"] == ["1 x A card", "2 threads of A chip"] and entry["code"] == ["abc", "abd"]
+    export(folder, runs, "four colours", CAPTIONS)
+    assert "Trained on 1 x A card and 2 threads of A chip." in (folder / "README.md").read_text()
+
+
 def test_minutes_add_up_over_the_sittings_of_a_run():
     assert minutes([{"seconds": s} for s in (10, 30, 5, 60, 60, 30)]) == pytest.approx((30 + 60 + 30) / 60)
 
