@@ -4,7 +4,9 @@ Trains STREAM: an LSTM that reads a sentence from the pooled feature of a frozen
 once. Epochs are chosen by CIDEr on classes held out of the training split.
 """
 
-from dataclasses import dataclass
+import math
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -15,10 +17,10 @@ from mirrorgan.checkpoint import save_part
 from mirrorgan.losses import redescription_loss
 from train.batches import pick_captions
 from train.command import fail, parse
-from train.features import CachedFeatures
+from train.features import CachedFeatures, StoppedEarly
 from train.pack import PackedSplit
-from train.pretrain import Material, PretrainConfig, pretrain, read_material
-from train.state import batch_rows, seed_step
+from train.pretrain import Material, PretrainConfig, fit_batch, pretrain, read_material
+from train.state import Stopper, batch_rows, seed_step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,9 +39,51 @@ class CaptionerTraining(PretrainConfig):
     clip: float = 5.0
     """Largest norm of the gradient."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be at least 0 and below 1, not {self.dropout}")
+        if not 0 < self.clip < math.inf:
+            raise ValueError(f"clip must be positive, not {self.clip}")
+
+
+def judge(preset: CaptionerTraining, name: str) -> CaptionerTraining:
+    """The same training of a second captioner, on another trunk and from another seed, so that scores need not be
+    judged by the one that the generator learnt to please."""
+    return replace(preset, name=name, backbone="efficientnet_lite2", image_size=160, seed=1)
+
+
+_BIRDS = CaptionerTraining()
+_COCO = CaptionerTraining(
+    data=Path("packed/coco"), name="coco-captioner", steps=20_000, held_out=0.02, validate_every=1000
+)
+_SHAPES = CaptionerTraining(
+    data=Path("packed/shapes"), name="shapes-captioner", steps=400, held_out=0.1, validate_every=100
+)
+_FOLDER = CaptionerTraining(data=Path("packed/folder"), name="folder-captioner", held_out=0.1, validate_every=100)
+_PAPER = CaptionerTraining(  # the paper does not say how long; forks train 50 epochs. No random cuts: see train.damsm
+    name="birds-paper-captioner",
+    steps=3450,  # 50 epochs of 69 batches
+    backbone="resnet152",
+    image_size=224,
+    learning_rate=1e-3,
+    schedule="constant",
+    held_out=0,
+    ends=False,
+    dropout=0.0,
+)
 
 PRESETS = {
-    "birds": CaptionerTraining(),
+    "birds": _BIRDS,
+    "birds-judge": judge(_BIRDS, "birds-judge"),
+    "birds-paper": _PAPER,
+    "coco": _COCO,
+    "coco-judge": judge(_COCO, "coco-judge"),
+    "coco-paper": replace(_PAPER, data=_COCO.data, name="coco-paper-captioner", steps=32_300),  # 50 epochs of 646
+    "shapes": _SHAPES,
+    "shapes-judge": judge(_SHAPES, "shapes-judge"),
+    "folder": _FOLDER,
+    "folder-judge": judge(_FOLDER, "folder-judge"),
 }
 
 
@@ -57,39 +101,49 @@ def build(config: CaptionerTraining, material: Material) -> Captioner:
 
 
 def train(config: CaptionerTraining) -> Path:
-    """Trains, or goes on with, the run `config.name`; returns the folder with the best captioner so far."""
-    material = read_material(config)
-    captioner = build(config, material)
-    optimizer = torch.optim.Adam(captioner.parameters(), config.learning_rate)
+    """Trains, or goes on with, the run `config.name`; returns the folder with the best captioner so far.
 
-    def keep(folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        material.split.vocabulary.save(folder / "vocabulary.json")
-        save_part(captioner, captioner.config, folder, "captioner", material.split.vocabulary.hash)
+    Raises:
+        see `pretrain`.
+    """
+    with closing(Stopper(config.minutes)) as stopper:
+        material = read_material(config, stopper, regional=False)
+        config = fit_batch(config, material)
+        captioner = build(config, material)
+        optimizer = torch.optim.Adam(captioner.parameters(), config.learning_rate)
 
-    return pretrain(
-        config,
-        captioner,
-        optimizer,
-        learn=lambda step: train_step(captioner, optimizer, config, material, step),
-        validate=lambda: ("held-out CIDEr", validate(captioner, material.split, material.cached[0], material.held)),
-        keep=keep,
-    )
+        def keep(folder: Path) -> None:
+            material.split.vocabulary.save(folder / "vocabulary.json")
+            save_part(captioner, captioner.config, folder, "captioner", material.split.vocabulary.hash)
+
+        return pretrain(
+            config,
+            stopper,
+            material,
+            captioner,
+            optimizer,
+            learn=lambda step: train_step(captioner, optimizer, config, material, step),
+            validate=lambda: ("held-out CIDEr", validate(captioner, material.split, material.cached[0], material.held)),
+            keep=keep,
+        )
 
 
 def train_step(
     captioner: Captioner, optimizer: torch.optim.Optimizer, config: CaptionerTraining, material: Material, step: int
 ) -> dict[str, Tensor]:
-    """One update on the pictures (as pooled features) and captions of a step; returns the loss, detached."""
+    """One update on the pictures (as pooled features) and captions of a step; returns the loss, detached.
+
+    Nothing here waits for the accelerator: which words count is known on the CPU.
+    """
     generator = seed_step(config.seed, step)
     rows = material.kept[batch_rows(len(material.kept), config.batch, config.seed, step)]
     tokens, mask, _ = pick_captions(material.split, rows, config.longest, generator)
-    tokens, mask = tokens.to(config.place), mask.to(config.place)
+    targets, counted = captioner.targets(tokens, mask)
     flipped = torch.rand(len(rows), generator=generator) < 0.5
     _, pooled = material.gather(rows, flipped, config.place, regional=False)
     with torch.autocast(pooled.device.type, torch.bfloat16):
-        logits = captioner.logits(captioner.project(pooled), tokens)
-    loss = redescription_loss(logits, *captioner.targets(tokens, mask))
+        logits = captioner.logits(captioner.project(pooled), tokens.to(config.place, non_blocking=True))
+    loss = redescription_loss(logits, targets.to(config.place, non_blocking=True), counted)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     nn.utils.clip_grad_norm_(captioner.parameters(), config.clip)
@@ -127,7 +181,7 @@ def main() -> None:
     config = parse(PRESETS, prog="python -m train.captioner")
     try:
         print(f"captioner: {train(config)}")
-    except (ValueError, FileNotFoundError, FloatingPointError) as error:
+    except (ValueError, OSError, FloatingPointError, StoppedEarly) as error:
         fail(error)
 
 

@@ -17,7 +17,7 @@ def split(packed):
 
 
 @pytest.fixture
-def config():
+def config(tiny_backbone):
     return CaptionerTraining(
         name="small", batch=12, device="cpu", backbone="tiny", image_size=32, dropout=0.0, learning_rate=2e-2
     )

@@ -33,7 +33,7 @@ def cached(split, tiny_backbone, tmp_path):
 
 
 @pytest.fixture
-def config():
+def config(tiny_backbone):
     return DamsmConfig(
         name="small", batch=6, device="cpu", backbone="tiny", image_size=32, text_dim=8, pool=1, learning_rate=1e-2
     )

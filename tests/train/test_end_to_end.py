@@ -101,7 +101,7 @@ def test_trainings_of_encoders_and_captioner_resume_where_they_stopped(
                 return self.asked_for > 3
 
         with monkeypatch.context() as patch:
-            patch.setattr(pretrain, "Stopper", StopsAfterThree)
+            patch.setattr(module, "Stopper", StopsAfterThree)
             module.train(parts)
         assert load_state(parts.folder)["step"] == 3
         module.train(parts)

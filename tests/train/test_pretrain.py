@@ -1,0 +1,537 @@
+"""The loop of both pretrainings: stopping, going on, guards. With a small network first, then with the real ones."""
+
+import contextlib
+import dataclasses
+import itertools
+import json
+import math
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from mirrorgan.checkpoint import read_tensors, save_tensors
+from train import captioner, damsm, journal, pretrain
+from train.captioner import CaptionerTraining
+from train.damsm import DamsmConfig
+from train.features import CachedFeatures, StoppedEarly
+from train.journal import Journal, read_log
+from train.pack import load_packed
+from train.pretrain import Material, PretrainConfig, fit_batch, rate_at, split_off, stack_sides
+from train.state import Stopper, load_state, seed_step
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Journal, "_write_report", lambda self: None)
+    monkeypatch.setattr(journal, "code_version", lambda: "of this test")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # networks this small only wait for a second one, and a fork has none
+    yield
+    torch.set_num_threads(threads)
+
+
+def toy_config(data):
+    return PretrainConfig(
+        data=data, name="toy", steps=30, batch=4, image_size=32, longest=9, device="cpu", backbone="efficientnet_lite0",
+        report_every=4, validate_every=5, save_minutes=1e-9, learning_rate=0.05,
+    )  # fmt: skip
+
+
+def toy_material(data):
+    return Material(load_packed(data, "train"), nn.Linear(1, 1), [], torch.arange(8), torch.arange(8, 12))
+
+
+@pytest.fixture
+def config(packed):
+    return toy_config(packed)
+
+
+@pytest.fixture
+def material(packed):
+    return toy_material(packed)
+
+
+class Toy:
+    """A small training with dropout, batch norm, and a score that rises and falls."""
+
+    def __init__(self, config, material):
+        torch.manual_seed(0)
+        self.config, self.material = config, material
+        self.network = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout(0.5), nn.Linear(4, 1))
+        self.optimizer = torch.optim.Adam(self.network.parameters(), config.learning_rate)
+        self.rates = []
+
+    def learn(self, step):
+        seed_step(self.config.seed, step)
+        self.rates.append(self.optimizer.param_groups[0]["lr"])
+        x = torch.randn(4, 3)
+        loss = (self.network(x) - x.sum(dim=1, keepdim=True)).square().mean()
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return {"loss": loss.detach()}
+
+    def validate(self):
+        return "score", math.sin(1000 * float(self.network[0].weight.detach().sum()))
+
+    def keep(self, folder):
+        save_tensors(self.network, folder / "toy.safetensors")
+
+    def train(self):
+        with contextlib.closing(Stopper(self.config.minutes)) as stopper:
+            return pretrain.pretrain(
+                self.config, stopper, self.material, self.network, self.optimizer, self.learn, self.validate, self.keep
+            )
+
+
+def flat(value, name=""):
+    """Every leaf of a state by its path."""
+    if isinstance(value, dict):
+        return {k: v for key, inner in value.items() for k, v in flat(inner, f"{name}/{key}").items()}
+    if isinstance(value, list):
+        return flat(dict(enumerate(value)), name)
+    return {name: value}
+
+
+def assert_same_run(first, second, ignoring=("/config/name",)):
+    """Two finished runs: parameters, optimiser, best step, best weights, log."""
+    one, two = (flat(load_state(folder)) for folder in (first, second))
+    assert one.keys() == two.keys()
+    for key, value in one.items():
+        if key not in ignoring:
+            same = torch.equal(value, two[key]) if isinstance(value, torch.Tensor) else value == two[key]
+            assert same, key
+    assert {path.name for path in (first / "best").iterdir()} == {path.name for path in (second / "best").iterdir()}
+    for path in (first / "best").iterdir():
+        assert path.read_bytes() == (second / "best" / path.name).read_bytes(), path
+    logs = [[{**line, "seconds": 0} for line in read_log(folder / "log.jsonl")] for folder in (first, second)]
+    assert logs[0] == logs[1] and logs[0]
+
+
+def kill_and_go_on(config, material, calls_at_most):
+    """Trains once without a stop as "toy", and once as "parts", killed (-9) at a random call of a function again and
+    again: at most after so many calls, of which a step and its saved state take 13,000. Prints how often.
+
+    Meant for a process without threads, for it forks.
+    """
+    torch.set_num_threads(1)
+    tqdm.monitor_interval = 0
+    tqdm.set_lock(threading.RLock())  # its own is shared with forks, and one that is killed never gives it back
+    sys.modules["torch.utils.tensorboard.writer"] = None  # its writer is a thread
+    parts, chances, kills = dataclasses.replace(config, name="parts"), random.Random(0), 0
+    Toy(config, material).train()
+    while True:
+        last_call, child = chances.randrange(calls_at_most), os.fork()
+        if child == 0:
+            calls = itertools.count()
+
+            def count(frame, event, argument, calls=calls, last_call=last_call):
+                if next(calls) == last_call:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+            sys.setprofile(count)
+            Toy(parts, material).train()
+            sys.setprofile(None)
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        if not os.WIFSIGNALED(status):
+            break
+        kills += 1
+    print(f"killed {kills} times", "and failed" if status else "")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize(("calls", "kills"), [(120_000, 5), pytest.param(60_000, 20, marks=pytest.mark.slow)])
+def test_killed_anywhere_and_gone_on_with_equals_never_stopped(packed, calls, kills):
+    root = Path(__file__).parent.parent.parent
+    done = subprocess.run(
+        [sys.executable, __file__, str(packed), str(calls)], env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True, text=True, timeout=200, check=False,
+    )  # fmt: skip
+    found = re.findall(r"^killed (\d+) times $", done.stdout, re.MULTILINE)
+    assert done.returncode == 0 and found, done.stderr[-2000:]
+    assert int(found[0]) >= kills
+    assert_same_run(Path("runs/toy"), Path("runs/parts"))
+    assert not list(Path("runs/parts").glob("*.part")) and not list(Path("runs/parts/best").glob("*.part"))
+
+
+def test_asked_to_stop_at_any_step_and_gone_on_with_equals_never_stopped(config, material, capsys):
+    Toy(config, material).train()
+    config = dataclasses.replace(config, name="parts", save_minutes=5.0)
+    for stop in (1, 5, 6, 17, 25, 29):
+        toy = Toy(config, material)
+        learn = toy.learn
+
+        def until(step, learn=learn, stop=stop):
+            if step + 1 == stop:
+                signal.raise_signal(signal.SIGTERM if stop % 2 else signal.SIGINT)
+            return learn(step)
+
+        toy.learn = until
+        toy.train()
+        assert load_state(config.folder)["step"] == stop
+        assert "the same command goes on from there" in "".join(capsys.readouterr())
+    Toy(config, material).train()
+    assert_same_run(Path("runs/toy"), Path("runs/parts"), ("/config/name", "/config/save_minutes"))
+
+
+def test_the_best_step_is_kept_and_named(config, material):
+    Toy(config, material).train()
+    scores = {line["step"]: line["score"] for line in read_log(config.folder / "log.jsonl") if "score" in line}
+    assert list(scores) == [5, 10, 15, 20, 25, 30]
+    best = max(scores, key=scores.get)
+    assert json.loads((config.folder / "best/best.json").read_text()) == {"step": best, "score": scores[best]}
+    assert best != 30
+    whole = Toy(dataclasses.replace(config, name="to-best"), material)
+    for step in range(best):
+        for group in whole.optimizer.param_groups:
+            group["lr"] = rate_at(config, step, 2)
+        whole.learn(step)
+    kept = read_tensors(config.folder / "best/toy.safetensors")
+    assert all(torch.equal(value, kept[key]) for key, value in whole.network.state_dict().items() if key in kept)
+
+
+def test_without_held_out_classes_the_last_step_is_kept(config, material):
+    material = dataclasses.replace(material, held=torch.arange(0))
+    toy = Toy(config, material)
+    toy.train()
+    assert json.loads((config.folder / "best/best.json").read_text()) == {"step": 30, "score": None}
+    kept = read_tensors(config.folder / "best/toy.safetensors")
+    assert torch.equal(kept["0.weight"], toy.network[0].weight)
+
+
+# ------------------------------------------------------------------------------------------------------ guards
+
+
+@pytest.mark.parametrize("where", ["loss", "weight"])
+def test_what_is_not_finite_stops_with_the_last_good_state_and_the_best_weights(config, material, where):
+    toy = Toy(config, material)
+    learn = toy.learn
+
+    def breaks(step):
+        losses = learn(step)
+        if step == 12:  # after the state of step 12, before the next report and the next look
+            if where == "loss":
+                return {"loss": torch.tensor(float("nan"))}
+            with torch.no_grad():
+                toy.network[3].bias.fill_(float("inf"))
+        return losses
+
+    toy.learn = breaks
+    named = "loss" if where == "loss" else "3.bias"
+    with pytest.raises(FloatingPointError, match=rf"step 13: {named} not finite.*\(of step 12\).*--learning-rate"):
+        toy.train()
+    state = load_state(config.folder)
+    assert state["step"] == 12
+    assert all(value.isfinite().all() for value in state["network"].values())
+    assert all(value.isfinite().all() for value in read_tensors(config.folder / "best/toy.safetensors").values())
+    Toy(config, material).train()
+    Toy(dataclasses.replace(config, name="whole"), material).train()
+    assert_same_run(Path("runs/toy"), Path("runs/whole"))
+
+
+def test_best_weights_that_could_not_be_written_leave_the_ones_before(config, material):
+    toy, looks, real = Toy(config, material), [], None
+    toy.validate = lambda: ("score", float(len(looks)))  # every look is the best one so far
+    real = toy.keep
+
+    def full(folder):
+        looks.append(folder)
+        if len(looks) == 3:
+            (folder / "toy.safetensors").write_bytes(b"half")
+            raise OSError(28, "No space left on device")
+        real(folder)
+
+    toy.keep = full
+    with pytest.raises(OSError, match=r"No space left on device.*state of step 14 is kept: make room"):
+        toy.train()
+    assert json.loads((config.folder / "best/best.json").read_text())["step"] == 10
+    read_tensors(config.folder / "best/toy.safetensors")
+    assert load_state(config.folder)["best step"] == 10
+
+
+def test_a_state_that_could_not_be_written_leaves_the_one_before(config, material, monkeypatch):
+    toy, saves, real = Toy(config, material), [], pretrain.save_state
+
+    def full(folder, content):
+        saves.append(content["step"])
+        if len(saves) == 8:
+            raise OSError(28, "No space left on device")
+        real(folder, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pretrain, "save_state", full)
+        with pytest.raises(OSError, match="state of step 7 is kept"):
+            toy.train()
+    assert load_state(config.folder)["step"] == 7 and (config.folder / "best/toy.safetensors").is_file()
+    Toy(config, material).train()
+    Toy(dataclasses.replace(config, name="whole"), material).train()
+    assert_same_run(Path("runs/toy"), Path("runs/whole"))
+
+
+def test_a_run_with_a_time_budget_ends_inside_it_with_weights(config, material, capsys):
+    config = dataclasses.replace(config, minutes=0.02, steps=10**6, validate_every=10**6)
+    toy = Toy(config, material)
+    began = time.monotonic()
+    toy.train()
+    assert time.monotonic() - began < 1.2
+    assert load_state(config.folder)["step"] > 0 and (config.folder / "best/toy.safetensors").is_file()
+    assert "before the first look at the held-out classes" in "".join(capsys.readouterr())
+
+
+def test_a_budget_too_small_for_a_step_is_a_sentence(config, material):
+    with pytest.raises(StoppedEarly, match="no time for a single step"):
+        Toy(dataclasses.replace(config, minutes=1e-9), material).train()
+
+
+# ------------------------------------------------------------------------------------------- options that change
+
+
+def test_more_steps_follow_the_longer_curve_from_where_the_run_is(config, material):
+    Toy(config, material).train()
+    longer = Toy(dataclasses.replace(config, steps=40), material)
+    longer.train()
+    expected = [0.05 * (1 + math.cos(math.pi * step / 40)) / 2 for step in range(30, 40)]
+    assert longer.rates == pytest.approx(expected)
+    other = Toy(dataclasses.replace(config, steps=41, learning_rate=1.0), material)
+    other.train()
+    assert other.rates == pytest.approx([(1 + math.cos(math.pi * 40 / 41)) / 2])
+
+
+def test_fewer_steps_than_were_done_are_refused(config, material):
+    Toy(config, material).train()
+    with pytest.raises(ValueError, match="has done 30 steps; --steps 20 is less"):
+        Toy(dataclasses.replace(config, steps=20), material).train()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"batch": 2}, "was begun with --batch 4, not 2"),
+        ({"seed": 3}, "was begun with --seed 0, not 3"),
+        ({"held_out": 0.5}, "was begun with --held-out 10, not 0.5"),
+    ],
+)
+def test_a_run_does_not_go_on_with_options_that_make_another_one(config, material, change, said):
+    short = dataclasses.replace(config, steps=3)
+    Toy(short, material).train()
+    before = (config.folder / "config.json").read_text()
+    with pytest.raises(ValueError, match=f"{said}; give the options"):
+        Toy(dataclasses.replace(config, **change), material).train()
+    assert (config.folder / "config.json").read_text() == before
+
+
+def test_a_run_does_not_go_on_with_other_pictures_or_another_trunk(config, material, pack_birds):
+    Toy(dataclasses.replace(config, steps=3), material).train()
+    with pytest.raises(ValueError, match="was begun with other data"):
+        Toy(dataclasses.replace(config, data=pack_birds(2)), material).train()
+    with torch.no_grad():
+        material.backbone.weight.mul_(2)
+    with pytest.raises(ValueError, match="was begun with other weights of the trunk"):
+        Toy(config, material).train()
+
+
+def test_a_run_of_other_networks_is_not_gone_on_with(config, material):
+    Toy(dataclasses.replace(config, steps=3), material).train()
+    toy = Toy(config, material)
+    toy.network = nn.Linear(2, 2)
+    with pytest.raises(ValueError, match="holds a run of other networks"):
+        toy.train()
+
+
+def test_the_cosine_is_torch_s(config):
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], config.learning_rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.steps)
+    for step in range(config.steps):
+        assert rate_at(config, step, 7) == pytest.approx(optimizer.param_groups[0]["lr"], abs=1e-12)
+        optimizer.step()
+        schedule.step()
+
+
+def test_the_released_schedule_written_as_the_loop_it_was(config, material):
+    config = dataclasses.replace(config, schedule="released", learning_rate=2e-3)
+    rate = config.learning_rate
+    for epoch in range(130):
+        for step in range(3):
+            assert rate_at(config, 3 * epoch + step, 3) == pytest.approx(rate, rel=1e-12)
+        if rate > 2e-4:
+            rate *= 0.98
+    assert 1.9e-4 < rate <= 2e-4
+    assert rate_at(dataclasses.replace(config, schedule="constant"), 10**5, 3) == 2e-3
+
+
+def test_the_released_schedule_forgets_the_moments_at_every_epoch(config, material):
+    toy = Toy(dataclasses.replace(config, schedule="released", steps=9), material)  # 8 pictures: epochs of 2 steps
+    toy.train()
+    assert {int(values["step"]) for values in toy.optimizer.state.values()} == {1}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"backbone": "lite9"}, "backbone must be one of .*resnet152.*, not 'lite9'"),
+        ({"schedule": "linear"}, "schedule must be one of cosine, constant, released, not 'linear'"),
+        ({"learning_rate": 0.0}, "learning_rate must be positive, not 0.0"),
+        ({"learning_rate": float("nan")}, "learning_rate must be positive, not nan"),
+        ({"held_out": -1}, "held_out must be a number of classes or a share below 1, not -1"),
+        ({"held_out": 2.5}, "held_out must be"),
+        ({"validate_every": 0}, "validate_every must be at least 1, not 0"),
+        ({"image_size": 8}, "image_size must be at least 32 pixels, not 8"),
+    ],
+)
+def test_values_out_of_range_are_named(config, change, said):
+    with pytest.raises(ValueError, match=said):
+        dataclasses.replace(config, **change)
+
+
+# ---------------------------------------------------------------------------------------------------- material
+
+
+def test_a_share_of_the_classes_is_held_out(packed, capsys):
+    split = load_packed(packed, "train")
+    for held_out, classes in ((0, 0), (1, 1), (3, 3), (0.5, 2), (0.01, 1)):
+        kept, held = split_off(split, held_out)
+        assert len(split.groups[held].unique()) == classes
+        assert sorted([*kept.tolist(), *held.tolist()]) == list(range(12))
+        assert not set(split.groups[kept].tolist()) & set(split.groups[held].tolist())
+    with pytest.raises(ValueError, match="held_out is 10, but there are only 4 classes"):
+        split_off(split, 10)
+    kept, held = split_off(dataclasses.replace(split, groups=torch.zeros(12, dtype=torch.int32)), 10)
+    assert len(kept) == 12 and len(held) == 0
+    assert "none is held out" in capsys.readouterr().out
+
+
+def test_fewer_pictures_than_a_batch_make_a_smaller_batch(config, material, capsys):
+    assert fit_batch(config, material) is config
+    assert fit_batch(dataclasses.replace(config, batch=48), material).batch == 8
+    assert "batches of 8 in place of 48" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="1 pictures to learn from"):
+        fit_batch(config, dataclasses.replace(material, kept=torch.arange(1)))
+
+
+def test_features_in_the_accelerator_s_memory_are_those_on_disk(material):
+    cached = [
+        CachedFeatures(torch.randn(12, 3, 2, 2).half().numpy(), torch.randn(12, 5).half().numpy()) for _ in range(2)
+    ]
+    rows, flipped = torch.tensor([3, 0, 11, 3]), torch.tensor([True, False, True, False])
+    from_disk = dataclasses.replace(material, cached=cached)
+    resident = dataclasses.replace(from_disk, resident=stack_sides(cached, "cpu", chunk=5))
+    for regional in (True, False):
+        for one, other in zip(
+            from_disk.gather(rows, flipped, "cpu", regional),
+            resident.gather(rows, flipped, "cpu", regional),
+            strict=True,
+        ):
+            assert torch.equal(one, other) and one.dtype == torch.float32
+    pooled_only = stack_sides([CachedFeatures(None, features.pooled) for features in cached], "cpu")
+    assert pooled_only[0] is None and torch.equal(pooled_only[1], resident.resident[1])
+
+
+# ------------------------------------------------------------------------------------------- the real trainings
+
+
+@pytest.fixture
+def weights(tiny_backbone):
+    torch.save(tiny_backbone.state_dict(), "tiny.pth")
+    return Path("tiny.pth").resolve()
+
+
+@pytest.mark.parametrize("stage", [damsm, captioner])
+def test_encoders_and_captioner_stopped_at_random_equal_never_stopped(stage, packed, weights, monkeypatch):
+    kind = {damsm: DamsmConfig, captioner: CaptionerTraining}[stage]
+    config = kind(
+        data=packed, name="whole", steps=7, batch=4, image_size=64, device="cpu", backbone="tiny", weights=weights,
+        held_out=2, validate_every=2, report_every=1,
+    )  # fmt: skip
+    stage.train(config)
+    parts, chances = dataclasses.replace(config, name="parts"), random.Random(1)
+    sessions = 0
+    while (load_state(parts.folder) or {"step": 0})["step"] < 7:
+
+        class Impatient(Stopper):
+            left = chances.randrange(1, 4)
+
+            def due(self, reserve=0.0):
+                self.left -= 1
+                return self.left < 0
+
+        with monkeypatch.context() as patch:
+            patch.setattr(stage, "Stopper", Impatient)
+            stage.train(parts)
+        sessions += 1
+    assert sessions >= 3
+    assert_same_run(config.folder, parts.folder)
+    assert (parts.folder / "best/backbone.tiny.safetensors").is_file()
+
+
+def test_time_or_a_signal_while_features_are_computed_is_a_sentence(packed, weights, tmp_path, monkeypatch):
+    shutil.copytree(packed, tmp_path / "packed", ignore=shutil.ignore_patterns("features"))
+    config = CaptionerTraining(
+        data=tmp_path / "packed", name="late", steps=3, batch=4, image_size=32, device="cpu", backbone="tiny",
+        weights=weights, held_out=1, minutes=0.001,
+    )  # fmt: skip
+    with pytest.raises(StoppedEarly, match=r"0.001 minutes are too few.*0 of 12 pictures.*goes on from there"):
+        captioner.train(config)
+    captioner.train(dataclasses.replace(config, minutes=None))
+    assert load_state(config.folder)["step"] == 3
+
+
+def test_weights_that_must_be_named_are_asked_for_with_their_address(packed, monkeypatch, capsys):
+    for stage in ("damsm", "captioner"):
+        module = {"damsm": damsm, "captioner": captioner}[stage]
+        monkeypatch.setattr("sys.argv", [stage, "birds-paper", "--data", str(packed)])
+        with pytest.raises(SystemExit, match=r"error: the weights of .* https://download\.pytorch\.org/.*--weights"):
+            module.main()
+        monkeypatch.setattr("sys.argv", [stage, "birds-paper", "--data", str(packed), "--weights", "no/such.pth"])
+        with pytest.raises(SystemExit, match=r"error: no/such\.pth: no such weights file"):
+            module.main()
+    assert not Path("runs").exists()
+
+
+def test_pictures_of_one_class_cannot_teach_the_encoders(packed, weights, monkeypatch):
+    split = load_packed(packed, "train")
+    one = dataclasses.replace(split, groups=torch.zeros(12, dtype=torch.int32))
+    monkeypatch.setattr(pretrain, "load_packed", lambda folder, name: one)
+    config = DamsmConfig(data=packed, image_size=32, device="cpu", backbone="tiny", weights=weights)
+    with pytest.raises(ValueError, match="all pictures are of one class"):
+        damsm.train(config)
+
+
+def test_the_judge_is_another_captioner():
+    first, second = captioner.PRESETS["birds"], captioner.PRESETS["birds-judge"]
+    assert second.folder == Path("runs/birds-judge")
+    changed = {key for key, value in dataclasses.asdict(first).items() if getattr(second, key) != value}
+    assert changed == {"name", "backbone", "image_size", "seed"}
+    names = [preset.name for module in (damsm, captioner) for preset in module.PRESETS.values()]
+    assert len(set(names)) == len(names)
+
+
+def test_the_shipped_encoders_preset_has_not_changed():
+    birds, stream = damsm.PRESETS["birds"], captioner.PRESETS["birds"]
+    assert (birds.backbone, birds.image_size, birds.batch, birds.steps, birds.pool, birds.learning_rate) == (
+        "efficientnet_lite1", 256, 48, 4000, 2, 2e-3,
+    )  # fmt: skip
+    assert (birds.gamma1, birds.gamma2, birds.gamma3, birds.clip, birds.longest) == (4, 5, 10, 0.25, 18)
+    assert (stream.backbone, stream.image_size, stream.batch, stream.steps, stream.dropout, stream.longest) == (
+        "efficientnet_lite1", 128, 128, 1500, 0.3, 20,
+    )  # fmt: skip
+    assert all((p.schedule, p.held_out, p.validate_every, p.seed) == ("cosine", 10, 250, 0) for p in (birds, stream))
+
+
+if __name__ == "__main__":
+    Journal._write_report = lambda self: None
+    journal.code_version = lambda: "of this test"
+    kill_and_go_on(toy_config(Path(sys.argv[1])), toy_material(Path(sys.argv[1])), int(sys.argv[2]))
