@@ -3,54 +3,99 @@
 import argparse
 import ast
 import dataclasses
+import difflib
 import inspect
 import sys
 import textwrap
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 Config = TypeVar("Config")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Answers a mistake with its sentence alone: the usage of so many options would bury it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {message}\n")
 
 
 def parse(presets: dict[str, Config], argv: Sequence[str] | None = None, prog: str | None = None) -> Config:
     """Reads `PRESET [--option value]...` into a changed copy of a preset.
 
-    A wrong option, value or preset ends the program with a sentence that names it (exit status 2).
+    A wrong option, value or preset ends the program with a sentence that names it, and what may have been meant (exit
+    status 2). `PRESET --help` shows what the preset sets each option to.
 
     Args:
         presets: configurations of one class, by name.
         argv: the words of the command line; those of this program if None.
     """
-    some = next(iter(presets.values()))
+    words = sys.argv[1:] if argv is None else list(argv)
+    chosen = next((word for word in words if word in presets), None)
+    some = presets[chosen] if chosen else next(iter(presets.values()))
     fields = {field.name: field for field in dataclasses.fields(some)}  # type: ignore[arg-type]
     hints = typing.get_type_hints(type(some))
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=prog,
-        description=inspect.getdoc(type(some)),
+        usage="%(prog)s PRESET [--option value ...]",
+        description=f"{inspect.getdoc(type(some))}\n\npresets: {', '.join(presets)}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
     )
-    parser.add_argument("preset", choices=sorted(presets), help="where the options start from")
+    parser.add_argument("preset", nargs="?", help="where the options start from")
     documented = field_help(type(some))
     for name in fields:
+        default = f"{chosen}: {_said(getattr(some, name))}" if chosen else "default: of the preset"
         parser.add_argument(
-            f"--{name.replace('_', '-')}",
+            _option(name),
             dest=name,
-            default=argparse.SUPPRESS,
-            help=f"{documented.get(name, '')} (default: of the preset)".strip().replace("%", "%%"),
+            help=f"{documented.get(name, '')} ({default})".strip().replace("%", "%%"),
             **_argument(hints[name]),
         )
-    given = vars(parser.parse_args(argv))
-    preset = presets[given.pop("preset")]
-    given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    given, left = parser.parse_known_args(words)
+    for word in left:
+        if word.startswith("-"):
+            name = word.split("=")[0]
+            hint = f"; {prog or parser.prog} {chosen or 'PRESET'} --help lists them all"
+            parser.error(f"there is no option {name}{_meant(name, [_option(field) for field in fields]) or hint}")
+    values = vars(given)
+    preset = values.pop("preset", None)
+    known = f"the presets are {', '.join(presets)}"
+    if preset is None:
+        parser.error(f"name a preset first; {known}")
+    if preset not in presets:
+        parser.error(f"there is no preset {preset!r}{_meant(preset, list(presets))}; {known}")
+    if left:
+        parser.error(f"{left[0]!r} is one word too many; an option begins with --")
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     try:
-        return dataclasses.replace(preset, **given)  # type: ignore[type-var]
+        return dataclasses.replace(presets[preset], **values)  # type: ignore[type-var]
     except ValueError as error:
         parser.error(str(error))
+
+
+def _option(field: str) -> str:
+    return f"--{field.replace('_', '-')}"
+
+
+def _meant(word: str, known: list[str]) -> str:
+    """A question for the nearest known word, if any is near."""
+    near = difflib.get_close_matches(word.lower().replace("_", "-"), known, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _said(value: Any) -> str:
+    """A value as it would be typed."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return " ".join(map(str, value))
+    return "none" if value is None else str(value)
 
 
 def _argument(kind: Any) -> dict[str, Any]:
@@ -59,10 +104,24 @@ def _argument(kind: Any) -> dict[str, Any]:
         inner = next(k for k in typing.get_args(kind) if k is not type(None))
         return {**_argument(inner), "type": _optional(_argument(inner)["type"]), "metavar": inner.__name__.upper()}
     if origin is tuple:
-        return {"type": typing.get_args(kind)[0], "nargs": "*"}
+        inner = typing.get_args(kind)[0]
+        return {"type": _reader(inner), "nargs": "*", "metavar": inner.__name__.upper()}
     if kind is bool:
         return {"type": _yes_or_no, "metavar": "{yes,no}"}
-    return {"type": kind, "metavar": kind.__name__.upper()}
+    return {"type": _reader(kind), "metavar": kind.__name__.upper()}
+
+
+def _reader(kind: Any) -> Callable[[str], Any]:
+    """Reads a word as `kind`; a wrong one is named in words."""
+
+    def read(text: str) -> Any:
+        try:
+            return kind(text)
+        except ValueError:
+            wanted = {int: "a whole number", float: "a number"}.get(kind, kind.__name__)
+            raise argparse.ArgumentTypeError(f"expected {wanted}, not {text!r}") from None
+
+    return read
 
 
 def _yes_or_no(text: str) -> bool:
@@ -73,12 +132,8 @@ def _yes_or_no(text: str) -> bool:
     raise argparse.ArgumentTypeError(f"yes or no, not {text!r}")
 
 
-def _optional(kind: Any) -> Any:
-    def read(text: str) -> Any:
-        return None if text.lower() == "none" else kind(text)
-
-    read.__name__ = getattr(kind, "__name__", "value")
-    return read
+def _optional(read: Callable[[str], Any]) -> Callable[[str], Any]:
+    return lambda text: None if text.lower() == "none" else read(text)
 
 
 def field_help(config: type) -> dict[str, str]:
@@ -98,7 +153,7 @@ def field_help(config: type) -> dict[str, str]:
     return found
 
 
-def fail(error: Exception) -> typing.NoReturn:
+def fail(error: Exception) -> NoReturn:
     """Ends the program with the error's sentence and exit status 2."""
     sys.exit(f"error: {error}")
 

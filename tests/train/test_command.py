@@ -77,8 +77,19 @@ def test_none_can_be_said():
         (["plain", "--quick", "perhaps"], "yes or no, not 'perhaps'"),
         (["plain", "--steps", "0"], "steps must be at least 1, not 0"),
         (["plain", "--minutes", "-1"], "minutes must be positive"),
-        (["odd"], "odd"),
-        ([], "preset"),
+        (["plain", "--stpes", "3"], "there is no option --stpes; did you mean --steps?"),
+        (["plain", "--Save_Minute=3"], "there is no option --Save_Minute; did you mean --save-minutes?"),
+        (["--stpes", "3", "plain"], "did you mean --steps?"),
+        (["plain", "--xyzzy"], "there is no option --xyzzy; python -m train.nothing plain --help lists them all"),
+        (["plain", "--steps"], "--steps: expected one argument"),
+        (["plain", "--steps", "3.5"], "--steps: expected a whole number, not '3.5'"),
+        (["plain", "--rate", "fast"], "--rate: expected a number, not 'fast'"),
+        (["plain", "--limit", "nothing"], "--limit: expected a number, not 'nothing'"),
+        (["plain", "--sizes", "1", "two"], "--sizes: expected a whole number, not 'two'"),
+        (["plain", "more"], "'more' is one word too many"),
+        (["odd"], "there is no preset 'odd'; the presets are plain, fast"),
+        (["plian"], "there is no preset 'plian'; did you mean plain?; the presets are plain, fast"),
+        ([], "name a preset first; the presets are plain, fast"),
     ],
 )
 def test_a_mistake_ends_the_program_with_a_sentence_that_names_it(capsys, words, said):
@@ -99,6 +110,32 @@ def test_help_shows_what_stands_below_each_field(capsys):
     assert "How fast, 100 % of what is possible." in said
     assert "Updates in all." in said  # of the base class
     assert "Trains nothing; shows how options are read." in said
+
+
+def test_a_mistake_is_one_line(capsys):
+    assert refused(capsys, "plain", "--stpes", "3").count("\n") == 1
+
+
+def test_help_shows_what_a_preset_sets_each_option_to(capsys):
+    for words in (["fast", "--help"], ["--help", "fast"]):
+        with pytest.raises(SystemExit):
+            read(*words)
+        said = " ".join(capsys.readouterr().out.split())
+        assert "How fast, 100 % of what is possible. (fast: 0.9)" in said
+        assert "Several numbers. (fast: 1 2)" in said and "(fast: yes)" in said
+        assert "A number, or none. (fast: none)" in said and "(fast: packed/birds)" in said
+    with pytest.raises(SystemExit):
+        read("--help")
+    said = " ".join(capsys.readouterr().out.split())
+    assert "(default: of the preset)" in said and "presets: plain, fast" in said
+
+
+@pytest.mark.parametrize("module", [captioner, damsm, gan])
+def test_help_of_every_preset_can_be_shown(module, capsys):
+    for name in module.PRESETS:
+        with pytest.raises(SystemExit) as stop:
+            parse(module.PRESETS, [name, "--help"])
+        assert stop.value.code == 0 and f"({name}: " in capsys.readouterr().out
 
 
 def test_help_is_found_in_base_classes_and_may_be_replaced():
