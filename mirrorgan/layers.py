@@ -11,7 +11,12 @@ class GLU(nn.Module):
     """Half of the channels, gated by the other half: a * sigmoid(b)."""
 
     def forward(self, features: Tensor) -> Tensor:
-        return F.glu(features, dim=1)
+        if not features.requires_grad:
+            return F.glu(features, dim=1)
+        # The gradient of F.glu does not keep the layout channels last; the batch norm before it then takes ten times
+        # as long on a CPU.
+        value, gate = features.chunk(2, dim=1)
+        return value * gate.sigmoid()
 
 
 def up_block(channels: int, out_channels: int) -> nn.Sequential:

@@ -1,5 +1,6 @@
 """The networks of the generator's training: built, grown, averaged, put into a state and back."""
 
+import contextlib
 import copy
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from mirrorgan.backbones import Backbone, fold_batch_norms
 from mirrorgan.captioner import Captioner, CaptionerConfig
@@ -57,10 +59,12 @@ class Duel(nn.Module):
 
         Pictures (B, 3, S, S) in [-1, 1]; sentences (B, D).
         """
-        seen = self.discriminator.look(real)
-        matched = self.discriminator.judge(seen, sentence)
-        mismatched = self.discriminator.judge(seen, wrong)
-        return matched, self.discriminator(drawn, sentence), mismatched
+        # Weights that are normalised spectrally are so once for all three.
+        with contextlib.nullcontext() if torch.compiler.is_compiling() else parametrize.cached():
+            seen = self.discriminator.look(real)
+            matched = self.discriminator.judge(seen, sentence)
+            mismatched = self.discriminator.judge(seen, wrong)
+            return matched, self.discriminator(drawn, sentence), mismatched
 
 
 class Calls(NamedTuple):

@@ -71,3 +71,17 @@ def test_a_sentence_of_which_nothing_is_known_costs_nothing():
     torch.nn.init.zeros_(condition.linear.bias)
     _, mu, logvar = condition(torch.randn(3, 8), torch.randn(3, 5))
     assert kl_divergence(mu, logvar) == 0
+
+
+def test_a_gated_half_is_the_same_with_and_without_gradients_and_keeps_its_layout():
+    features = torch.randn(2, 6, 4, 4).contiguous(memory_format=torch.channels_last)
+    layouts = []
+    learning = features.clone(memory_format=torch.preserve_format).requires_grad_()
+    learning.register_hook(lambda grad: layouts.append(grad.is_contiguous(memory_format=torch.channels_last)))
+    gated = GLU()(learning)
+    torch.testing.assert_close(gated, GLU()(features))
+    gated.square().sum().backward()
+    plain = features.clone(memory_format=torch.preserve_format).requires_grad_()
+    torch.nn.functional.glu(plain, dim=1).square().sum().backward()
+    torch.testing.assert_close(learning.grad, plain.grad)
+    assert layouts == [True]

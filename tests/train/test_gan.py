@@ -140,8 +140,8 @@ def test_a_step_moves_both_players_and_nothing_frozen(either, split):
         assert all(p.grad is None for p in module.parameters()), type(module).__name__
     assert parameters_of(nets.generator) <= moved(nets.generator, generator)
     learning = {name for name in parameters_of(nets.discriminators) if ".mix." not in name}
-    if either.objective == "hinge":  # inside its margin what real and drawn pictures do to a bias cancels
-        learning = {name for name in learning if not name.endswith("score.bias")}
+    if either.objective == "hinge":  # inside its margin what real and drawn pictures do to these biases cancels
+        learning = {name for name in learning if not name.endswith(("score.bias", "joint.bias"))}
     assert learning <= moved(nets.discriminators, opponents)
     assert not {name for name in moved(nets.discriminators, opponents) if ".mix." in name}
     assert set(terms) == {

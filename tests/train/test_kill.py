@@ -25,6 +25,14 @@ def start(folder):
     )
 
 
+def written(path):
+    """When a file was written last; 0 while it is not there, as between two renames."""
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
 def same(first, second):
     if isinstance(first, torch.Tensor):
         return torch.equal(first, second)
@@ -48,10 +56,8 @@ def test_kill_9_at_any_moment_and_going_on_equals_not_being_killed(config, tmp_p
     moments, at, killed = random.Random(0), [], 0
     while killed < KILLS:
         process = start(tmp_path / "killed")
-        before = (run / "state.pt").stat().st_mtime_ns if (run / "state.pt").exists() else 0
-        while process.poll() is None and not (
-            (run / "state.pt").exists() and (run / "state.pt").stat().st_mtime_ns > before
-        ):
+        before = written(run / "state.pt")
+        while process.poll() is None and written(run / "state.pt") <= before:
             time.sleep(0.002)  # until it has begun, whatever the machine
         time.sleep(moments.uniform(0.0, 0.25))
         if process.poll() is None:
