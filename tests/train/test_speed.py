@@ -32,7 +32,7 @@ def test_both_loops_have_the_same_networks_and_batches(config):
 
 
 def test_both_loops_learn_the_same(config, monkeypatch):
-    # From one start, one step of each: the same gradients, but for spectral norms, which the plain loop refines oftener.
+    # From one start, one step of each: the same gradients, but for spectral norms, which the plain loop refines more.
     config = dataclasses.replace(config, kl=1.0)
     seen = []
     step_of = torch.optim.Adam.step
