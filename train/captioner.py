@@ -55,12 +55,10 @@ def judge(preset: CaptionerTraining, name: str) -> CaptionerTraining:
 
 _BIRDS = CaptionerTraining()
 _COCO = CaptionerTraining(
-    data=Path("packed/coco"), name="coco-captioner", steps=20_000, held_out=0.02, validate_every=1000
+    data=Path("packed/coco"), name="coco-captioner", steps=20_000, held_out=1000, validate_every=1000
 )
-_SHAPES = CaptionerTraining(
-    data=Path("packed/shapes"), name="shapes-captioner", steps=400, held_out=0.1, validate_every=100
-)
-_FOLDER = CaptionerTraining(data=Path("packed/folder"), name="folder-captioner", held_out=0.1, validate_every=100)
+_SHAPES = CaptionerTraining(data=Path("packed/shapes"), name="shapes-captioner", steps=400, validate_every=100)
+_FOLDER = CaptionerTraining(data=Path("packed/folder"), name="folder-captioner", validate_every=100)
 _PAPER = CaptionerTraining(  # the paper does not say how long; forks train 50 epochs. No random cuts: see train.damsm
     name="birds-paper-captioner",
     steps=3450,  # 50 epochs of 69 batches

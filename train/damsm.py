@@ -69,7 +69,7 @@ _PAPER = DamsmConfig(  # AttnGAN's, without its random cuts: features are comput
     held_out=0,
 )
 _COCO = DamsmConfig(
-    data=Path("packed/coco"), name="coco-damsm", steps=40_000, longest=15, held_out=0.02, validate_every=1000
+    data=Path("packed/coco"), name="coco-damsm", steps=40_000, longest=15, held_out=1000, validate_every=1000
 )
 
 PRESETS = {
@@ -80,10 +80,10 @@ PRESETS = {
         _PAPER, data=_COCO.data, name="coco-paper-damsm", longest=15, steps=172_400  # epoch 100 of 1,724 batches
     ),
     "shapes": DamsmConfig(
-        data=Path("packed/shapes"), name="shapes-damsm", steps=600, image_size=128, pool=1, held_out=0.1,
+        data=Path("packed/shapes"), name="shapes-damsm", steps=600, image_size=128, pool=1,
         validate_every=100,
     ),
-    "folder": DamsmConfig(data=Path("packed/folder"), name="folder-damsm", held_out=0.1, validate_every=100),
+    "folder": DamsmConfig(data=Path("packed/folder"), name="folder-damsm", validate_every=100),
 }  # fmt: skip
 
 

@@ -55,9 +55,9 @@ class PretrainConfig(RunConfig):
     """cosine: the learning rate falls to zero along half a cosine over all steps (a run that goes on with other
     --steps follows the new curve from where it is; --minutes cuts the curve and does not shorten it). constant.
     released: AttnGAN's, x .98 an epoch while above 2e-4, and Adam's moments forgotten at every epoch."""
-    held_out: float = 10
-    """Classes of the training split that only choose the best step; below 1: a share of the classes; 0: none, and the
-    last step is kept."""
+    held_out: int = 10
+    """Classes of the training split that only choose the best step; a tenth of the pictures where there are too few
+    classes. 0: none, and the last step is kept."""
     validate_every: int = 250
     """Steps between two looks at the held-out classes."""
 
@@ -74,8 +74,8 @@ class PretrainConfig(RunConfig):
             raise ValueError(f"image_size must be at least 32 pixels, not {self.image_size}")
         if not 0 < self.learning_rate < math.inf:
             raise ValueError(f"learning_rate must be positive, not {self.learning_rate}")
-        if self.held_out < 0 or (self.held_out > 1 and self.held_out != round(self.held_out)):
-            raise ValueError(f"held_out must be a number of classes or a share below 1, not {self.held_out}")
+        if self.held_out < 0:
+            raise ValueError(f"held_out must be at least 0, not {self.held_out}")
 
 
 Pretraining = TypeVar("Pretraining", bound=PretrainConfig)
@@ -134,7 +134,7 @@ def read_material(config: PretrainConfig, stopper: Stopper, regional: bool = Tru
     keep_memory()
     backbone = load_trunk(config.backbone, config.weights)
     split = load_packed(config.data, "train")
-    kept, held = split_off(split, config.held_out)
+    kept, held = hold_out(split, config.held_out)
 
     def due() -> bool:
         return stopper.due(reserve=1)
@@ -177,22 +177,6 @@ def stack_sides(cached: list[CachedFeatures], place: str, chunk: int = 1024) -> 
 
     regional = [features.regional for features in cached if features.regional is not None]
     return stack(regional) if regional else None, stack([features.pooled for features in cached])
-
-
-def split_off(split: PackedSplit, held_out: float) -> tuple[Tensor, Tensor]:
-    """Rows to train on, and rows of held-out classes (a number of them, or below 1 a share), each (n,) int64.
-
-    Raises:
-        ValueError: nothing would be left to train on.
-    """
-    classes = len(split.groups.unique())
-    wanted = max(1, round(held_out * classes)) if 0 < held_out < 1 else round(held_out)
-    if wanted and classes < 2:
-        print(f"all {len(split)} pictures are of one class: none is held out, and the last step is kept")
-        wanted = 0
-    if wanted and wanted >= classes:
-        raise ValueError(f"held_out is {wanted}, but there are only {classes} classes; give --held-out 0.1 for a tenth")
-    return hold_out(split, wanted)
 
 
 def fit_batch(config: Pretraining, material: Material) -> Pretraining:
