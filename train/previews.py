@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 from tqdm import tqdm
@@ -17,13 +18,22 @@ CURVES = ("discriminator", "adversarial", "redescription", "consistency", "logit
 
 
 def write_previews(model: MirrorGAN, out: Path, log: Path | None) -> None:
-    """Writes sheet.png (eight captions x seeds 0 to 3, nothing chosen), example.png and, from a log, curves.png."""
+    """Writes sheet.png (eight captions x seeds 0 to 3, nothing chosen), example.png and, from a log, curves.png.
+
+    The example is the one of the sheet's drawings that fits its caption best by the checkpoint's own encoders.
+    """
     captions = list(model.info.examples[:8])
     drawings = [[model.draw(caption, seed) for seed in range(4)] for caption in tqdm(captions, desc="sheet")]
     tile([[drawing.image for drawing in row] for row in drawings]).save(out / "sheet.png")
-    explain(model.draw(captions[1 % len(captions)], seed=0)).savefig(out / "example.png", facecolor="white")
+    best = max((drawing for row in drawings for drawing in row), key=match)
+    explain(best).savefig(out / "example.png", facecolor="white")
     if log is not None and log.exists():
         plot_curves(log).savefig(out / "curves.png", facecolor="white")
+
+
+def match(drawing: Drawing) -> float:
+    """How well picture and caption fit by the checkpoint's encoders; 0 where it has none."""
+    return next((score.value for score in drawing.scores if score.name == "match"), 0.0)
 
 
 def explain(drawing: Drawing, words: int = 5) -> Figure:
@@ -33,25 +43,26 @@ def explain(drawing: Drawing, words: int = 5) -> Figure:
     """
     attentive = [stage for stage in drawing.stages if stage.word_attention is not None]
     shown = [i for i, word in enumerate(drawing.known_words) if word not in FUNCTION_WORDS][:words]
-    columns = max(len(drawing.stages), len(shown) + 1)
-    figure = Figure(figsize=(1.9 * columns, 4.9), dpi=110, layout="constrained")
+    figure = Figure(figsize=(9.5, 7), dpi=110, layout="constrained")
     figure.suptitle(f"“{drawing.caption}”", fontsize=15)
-    grid = figure.subplots(2, columns)
-    for axes in grid.flat:
-        axes.axis("off")
-    for axes, stage in zip(grid[0], drawing.stages, strict=False):
-        axes.imshow(stage.image, interpolation="nearest")
-        axes.set_title(f"{stage.size} px", fontsize=11)
+    above, below = figure.subfigures(2, 1, height_ratios=(3, 2))
+    for axes, stage in zip(above.subplots(1, len(drawing.stages), squeeze=False)[0], drawing.stages, strict=True):
+        show(axes, stage.image, f"{stage.size} px")
     last = attentive[-1]
     assert last.word_attention is not None and last.sentence_attention is not None
-    for axes, index in zip(grid[1], shown, strict=False):
-        axes.imshow(overlay(last.image, last.word_attention[index]))
-        axes.set_title(drawing.known_words[index], fontsize=11)
-    axes = grid[1][len(shown)]
-    axes.imshow(overlay(last.image, last.sentence_attention))
-    axes.set_title("the whole sentence", fontsize=11)
+    places = below.subplots(1, len(shown) + 1, squeeze=False)[0]
+    for axes, index in zip(places, shown, strict=False):
+        show(axes, overlay(last.image, last.word_attention[index]), drawing.known_words[index])
+    show(places[-1], overlay(last.image, last.sentence_attention), "the whole sentence")
     figure.supxlabel(f"read back: “{drawing.redescription.text}”", fontsize=13)
     return figure
+
+
+def show(axes: Axes, picture: Image.Image, title: str) -> None:
+    """A picture without ticks, under its title."""
+    axes.imshow(picture, interpolation="nearest")
+    axes.set_title(title, fontsize=11)
+    axes.axis("off")
 
 
 def overlay(picture: Image.Image, heat: np.ndarray, opacity: float = 0.6) -> Image.Image:
