@@ -155,7 +155,8 @@ def field_help(config: type) -> dict[str, str]:
 
 def fail(error: Exception) -> NoReturn:
     """Ends the program with the error's sentence and exit status 2."""
-    sys.exit(f"error: {error}")
+    plain = error.strerror if isinstance(error, OSError) and error.strerror and not error.filename else error
+    sys.exit(f"error: {plain}")
 
 
 def as_json(config: Any) -> dict[str, Any]:
