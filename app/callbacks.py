@@ -86,13 +86,13 @@ def arrive(
         link: What the address of the page says after its question mark.
 
     Returns:
-        State of the model, examples, whether to call again, caption, seed and the page. The page shows
-        the drawing of its link, or the first example if nothing was typed yet.
+        State of the model, examples, whether to call again, [caption, seed] for the empty boxes, and the page. The page
+        shows the drawing of its link, or the first example if nothing was typed yet.
     """
     state = markup.status(studio.info, studio.trouble)
     examples = gr.Dataset(samples=[[text] for text in studio.examples], visible=bool(studio.examples))
     head = (state, examples, gr.Timer(active=not studio.settled))
-    stay = (gr.skip(), gr.skip(), *[gr.skip()] * len(Page._fields))
+    stay = (gr.skip(), *[gr.skip()] * len(Page._fields))
     if studio.info is None or drawing is not None:
         return *head, *stay
     if link.get("caption"):
@@ -106,7 +106,7 @@ def arrive(
     except (RefusedError, CaptionError) as error:
         gr.Warning(markup.escape(error))
         return *head, *stay
-    return *head, drawn.caption, drawn.seed, *_page(studio, drawn, _look(colours, opacity, scale))
+    return *head, [drawn.caption, drawn.seed], *_page(studio, drawn, _look(colours, opacity, scale))
 
 
 def show_stage(drawing: Drawing | None, stage: int, squares: bool) -> Update:

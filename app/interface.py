@@ -22,6 +22,9 @@ element.addEventListener('click', (event) => {
   if (tile) trigger('select', {word: Number(tile.dataset.word), stage: Number(tile.dataset.stage)});
 });
 """
+TAKE_OFFER = """
+(offer, caption, seed) => offer && !caption.trim() ? offer : [caption, seed]
+"""
 HERE = Path(__file__).parent
 LAUNCH: dict[str, Any] = {
     "share": False,
@@ -42,6 +45,7 @@ LAUNCH: dict[str, Any] = {
 def build_demo(studio: Studio) -> gr.Blocks:
     with gr.Blocks(title="MirrorGAN", analytics_enabled=False, delete_cache=(3600, 3600)) as demo:
         drawing = gr.State()
+        offer = gr.JSON(visible=False)  # caption and seed for the boxes, unless somebody types meanwhile
         timer = gr.Timer(1.0)
         gr.HTML(TITLE)
 
@@ -158,8 +162,8 @@ def build_demo(studio: Studio) -> gr.Blocks:
 
         gr.on(
             [demo.load, timer.tick],
-            arrive, [drawing, caption, seed, *look], [status, examples, timer, caption, seed, *page], **view,
-        )  # fmt: skip
+            arrive, [drawing, caption, seed, *look], [status, examples, timer, offer, *page], **view,
+        ).then(None, [offer, caption, seed], [caption, seed], js=TAKE_OFFER, **quiet)  # fmt: skip
 
         demo.load(None, js=(HERE / "page.js").read_text(), **quiet)
 

@@ -26,8 +26,14 @@ class Pipeline(Protocol):
 class Studio:
     """Stands between the page and the model, so that the page is there before the weights are."""
 
-    def __init__(self, load: Callable[[], Pipeline], room: WaitingRoom | None = None) -> None:
+    def __init__(self, load: Callable[[], Pipeline], room: WaitingRoom | None = None, patience: float = 60.0) -> None:
+        """
+        Args:
+            patience: Seconds that a visitor who draws while the model is still loading waits for it.
+        """
         self._load = load
+        self._patience = patience
+        self._settled = threading.Event()
         self._room = room or WaitingRoom()
         self._model = threading.Lock()
         self._pipeline: Pipeline | None = None
@@ -48,7 +54,7 @@ class Studio:
     @property
     def settled(self) -> bool:
         """True once it is known whether the checkpoint can be used."""
-        return self._pipeline is not None or self.trouble is not None
+        return self._settled.is_set()
 
     def open(self) -> threading.Thread:
         """Begins to load in the background, and returns the thread that does it."""
@@ -58,6 +64,12 @@ class Studio:
 
     def load(self) -> None:
         """Loads the checkpoint and draws its examples. What goes wrong is kept in `trouble`."""
+        try:
+            self._try_to_load()
+        finally:
+            self._settled.set()
+
+    def _try_to_load(self) -> None:
         try:
             pipeline = self._load()
         except (CheckpointError, OSError) as error:
@@ -76,7 +88,7 @@ class Studio:
         self._pipeline = pipeline
 
     def draw(self, caption: object, seed: object) -> Drawing:
-        """Draws a caption; an example is only handed out.
+        """Draws a caption, when the model is there; an example is only handed out.
 
         Args:
             caption: Anything that a visitor sent; is checked here.
@@ -87,6 +99,9 @@ class Studio:
             CaptionError: The model cannot draw this caption.
         """
         text, number = caption_from(caption), seed_from(seed)
+        if self._pipeline is None:
+            with self._room.place():
+                self._settled.wait(self._patience)
         if self._pipeline is None:
             raise RefusedError(self.trouble or "The model is still loading. Please try again in a moment.")
         if number == EXAMPLE_SEED and text in self._examples:

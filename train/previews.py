@@ -45,7 +45,7 @@ def explain(drawing: Drawing, words: int = 5) -> Figure:
     shown = [i for i, word in enumerate(drawing.known_words) if word not in FUNCTION_WORDS][:words]
     figure = Figure(figsize=(9.5, 6), dpi=110, layout="constrained")
     figure.suptitle(f"“{drawing.caption}”", fontsize=15)
-    above, below = figure.subfigures(2, 1, height_ratios=(17, 10))
+    above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=(17, 10))[:, 0]
     for axes, stage in zip(above.subplots(1, len(drawing.stages), squeeze=False)[0], drawing.stages, strict=True):
         show(axes, stage.image, f"{stage.size} px")
     last = attentive[-1]

@@ -2,9 +2,13 @@
 
 import re
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
+
+from app.interface import build_demo, launch
+from app.studio import Studio
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium")
@@ -101,6 +105,39 @@ def test_a_caption_becomes_stages_maps_and_a_sentence(visit):
     expect(page.locator("#sentence figure")).to_have_count(2)
     expect(page.locator("#sheet .mg-tile b")).to_have_text(["a", "red", "bird", "with", "a", "white", "belly"])
     shoot(page, "desktop")
+
+
+def test_what_is_typed_before_the_page_has_settled_stays_and_is_drawn(browser, pipeline):
+    opened = threading.Event()
+
+    def load():
+        opened.wait(60)
+        return pipeline
+
+    studio = Studio(load)
+    studio.open()
+    demo = build_demo(studio)
+    _, address, _ = launch(demo, prevent_thread_lock=True, quiet=True)
+    page = browser.new_page()
+    try:
+        page.goto(address)
+        expect(page.locator("#status")).to_contain_text("loading")
+        box = page.locator("#caption textarea, #caption input")
+        draw(page, "a red bird")
+        opened.set()
+        expect(page.locator("#mirror dd").first).to_have_text("a red bird")
+        expect(page.locator("#examples")).to_be_visible()
+        expect(box).to_have_value("a red bird")
+        page.reload()
+        expect(box).to_have_value(studio.examples[0])
+        page.goto(address, wait_until="commit")
+        box.fill("a green bird")
+        expect(page.locator("#mirror")).to_contain_text("The picture says")
+        expect(box).to_have_value("a green bird")
+    finally:
+        opened.set()
+        page.close()
+        demo.close()
 
 
 def test_enter_draws(visit):

@@ -181,42 +181,41 @@ def test_a_tile_chooses_its_word_and_stage(drawing):
 
 
 def arrive(studio, link=None, drawing=None, caption=None, seed=0):
-    state, examples, timer, caption, seed, *page = callbacks.arrive(studio, link or {}, drawing, caption, seed, *LOOK)
-    return state, examples, timer, caption, seed, callbacks.Page(*page)
+    state, examples, timer, offer, *page = callbacks.arrive(studio, link or {}, drawing, caption, seed, *LOOK)
+    return state, examples, timer, offer, callbacks.Page(*page)
 
 
 def test_who_arrives_while_the_model_loads_is_told_so_and_asked_to_wait(pipeline):
-    state, _, timer, caption, _, page = arrive(Studio(lambda: pipeline))
+    state, _, timer, offer, page = arrive(Studio(lambda: pipeline))
     assert "loading" in state and timer.active
-    assert caption == page.drawing == gr.skip()
+    assert offer == page.drawing == gr.skip()
 
 
 def test_who_arrives_later_sees_the_first_example(studio, pipeline):
-    state, examples, timer, caption, seed, page = arrive(studio)
+    state, examples, timer, offer, page = arrive(studio)
     assert "fake" in state and not timer.active
     assert examples.visible
-    assert (caption, seed) == (pipeline.info.examples[0], EXAMPLE_SEED)
-    assert page.drawing.caption == caption
+    assert offer == [pipeline.info.examples[0], EXAMPLE_SEED] == [page.drawing.caption, page.drawing.seed]
 
 
 def test_what_was_typed_while_loading_stays(studio):
-    _, _, _, caption, seed, page = arrive(studio, caption="a red bird")
-    assert caption == seed == page.drawing == gr.skip()
+    *_, offer, page = arrive(studio, caption="a red bird")
+    assert offer == page.drawing == gr.skip()
 
 
 def test_what_was_drawn_stays(studio, drawing):
-    *_, caption, _, page = arrive(studio, drawing=drawing)
-    assert caption == page.drawing == gr.skip()
+    *_, offer, page = arrive(studio, drawing=drawing)
+    assert offer == page.drawing == gr.skip()
 
 
 def test_a_link_brings_its_caption_and_seed(studio):
-    *_, caption, seed, page = arrive(studio, link={"caption": "a red bird", "seed": "4294967295"})
-    assert (caption, seed) == ("a red bird", 2**32 - 1)
+    *_, offer, page = arrive(studio, link={"caption": "a red bird", "seed": "4294967295"})
+    assert offer == ["a red bird", 2**32 - 1]
     assert page.drawing.caption == "a red bird" and page.drawing.seed == 2**32 - 1
 
 
 def test_a_link_needs_no_seed(studio):
-    *_, seed, page = arrive(studio, link={"caption": "a red bird"})
+    *_, (_, seed), page = arrive(studio, link={"caption": "a red bird"})
     assert seed == page.drawing.seed == EXAMPLE_SEED
 
 
@@ -226,10 +225,10 @@ def test_a_link_needs_no_seed(studio):
 def test_a_bad_link_is_said_and_breaks_nothing(studio, link, monkeypatch):
     said = []
     monkeypatch.setattr(gr, "Warning", said.append)
-    state, _, timer, caption, _, page = arrive(studio, link=link)
+    state, _, timer, offer, page = arrive(studio, link=link)
     assert len(said) == 1 and len(said[0]) > 20
     assert "fake" in state and not timer.active
-    assert caption == page.drawing == gr.skip()
+    assert offer == page.drawing == gr.skip()
 
 
 def test_trouble_is_said_on_the_page():
@@ -238,7 +237,7 @@ def test_trouble_is_said_on_the_page():
 
     studio = Studio(load)
     studio.load()
-    state, _, timer, _, _, _ = arrive(studio)
+    state, _, timer, _, _ = arrive(studio)
     assert "checkpoints/birds is not there" in state and not timer.active
 
 

@@ -1,3 +1,6 @@
+import threading
+from concurrent.futures import ThreadPoolExecutor, wait
+
 import pytest
 
 from app.limits import RefusedError, WaitingRoom
@@ -27,10 +30,27 @@ def test_an_example_with_another_seed_is_drawn_anew(studio, pipeline):
 
 
 def test_before_the_model_is_there_the_visitor_is_told_so(pipeline):
-    studio = Studio(lambda: pipeline)
+    studio = Studio(lambda: pipeline, patience=0.0)
     assert not studio.settled and studio.info is None
     with pytest.raises(RefusedError, match="still loading"):
         studio.draw("a bird", 0)
+
+
+def test_who_draws_while_the_model_loads_waits_for_it(pipeline):
+    ready = threading.Event()
+
+    def load():
+        ready.wait(60)
+        return pipeline
+
+    studio = Studio(load)
+    loading = studio.open()
+    with ThreadPoolExecutor() as pool:
+        asked = pool.submit(studio.draw, "a red bird", 3)
+        assert not wait([asked], timeout=0.2).done
+        ready.set()
+        assert asked.result(timeout=60).caption == "a red bird"
+    loading.join(timeout=60)
 
 
 def test_loading_happens_in_the_background(pipeline):
