@@ -3,6 +3,7 @@
 Dimensions: B batch, C channels, H and W feature-map size, D text channels, Z condition channels.
 """
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -16,14 +17,41 @@ class GLU(nn.Module):
         # The gradient of F.glu does not keep the layout channels last; the batch norm before it then takes ten times
         # as long on a CPU.
         value, gate = features.chunk(2, dim=1)
-        return value * gate.sigmoid()
+        return value * (gate.clone() if features.device.type == "cpu" else gate).sigmoid()  # slow across a gap
+
+
+class UpConv(nn.Conv2d):
+    """Every place doubled (nearest neighbour), then a 3x3 convolution without a bias, in less than half of the time.
+
+    Nine weights of a doubled map meet four places of the map as it was: a transposed convolution of 4x4 weights, each
+    the sum of those that meet the same place.
+    """
+
+    def __init__(self, channels: int, out_channels: int) -> None:
+        super().__init__(channels, out_channels, kernel_size=3, padding=1, bias=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, out_channels, 2H, 2W)."""
+        weight = self.weight
+        for side in (2, 3):
+            first, middle, last = weight.unbind(side)
+            weight = torch.stack([last, middle + last, first + middle, first], side)
+        return F.conv_transpose2d(features, weight.transpose(0, 1), stride=2, padding=1)
+
+
+class WholeConv(nn.Conv2d):
+    """A convolution whose kernel covers the whole map: (B, C, H, W) to (B, out_channels, 1, 1), as a matrix product."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        flat, weight = (tensor.permute(0, 2, 3, 1).flatten(1) for tensor in (features, self.weight))
+        return F.linear(flat, weight, self.bias)[:, :, None, None]
 
 
 def up_block(channels: int, out_channels: int) -> nn.Sequential:
     """(B, channels, H, W) to (B, out_channels, 2H, 2W): nearest neighbour, 3x3 convolution, batch norm, GLU."""
     return nn.Sequential(
-        nn.Upsample(scale_factor=2, mode="nearest"),
-        nn.Conv2d(channels, 2 * out_channels, kernel_size=3, padding=1, bias=False),
+        nn.Identity(),  # the released names count a module that doubles
+        UpConv(channels, 2 * out_channels),
         nn.BatchNorm2d(2 * out_channels),
         GLU(),
     )

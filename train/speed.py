@@ -4,12 +4,12 @@ Pictures a second of this trainer's step, of a plain loop that does what the rel
 one run: the two take turns, round by round, so that whatever else the machine does meets both. The networks are those
 of the preset, of random weights; pictures and captions are random too, so that nothing but this is needed.
 
-The plain loop: float32, contiguous layout, batch norms of the frozen trunks not folded, a pass through a discriminator
-for each of real pictures, real pictures with another sentence, and drawn ones, discriminators that collect gradients
-while the generator learns, an optimizer for every discriminator, the average moved tensor by tensor, and every loss
-read by .item() at every step. `shared look` is the same but for one look at the real pictures for both sentences, as in
-AttnGAN's released code. Growing, frozen stages and the share that STREAM reads are part of a preset, and the same in
-all loops. Reading data is in none of them.
+The plain loop: float32, contiguous layout, batch norms of the frozen trunks not folded, maps doubled and then
+convolved, a pass through a discriminator for each of real pictures, real pictures with another sentence, and drawn
+ones, discriminators that collect gradients while the generator learns, an optimizer for every discriminator, the
+average moved tensor by tensor, and every loss read by .item() at every step. `shared look` is the same but for one look
+at the real pictures for both sentences, as in AttnGAN's released code. Growing, frozen stages and the share that STREAM
+reads are part of a preset, and the same in all loops. Reading data is in none of them.
 """
 
 import argparse
@@ -21,7 +21,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from mirrorgan import losses
 from mirrorgan.backbones import Backbone, build_backbone, fold_batch_norms
@@ -30,6 +31,7 @@ from mirrorgan.discriminators import projected, pyramid
 from mirrorgan.generators.mirrorgan import Generator
 from mirrorgan.image_encoder import ImageEncoder, ImageEncoderConfig
 from mirrorgan.images import to_channels_last
+from mirrorgan.layers import UpConv
 from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
 from train import device, ema
 from train.augment import NUMBERS, augment
@@ -65,7 +67,7 @@ def random_networks(config: GanConfig, ours: bool) -> Networks:
     for module in frozen_parts(generator, config.first_trained):
         module.requires_grad_(False)
     judged = [stage for stage, size in enumerate(config.look_sizes) if size]
-    opponents = torch.nn.ModuleList()
+    opponents = nn.ModuleList()
     shared = None if paper else trunk(config.backbone)
     for stage in judged:
         if shared is None:
@@ -78,10 +80,30 @@ def random_networks(config: GanConfig, ours: bool) -> Networks:
     if ours:
         to_channels_last(generator, config.place)
         to_channels_last(opponents, config.place)
+    else:
+        double_plainly(generator)
     average = ema.follow(generator)
     assert isinstance(average, Generator)
     set_training(generator, config.first_trained)
     return Networks(generator, average, opponents, judged, text, captioner, image_encoder)
+
+
+class DoubledConv(UpConv):
+    """The same map in the two steps of the released code."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        return F.conv2d(F.interpolate(features, scale_factor=2.0), self.weight, padding=1)
+
+
+def double_plainly(module: nn.Module) -> None:
+    """Every UpConv becomes a DoubledConv of the same weights, in place."""
+    for name, child in list(module.named_children()):
+        if isinstance(child, UpConv):
+            plain = DoubledConv(child.in_channels, child.out_channels).to(child.weight.device)
+            plain.load_state_dict(child.state_dict())
+            setattr(module, name, plain.requires_grad_(child.weight.requires_grad))
+        else:
+            double_plainly(child)
 
 
 def random_batch(config: GanConfig, nets: Networks, channels_last: bool) -> Batch:

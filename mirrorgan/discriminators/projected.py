@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from mirrorgan.backbones import Backbone, resize
 from mirrorgan.discriminators.base import BaseDiscriminator
+from mirrorgan.layers import WholeConv
 from mirrorgan.losses import Judgement
 
 spectral_norm = nn.utils.parametrizations.spectral_norm
@@ -54,8 +55,8 @@ class Head(nn.Module):
         layers += [spectral_norm(nn.Conv2d(channels, config.width, 3, padding=1)), nn.LeakyReLU(0.2)]
         self.shrink = nn.Sequential(*layers)
         self.scale = config.width**-0.5
-        self.score = spectral_norm(nn.Conv2d(config.width, 1, size))
-        self.joint = spectral_norm(nn.Conv2d(config.width, config.width, size))
+        self.score = spectral_norm(WholeConv(config.width, 1, size))
+        self.joint = spectral_norm(WholeConv(config.width, config.width, size))
         self.sentence = spectral_norm(nn.Linear(config.text_dim, config.width))
 
     def forward(self, features: Tensor, sentence: Tensor) -> Tensor:

@@ -9,7 +9,14 @@ import pytest
 import torch
 from torch import nn
 
-from mirrorgan.backbones import available_backbones, build_backbone, check_hash, fold_batch_norms, load_imagenet
+from mirrorgan.backbones import (
+    StridedDepthwise,
+    available_backbones,
+    build_backbone,
+    check_hash,
+    fold_batch_norms,
+    load_imagenet,
+)
 from mirrorgan.drawing import CheckpointError
 
 LITE = ["efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"]
@@ -315,6 +322,25 @@ def test_folding_its_batch_norms_changes_nothing_that_a_trunk_says():
 
 def test_folding_changes_nothing_of_the_installed_weights(lite0):
     assert_folding_changes_nothing(lite0, 64)
+
+
+def test_a_strided_depthwise_convolution_takes_its_gradient_in_float32():
+    layer = StridedDepthwise(nn.Conv2d(6, 6, 5, stride=2, groups=6, bias=False).requires_grad_(False))
+    x = torch.randn(2, 6, 11, 11).bfloat16().requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        y = layer(x)
+    wide = x.detach().float().requires_grad_()
+    expected = layer.convolution(wide)
+    pull = torch.randn_like(expected).bfloat16()
+    assert y.dtype == torch.bfloat16 and torch.equal(y, expected.bfloat16())
+    (mine,), (theirs,) = torch.autograd.grad(y, x, pull), torch.autograd.grad(expected, wide, pull.float())
+    assert torch.equal(mine, theirs.bfloat16())
+
+
+def test_of_a_folded_trunk_all_strided_depthwise_convolutions_do_so():
+    folded = fold_batch_norms(build_backbone("efficientnet_lite0"))
+    strided = [m for m in folded.modules() if isinstance(m, nn.Conv2d) and m.stride == (2, 2) and m.groups > 1]
+    assert strided == [m.convolution for m in folded.modules() if isinstance(m, StridedDepthwise)] != []
 
 
 @pytest.mark.slow

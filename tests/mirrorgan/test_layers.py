@@ -3,13 +3,46 @@ import math
 import pytest
 import torch
 
-from mirrorgan.layers import GLU, ConditioningAugmentation, ResBlock, down_block, same_block, up_block
+from mirrorgan.layers import (
+    GLU,
+    ConditioningAugmentation,
+    ResBlock,
+    UpConv,
+    WholeConv,
+    down_block,
+    same_block,
+    up_block,
+)
 from mirrorgan.losses import kl_divergence
 
 
 def test_a_gated_unit_lets_the_second_half_decide():
     x = torch.randn(2, 6, 3, 3)
     torch.testing.assert_close(GLU()(x), x[:, :3] * torch.sigmoid(x[:, 3:]))
+
+
+def test_doubling_in_one_step_is_doubling_and_then_convolving():
+    layer = UpConv(3, 5).double()
+    x = torch.randn(2, 3, 4, 6, dtype=torch.double, requires_grad=True)
+    doubled = torch.nn.functional.interpolate(x, scale_factor=2.0, mode="nearest")
+    expected = torch.nn.functional.conv2d(doubled, layer.weight, padding=1)
+    torch.testing.assert_close(layer(x), expected)
+    pull = torch.randn_like(expected)
+    for mine, theirs in zip(
+        torch.autograd.grad(layer(x), [x, layer.weight], pull),
+        torch.autograd.grad(expected, [x, layer.weight], pull),
+        strict=True,
+    ):
+        torch.testing.assert_close(mine, theirs)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_a_convolution_of_the_whole_map_is_a_matrix_product(layout):
+    layer = WholeConv(3, 5, 4).to(memory_format=layout)
+    x = torch.randn(2, 3, 4, 4).contiguous(memory_format=layout)
+    torch.testing.assert_close(layer(x), torch.nn.functional.conv2d(x, layer.weight, layer.bias))
+    with pytest.raises(RuntimeError):
+        layer(torch.randn(2, 3, 5, 5))
 
 
 @pytest.mark.parametrize(
