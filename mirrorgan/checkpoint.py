@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from mirrorgan.drawing import CheckpointError
@@ -53,7 +53,9 @@ def save_tensors(module: nn.Module, path: Path, half: bool = False) -> None:
 def write_tensors(tensors: dict[str, Tensor], path: Path, half: bool = False) -> None:
     """Writes tensors by name; see `save_tensors`."""
     kept = {key: value for key, value in tensors.items() if not key.endswith("num_batches_tracked")}
-    save_file({key: _stored(value, half) for key, value in kept.items()}, path)
+    path.write_bytes(
+        save({key: _stored(value, half) for key, value in kept.items()})
+    )  # save_file's are its owner's only
 
 
 def _stored(tensor: Tensor, half: bool) -> Tensor:

@@ -632,10 +632,23 @@ def evaluate(folder: Path, options: Options, only: Sequence[str] | None = None, 
     return table
 
 
+def packed_folder(checkpoint: Path, given: Path | None) -> Path:
+    """Where the packed data lies that a checkpoint is scored on."""
+    if given is None:
+        training = checkpoint / "training.json"
+        trained = read_json(training).get("generator", {}) if training.is_file() else {}
+        return Path(trained.get("data", "packed/birds"))
+    return given if given.exists() or not (Path("packed") / given).is_dir() else Path("packed") / given
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m train.evaluate", description=(__doc__ or "").split("\n\n")[1])
     parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("--data", type=Path, default=Path("packed/birds"), help="what train.pack wrote")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        help="what train.pack wrote: a folder, or its name in packed/; what the checkpoint was trained on if not given",
+    )
     parser.add_argument("--only", nargs="+", metavar="NAME", help=f"some of: {', '.join(SCORES)}")
     parser.add_argument("--count", type=int, help="test pictures at most; all if not given")
     parser.add_argument(
@@ -662,8 +675,9 @@ def main() -> None:
         if device == "cuda" and not torch.cuda.is_available():
             raise ValueError("--device cuda, but this machine has none that torch can use")
         options = Options(
-            data=given.data, count=given.count, captions=given.captions, seeds=tuple(given.seeds),
-            features=given.features, inception_weights=given.inception_weights, judge=given.judge, device=device,
+            data=packed_folder(given.checkpoint, given.data),
+            count=given.count, captions=given.captions, seeds=tuple(given.seeds), features=given.features,
+            inception_weights=given.inception_weights, judge=given.judge, device=device,
         )  # fmt: skip
         table = evaluate(given.checkpoint, options, given.only, out)
     except (ValueError, FileNotFoundError) as error:

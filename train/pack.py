@@ -38,7 +38,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 from tqdm import tqdm
 
@@ -230,15 +230,15 @@ def _write_split(
     for row, of_one in enumerate(tokens):
         for column, caption in enumerate(of_one):
             table[row, column, : len(caption)] = torch.tensor(caption, dtype=torch.int16)
-    save_file(
+    content = save(
         {
             "tokens": table,
             "counts": torch.tensor([len(of_one) for of_one in tokens], dtype=torch.int32),
             "groups": torch.tensor([index[example.group] for example in examples], dtype=torch.int32),
             "offsets": torch.tensor(offsets, dtype=torch.int64),
-        },
-        folder / f"{split}.safetensors",
+        }
     )
+    (folder / f"{split}.safetensors").write_bytes(content)
     keys = {"keys": [example.key for example in examples], "groups": groups}
     (folder / f"{split}.keys.json").write_text(json.dumps(keys) + "\n")
 

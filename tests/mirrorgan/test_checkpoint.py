@@ -67,6 +67,13 @@ def test_a_part_comes_back_as_it_was(folder, network):
     assert same(network.state_dict(), load(folder).state_dict())
 
 
+def test_whoever_may_read_other_files_may_read_weights(folder):
+    # safetensors' own save_file makes files that only their owner may read; a page may run as somebody else.
+    other = folder / "other"
+    other.touch()
+    assert {path.stat().st_mode for path in folder.iterdir()} == {other.stat().st_mode}
+
+
 def test_tuples_are_tuples_again(folder):
     read = read_config(Sizes, json.loads((folder / "part.json").read_text())["config"], folder / "part.json")
     assert read == Sizes()

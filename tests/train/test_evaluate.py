@@ -3,6 +3,7 @@ import json
 import re
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -249,6 +250,20 @@ def test_the_card_shows_the_scores_of_the_command(folder, birds, monkeypatch, ca
     ]["value"]
     assert f"{100 * value:.1f} %" in (folder / "README.md").read_text()
     assert "retrieval/damsm-1of100/v1" in said and "checkpoint.json " + sha256(folder / "checkpoint.json")[:8] in said
+
+
+def test_data_is_named_by_folder_by_name_or_by_what_the_checkpoint_was_trained_on(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    checkpoint = tmp_path / "mine"
+    checkpoint.mkdir()
+    assert module.packed_folder(checkpoint, None) == Path("packed/birds")
+    (checkpoint / "training.json").write_text(json.dumps({"generator": {"data": "packed/mine"}}))
+    assert module.packed_folder(checkpoint, None) == Path("packed/mine")
+    assert module.packed_folder(checkpoint, Path("birds")) == Path("birds")  # is said to be missing later
+    (tmp_path / "packed" / "birds").mkdir(parents=True)
+    assert module.packed_folder(checkpoint, Path("birds")) == Path("packed/birds")
+    (tmp_path / "birds").mkdir()
+    assert module.packed_folder(checkpoint, Path("birds")) == Path("birds")
 
 
 @pytest.mark.parametrize(

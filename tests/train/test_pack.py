@@ -245,7 +245,7 @@ def test_packing_again_and_failing_leaves_what_was_there(root, tmp_path):
 
 
 @pytest.mark.parametrize("stopped_by", [KeyboardInterrupt(), OSError(28, "No space left on device")])
-@pytest.mark.parametrize("at", ["_Parts.write", "save_file", "sha256"])
+@pytest.mark.parametrize("at", ["_Parts.write", "save", "sha256"])
 def test_stopped_half_way_it_leaves_nothing(root, tmp_path, monkeypatch, stopped_by, at):
     def stop(*_):
         raise stopped_by
