@@ -20,7 +20,7 @@ from train.command import fail, parse
 from train.features import CachedFeatures, StoppedEarly
 from train.pack import PackedSplit
 from train.pretrain import Material, PretrainConfig, fit_batch, pretrain, read_material
-from train.state import Stopper, batch_rows, seed_step
+from train.state import Stopper, batch_rows, held, seed_step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +104,7 @@ def train(config: CaptionerTraining) -> Path:
     Raises:
         see `pretrain`.
     """
-    with closing(Stopper(config.minutes)) as stopper:
+    with held(config.folder), closing(Stopper(config.minutes)) as stopper:
         material = read_material(config, stopper, regional=False)
         config = fit_batch(config, material)
         captioner = build(config, material)

@@ -30,11 +30,15 @@ class RunConfig:
     """Steps between two lines of the log."""
 
     def __post_init__(self) -> None:
+        if not self.name or Path(self.name).is_absolute() or ".." in Path(self.name).parts:
+            raise ValueError(f"name must be that of a folder in runs/, not {self.name!r}")
         for field in ("steps", "batch", "report_every"):
             if getattr(self, field) < 1:
                 raise ValueError(f"{field} must be at least 1, not {getattr(self, field)}")
         if self.minutes is not None and self.minutes <= 0:
             raise ValueError(f"minutes must be positive, not {self.minutes}")
+        if self.save_minutes <= 0:
+            raise ValueError(f"save_minutes must be positive, not {self.save_minutes}")
         if self.device == "cuda" and not torch.cuda.is_available():
             raise ValueError("device is cuda, but this machine has none that torch can use")
 

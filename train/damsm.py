@@ -24,7 +24,7 @@ from train.features import CachedFeatures, StoppedEarly
 from train.metrics.retrieval import r_precision
 from train.pack import PackedSplit
 from train.pretrain import Material, PretrainConfig, fit_batch, pretrain, read_material
-from train.state import Stopper, batch_rows, seed_step
+from train.state import Stopper, batch_rows, held, seed_step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +113,7 @@ def train(config: DamsmConfig) -> Path:
         ValueError: the data cannot teach it: all pictures are of one class.
         others: see `pretrain`.
     """
-    with closing(Stopper(config.minutes)) as stopper:
+    with held(config.folder), closing(Stopper(config.minutes)) as stopper:
         material = read_material(config, stopper)
         if len(material.split.groups.unique()) < 2:
             raise ValueError(f"{config.data}: all pictures are of one class; pictures of others are needed beside them")

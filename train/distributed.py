@@ -1,9 +1,9 @@
 """Training by several processes, on one host or more: torchrun starts them, DistributedDataParallel joins them.
 
-    torchrun --nproc-per-node 8 -m train.gan birds-256 --batch 512                      # 8 GPUs of one host
+    torchrun --nproc-per-node 8 -m train.gan birds --batch 512                      # 8 GPUs of one host
 
     torchrun --nnodes 2 --nproc-per-node 8 --rdzv-backend c10d --rdzv-endpoint HOST0:29500 \\
-             -m train.gan birds-256 --batch 1024                                        # the same line on both hosts
+             -m train.gan birds --batch 1024                                        # the same line on both hosts
 
 `--batch` is the batch of all processes together; each takes an equal run of its rows. Rows, captions, noise and
 augmentation are drawn for the whole batch in every process, so that the parts of all processes together are the batch

@@ -17,8 +17,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,7 @@ from tqdm import tqdm
 
 from mirrorgan.backbones import Backbone
 from mirrorgan.images import from_uint8, to_channels_last
-from train.files import write_text
+from train.files import alone, write_text
 from train.pack import PackedSplit
 from train.provenance import data_hash
 
@@ -91,7 +90,11 @@ def cached_features(
     made_of = {"pictures": data_hash(split.folder), "trunk": trunk_hash(backbone), "count": len(split)}
     found = _whole(folder, stem, kinds, made_of)
     if found is None:
-        with _alone(folder / f"{stem}.lock"):
+        busy = (
+            f"another training computes the same features right now ({folder / stem}); "
+            "give the command again when it has done so"
+        )
+        with alone(folder / f"{stem}.lock", busy):
             found = _whole(folder, stem, kinds, made_of)  # another process may have been at it
             if found is None:
                 _compute(split, backbone, size, flipped, device, folder, stem, kinds, made_of, due)
@@ -119,25 +122,6 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Holds a lock that ends with the process, where the system has such locks."""
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise OSError(
-                f"another training computes the same features right now ({path.with_suffix('')}); "
-                "give the command again when it has done so"
-            ) from None
-        yield
 
 
 @torch.inference_mode()

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
@@ -41,3 +43,21 @@ def write_into(folder: Path, write: Callable[[Path], None]) -> None:
             os.replace(path, folder / path.name)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+@contextmanager
+def alone(path: Path, busy: str) -> Iterator[None]:
+    """Holds a lock that ends with the process, however that ends.
+
+    Raises:
+        OSError: another process holds it; says `busy`.
+    """
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise OSError(busy) from None
+    try:
+        yield
+    finally:
+        lock.release()

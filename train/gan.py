@@ -45,7 +45,7 @@ from train.players import (
 )
 from train.presets import PRESETS, GanConfig
 from train.sheets import BIRD_CAPTIONS, draw_sheet
-from train.state import SaveError, Stopper, load_state, replacing, save_state, seed_step
+from train.state import SaveError, Stopper, held, load_state, replacing, save_state, seed_step
 
 OBJECTIVES = {  # and the mean logit beyond which a discriminator has nothing left to learn
     "cross_entropy": (losses.cross_entropy_discriminator, losses.cross_entropy_generator, 4.0),
@@ -211,7 +211,7 @@ def rehearse(
 
 def train(config: GanConfig) -> Path:
     """Trains, or goes on with, the run `config.name`; returns the folder of the averaged generator."""
-    with joined(config.place) as world:
+    with joined(config.place) as world, held(config.folder) if world.leader else contextlib.nullcontext():
         return _train(config, world)
 
 
@@ -327,7 +327,7 @@ def main() -> None:
     config = parse(PRESETS, prog="python -m train.gan")
     try:
         print(f"averaged generator: {train(config)}")
-    except (ValueError, FileNotFoundError, FloatingPointError, SaveError) as error:
+    except (ValueError, OSError, FloatingPointError) as error:
         fail(error)
 
 

@@ -1,6 +1,7 @@
 """The options of the generator's training, and its presets."""
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,15 @@ class GanConfig(RunConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for field in ("kl", "redescription", "damsm", "consistency", "augment"):
+            if not 0 <= getattr(self, field) < math.inf:
+                raise ValueError(f"{field} must be 0 or more, not {getattr(self, field)}")
+        for field in ("generator_rate", "discriminator_rate"):
+            if not 0 < getattr(self, field) < math.inf:
+                raise ValueError(f"{field} must be positive, not {getattr(self, field)}")
+        for field in ("beta1", "beta2", "ema"):
+            if not 0 <= getattr(self, field) < 1:
+                raise ValueError(f"{field} must be at least 0 and below 1, not {getattr(self, field)}")
         if self.batch < 2:
             raise ValueError(f"batch must be at least 2, for a sentence of another picture; not {self.batch}")
         if self.objective not in OBJECTIVES:
@@ -186,9 +196,10 @@ _BIRDS_128 = dataclasses.replace(
     grow_from=Path("runs/birds-32"),
     first_trained=1,
 )
-_BIRDS_256 = dataclasses.replace(  # for one large GPU
-    _OURS, name="birds-256", batch=64, channels=(64, 48, 32), look_sizes=(64, 128, 256)
+_BIRDS = dataclasses.replace(  # for one large GPU
+    _OURS, batch=64, channels=(64, 48, 32), look_sizes=(64, 128, 256)
 )
+_COCO = dataclasses.replace(_BIRDS, **_encoders("coco"), data=Path("packed/coco"), name="coco")
 _SHAPES = dataclasses.replace(  # minutes on a CPU
     _OURS,
     **_encoders("shapes"),
@@ -241,6 +252,6 @@ _COCO_PAPER = GanConfig(  # MirrorGAN's was never released: AttnGAN's sizes for 
 PRESETS = {
     preset.name: preset
     for preset in (
-        _BIRDS_32, _BIRDS_128, _BIRDS_256, _SHAPES, _FOLDER, _BIRDS_PAPER, _ATTNGAN_PAPER, _COCO_PAPER,
+        _BIRDS_32, _BIRDS_128, _BIRDS, _COCO, _SHAPES, _FOLDER, _BIRDS_PAPER, _ATTNGAN_PAPER, _COCO_PAPER,
     )
 }  # fmt: skip

@@ -17,11 +17,29 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from train.files import alone
+
 STATE, PREVIOUS = "state.pt", "state.previous.pt"
 
 
 class SaveError(OSError):
     """Something could not be written, for lack of room say; what was there before is untouched."""
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keeps a run's folder for this process; however it ends, the system lets go of it.
+
+    Raises:
+        OSError: another process trains the run.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with alone(folder / "lock", f"{folder} is being trained by another process; stop it, or give another --name"):
+            yield
+    finally:
+        if {path.name for path in folder.iterdir()} <= {"lock"}:  # nothing came of it
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 
 from train import features
 from train.features import StoppedEarly, cached_features, trunk_hash
@@ -132,10 +133,9 @@ def test_a_disk_without_room_is_a_sentence_before_anything_is_written(compute, s
 
 
 def test_two_trainings_do_not_compute_the_same_features_at_once(compute, split):
-    pytest.importorskip("fcntl")
     (split.folder / "features").mkdir()
     with (
-        features._alone(split.folder / "features/train-tiny-32.lock"),
+        FileLock(split.folder / "features/train-tiny-32.lock"),
         pytest.raises(OSError, match="another training computes the same features right now"),
     ):
         compute()

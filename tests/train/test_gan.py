@@ -386,6 +386,11 @@ def test_every_stage_belongs_to_one_side_of_the_first_trained_one():
         ({"first_trained": 3}, "first_trained must name one of 3 stages, not 3"),
         ({"steps": 0}, "steps must be at least 1"),
         ({"batch": 1}, "batch must be at least 2"),
+        ({"redescription": -1.0}, "redescription must be 0 or more, not -1"),
+        ({"kl": float("nan")}, "kl must be 0 or more, not nan"),
+        ({"generator_rate": 0.0}, "generator_rate must be positive"),
+        ({"ema": 1.0}, "ema must be at least 0 and below 1"),
+        ({"name": "a/../../b"}, "name must be that of a folder in runs/"),
     ],
 )
 def test_options_that_cannot_be_are_refused_in_words(options, message):
@@ -571,7 +576,7 @@ def counted(module):
 
 def test_presets_bear_their_own_names_and_survive_the_command_line():
     assert set(PRESETS) == {
-        "birds-32", "birds-128", "birds-256", "shapes", "folder", "birds-paper", "attngan-paper", "coco-paper",
+        "birds-32", "birds-128", "birds", "coco", "shapes", "folder", "birds-paper", "attngan-paper", "coco-paper",
     }  # fmt: skip
     for name, preset in PRESETS.items():
         assert preset.name == name

@@ -1,6 +1,8 @@
 import os
 import resource
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -14,6 +16,7 @@ from train.state import (
     Stopper,
     batch_rows,
     epoch_order,
+    held,
     load_state,
     replacing,
     save_state,
@@ -207,3 +210,26 @@ def test_time_is_up_a_reserve_before_the_deadline():
         assert stopper.due()
     finally:
         stopper.close()
+
+
+def test_a_run_is_trained_by_one_process_and_let_go_when_that_is_killed(tmp_path):
+    run = tmp_path / "run"
+    code = "import sys, time; from pathlib import Path; from train.state import held\n"
+    code += "with held(Path(sys.argv[1])): print('held', flush=True); time.sleep(600)"
+    other = subprocess.Popen([sys.executable, "-c", code, str(run)], stdout=subprocess.PIPE)
+    try:
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(OSError, match="run is being trained by another process; stop it, or give"), held(run):
+            pass
+    finally:
+        other.kill()
+        other.wait()
+    with held(run):
+        (run / "kept").touch()
+    assert (run / "kept").exists()
+
+
+def test_a_run_of_which_nothing_came_leaves_no_folder(tmp_path):
+    with pytest.raises(FileNotFoundError), held(tmp_path / "run"):
+        raise FileNotFoundError("no data")
+    assert not (tmp_path / "run").exists()
