@@ -25,8 +25,9 @@ from train.card import read_card_text, write_card
 from train.command import fail
 from train.history import TRAININGS, chain, history
 from train.hub import check_name, describe, push
+from train.pack import load_packed
 from train.previews import write_previews
-from train.sheets import BIRD_CAPTIONS
+from train.sheets import sheet_captions
 from train.trunks import find_trunk
 
 PARTS = {"generator": "generator", "text_encoder": "encoders", "image_encoder": "encoders", "captioner": "captioner"}
@@ -204,13 +205,28 @@ def swap(fresh: Path, out: Path) -> None:
     shutil.rmtree(before, ignore_errors=True)
 
 
+def find_examples(runs: Runs) -> list[str]:
+    """Captions to show first, from the data that the generator was trained on.
+
+    Raises:
+        FileNotFoundError: the run or its data is not there any more.
+    """
+    data = Path(read_json(runs.generator / "config.json")["data"])
+    try:
+        return sheet_captions(load_packed(data, "train"))
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{error}; or give captions to show first: --examples CAPTION ...") from error
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m train.export", description=(__doc__ or "").split("\n\n")[1])
     parser.add_argument("out", type=Path, help="the checkpoint's folder")
     for run, module in TRAININGS.items():
         parser.add_argument(f"--{run}", type=Path, required=True, help=f"folder of the run of {module.__name__}")
     parser.add_argument("--summary", required=True, help="one line: data, pictures seen, sizes")
-    parser.add_argument("--examples", nargs="*", default=list(BIRD_CAPTIONS), help="captions to show first")
+    parser.add_argument(
+        "--examples", nargs="+", help="captions to show first; of birds, or some of the data's own, if not given"
+    )
     parser.add_argument(
         "--card", type=Path, help="card.json with the model card's paragraphs (what the folder has; see train.card)"
     )
@@ -226,16 +242,15 @@ def main() -> None:
     try:
         if given.push is not None:
             check_name(given.push)
-        out = export(given.out, runs, given.summary, given.examples, card=given.card)
+        examples = given.examples or find_examples(runs)
+        out = export(given.out, runs, given.summary, examples, card=given.card)
     except (ValueError, FileNotFoundError) as error:
         fail(error)
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     for entry in read_json(out / "training.json")["history"]:
         if entry.get("missing"):
             print(f"the generator grew from {entry['run']}, which is gone: its figures are not in the card")
-    print(
-        f"{given.out}: {size / 1e6:.1f} MB; try it: python -m mirrorgan {given.examples[0]!r} --checkpoint {given.out}"
-    )
+    print(f"{given.out}: {size / 1e6:.1f} MB; try it: python -m mirrorgan {examples[0]!r} --checkpoint {given.out}")
     if given.push is None:
         return
     try:

@@ -27,7 +27,7 @@ from train.distributed import ALONE, World, gather_rows, gathering, joined
 from train.feed import Batch, Feed
 from train.guards import Watch, check_weights
 from train.journal import Journal
-from train.pack import PackedSplit, load_packed
+from train.pack import load_packed
 from train.players import (
     Calls,
     Networks,
@@ -44,7 +44,7 @@ from train.players import (
     ways_in,
 )
 from train.presets import PRESETS, GanConfig
-from train.sheets import BIRD_CAPTIONS, draw_sheet
+from train.sheets import draw_sheet, sheet_captions
 from train.state import SaveError, Stopper, held, load_state, replacing, save_state, seed_step
 
 OBJECTIVES = {  # and the mean logit beyond which a discriminator has nothing left to learn
@@ -313,14 +313,6 @@ def _train(config: GanConfig, world: World) -> Path:
         if journal is not None:
             journal.close()
     return folder
-
-
-def sheet_captions(split: PackedSplit) -> list[str]:
-    """Eight captions for sample sheets: of birds, if all words are known; else some of the pictures' own."""
-    if all(split.vocabulary.knows(word) for caption in BIRD_CAPTIONS for word in caption.split()):
-        return list(BIRD_CAPTIONS)
-    rows = torch.linspace(0, len(split) - 1, min(len(split), len(BIRD_CAPTIONS))).long().tolist()
-    return [" ".join(split.vocabulary.decode(split.caption(row, 0))) for row in rows]
 
 
 def main() -> None:

@@ -200,16 +200,21 @@ _BIRDS = dataclasses.replace(  # for one large GPU
     _OURS, batch=64, channels=(64, 48, 32), look_sizes=(64, 128, 256)
 )
 _COCO = dataclasses.replace(_BIRDS, **_encoders("coco"), data=Path("packed/coco"), name="coco")
-_SHAPES = dataclasses.replace(  # minutes on a CPU
+_SHAPES = dataclasses.replace(  # minutes on a CPU: small discriminators of their own, and high rates
     _OURS,
     **_encoders("shapes"),
     data=Path("packed/shapes"),
     name="shapes",
-    steps=3000,
+    steps=2000,
     first_size=16,
-    channels=(32, 32),
-    look_sizes=(0, 64),
-    redescription_share=0.5,
+    channels=(64, 32),
+    discriminator="pyramid",
+    discriminator_channels=32,
+    look_sizes=(16, 32),
+    augment=0.0,
+    redescription_share=0.125,
+    generator_rate=1e-3,
+    discriminator_rate=4e-4,
 )
 _FOLDER = dataclasses.replace(  # few pictures: the smallest batch that still holds different ones
     _OURS,

@@ -10,6 +10,7 @@ from mirrorgan.generators.base import BaseGenerator
 from mirrorgan.images import to_pictures
 from mirrorgan.text_encoder import TextEncoder
 from mirrorgan.vocabulary import Vocabulary, pad
+from train.pack import PackedSplit
 
 COLUMNS = 2
 
@@ -23,6 +24,14 @@ BIRD_CAPTIONS = (
     "a brown speckled bird with a white throat",
     "a bird with a bright orange breast",
 )
+
+
+def sheet_captions(split: PackedSplit) -> list[str]:
+    """Eight captions for sheets and examples: of birds, if all words are known; else some of the pictures' own."""
+    if all(split.vocabulary.knows(word) for caption in BIRD_CAPTIONS for word in caption.split()):
+        return list(BIRD_CAPTIONS)
+    rows = torch.linspace(0, len(split) - 1, min(len(split), len(BIRD_CAPTIONS))).long().tolist()
+    return [" ".join(split.vocabulary.decode(split.caption(row, 0))) for row in rows]
 
 
 def seeded_noise(seeds: list[int], noise_dim: int) -> Tensor:

@@ -9,6 +9,7 @@ from mirrorgan import CheckpointError, MirrorGAN
 from mirrorgan.checkpoint import read_json, read_manifest, read_tensors, write_tensors
 from train import export as module
 from train.export import export
+from train.pack import load_packed
 
 CAPTIONS = ["a small red bird", "a blue bird"]
 
@@ -141,6 +142,17 @@ def test_parts_of_two_dictionaries_are_refused(runs, tmp_path):
     path.write_text(json.dumps(read_json(path) | {"vocabulary": "0" * 64}))
     with pytest.raises(CheckpointError, match=r"captioner\.json: made with another dictionary"):
         export(tmp_path / "mine", runs, "four colours", CAPTIONS)
+
+
+def test_the_examples_are_of_what_the_generator_was_trained_on(runs, packed, tmp_path):
+    path = runs.generator / "config.json"
+    path.write_text(json.dumps(read_json(path) | {"data": str(packed)}))
+    split = load_packed(packed, "train")
+    examples = module.find_examples(runs)
+    assert examples and all(split.vocabulary.knows(word) for caption in examples for word in caption.split())
+    path.write_text(json.dumps(read_json(path) | {"data": str(tmp_path / "gone")}))
+    with pytest.raises(FileNotFoundError, match=r"gone: no pack\.json.*; or give captions to show first: --examples"):
+        module.find_examples(runs)
 
 
 def test_the_command_says_what_it_made(runs, tmp_path, monkeypatch, capsys):
