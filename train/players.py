@@ -141,7 +141,10 @@ def build_networks(config: GanConfig, vocabulary: Vocabulary, world: World = ALO
             discriminators.append(projected.Discriminator(look, trunk(config.backbone)))
         else:
             c = pyramid.Config(
-                image_size=config.sizes[stage], channels=config.discriminator_channels, text_dim=text_dim
+                image_size=config.sizes[stage],
+                channels=config.discriminator_channels,
+                text_dim=text_dim,
+                standardize_text=config.standardize_text,
             )
             discriminators.append(pyramid.Discriminator(c))
     to_channels_last(generator, config.place)

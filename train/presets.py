@@ -38,7 +38,7 @@ class GanConfig(RunConfig):
     skip_images: bool = False
     """Every stage adds to the enlarged smaller picture; the papers draw every picture anew."""
     standardize_text: bool = False
-    """Text channels brought to mean 0 and deviation 1 before the generator uses them."""
+    """Text channels brought to mean 0 and deviation 1 before the generator and the discriminators use them."""
     word_attention: bool = True
     """Word attention in every stage after the first."""
     sentence_attention: bool = True
@@ -212,6 +212,7 @@ _SHAPES = dataclasses.replace(  # minutes on a CPU: small discriminators of thei
     discriminator_channels=32,
     look_sizes=(16, 32),
     augment=0.0,
+    redescription=1.0,
     redescription_share=0.125,
     generator_rate=1e-3,
     discriminator_rate=4e-4,

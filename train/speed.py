@@ -71,7 +71,11 @@ def random_networks(config: GanConfig, ours: bool) -> Networks:
     shared = None if paper else trunk(config.backbone)
     for stage in judged:
         if shared is None:
-            shape = pyramid.Config(image_size=config.sizes[stage], channels=config.discriminator_channels)
+            shape = pyramid.Config(
+                image_size=config.sizes[stage],
+                channels=config.discriminator_channels,
+                standardize_text=config.standardize_text,
+            )
             opponents.append(pyramid.Discriminator(shape))
         else:
             look = projected.Config(backbone=config.backbone, look_size=config.look_sizes[stage])

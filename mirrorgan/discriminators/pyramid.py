@@ -28,6 +28,9 @@ class Config:
     """A head that judges without the sentence."""
     spectral_norm: bool = False
     """Normalise every weight's largest singular value (not in the papers; AttnGAN++ gains much by it)."""
+    standardize_text: bool = False
+    """The sentence's channels brought to mean 0 and deviation 1 over captions (ours): as it comes, it is several times
+    smaller than what it is joined with."""
 
     def __post_init__(self) -> None:
         if self.image_size < 16 or self.image_size & (self.image_size - 1):
@@ -61,6 +64,7 @@ class Discriminator(BaseDiscriminator):
             width //= 2
         self.trunk = nn.Sequential(*blocks)
         self.unconditional = nn.Conv2d(LAST * c, 1, kernel_size=4, stride=4) if config.unconditional else None
+        self.standardize = nn.BatchNorm1d(config.text_dim, affine=False) if config.standardize_text else None
         self.joint = same_block(LAST * c + config.text_dim, LAST * c)
         self.conditional = nn.Conv2d(LAST * c, 1, kernel_size=4, stride=4)
         self.apply(initialize)
@@ -74,6 +78,8 @@ class Discriminator(BaseDiscriminator):
 
     def judge(self, features: list[Tensor], sentence: Tensor) -> Judgement:
         (seen,) = features
+        if self.standardize is not None:
+            sentence = self.standardize(sentence.float())
         tiled = sentence[:, :, None, None].expand(-1, -1, *seen.shape[2:])
         joined = self.joint(torch.cat([seen, tiled.to(seen.dtype)], dim=1))
         unconditional = None if self.unconditional is None else self.unconditional(seen).flatten(1)

@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 import torch
 
@@ -125,6 +127,18 @@ def test_spectral_norm_bounds_every_weight_s_largest_singular_value():
     for module in network.modules():
         if isinstance(module, torch.nn.Conv2d):
             assert torch.linalg.matrix_norm(module.weight.flatten(1), ord=2) < 1.02
+
+
+def test_of_a_standardized_sentence_scale_and_what_all_share_do_not_matter():
+    torch.manual_seed(0)
+    config = pyramid.Config(image_size=16, text_dim=SENTENCES, channels=4, standardize_text=True)
+    network = pyramid.Discriminator(config)
+    images, sentence = torch.rand(6, 3, 16, 16), torch.randn(6, SENTENCES)
+    first, second = network(images, sentence), network(images, 30 * sentence + 5)
+    torch.testing.assert_close(first.conditional, second.conditional, rtol=1e-3, atol=1e-3)
+    plain = pyramid.Discriminator(dataclasses.replace(config, standardize_text=False))
+    assert plain.load_state_dict(network.state_dict(), strict=False).missing_keys == []
+    assert not torch.allclose(plain(images, sentence).conditional, plain(images, 30 * sentence + 5).conditional)
 
 
 @pytest.mark.parametrize("size", [8, 0, 48, 100])
