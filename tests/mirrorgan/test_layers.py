@@ -21,9 +21,10 @@ def test_a_gated_unit_lets_the_second_half_decide():
     torch.testing.assert_close(GLU()(x), x[:, :3] * torch.sigmoid(x[:, 3:]))
 
 
-def test_doubling_in_one_step_is_doubling_and_then_convolving():
-    layer = UpConv(3, 5).double()
-    x = torch.randn(2, 3, 4, 6, dtype=torch.double, requires_grad=True)
+@pytest.mark.parametrize(("training", "size"), [(True, (4, 6)), (False, (4, 6)), (False, (32, 33))])
+def test_doubling_in_one_step_is_doubling_and_then_convolving(training, size):
+    layer = UpConv(3, 5).double().train(training)
+    x = torch.randn(2, 3, *size, dtype=torch.double, requires_grad=True)
     doubled = torch.nn.functional.interpolate(x, scale_factor=2.0, mode="nearest")
     expected = torch.nn.functional.conv2d(doubled, layer.weight, padding=1)
     torch.testing.assert_close(layer(x), expected)
