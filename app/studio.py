@@ -80,12 +80,13 @@ class Studio:
             log.exception("The checkpoint could not be loaded.")
             self.trouble = "The checkpoint could not be loaded. The log of the server says why."
             return
+        examples = {}
         for caption in pipeline.info.examples:
             try:
-                self._examples[caption] = pipeline.draw(caption, EXAMPLE_SEED)
+                examples[caption] = pipeline.draw(caption, EXAMPLE_SEED)
             except CaptionError as error:
                 log.warning("The example %r cannot be drawn: %s", caption, error)
-        self._pipeline = pipeline
+        self._examples, self._pipeline = examples, pipeline
 
     def draw(self, caption: object, seed: object) -> Drawing:
         """Draws a caption, when the model is there; an example is only handed out.

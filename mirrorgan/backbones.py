@@ -8,6 +8,7 @@ Dimensions: B batch, C channels, S image size in pixels, P channels of the poole
 
 import hashlib
 import importlib.util
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,7 +29,7 @@ class BackboneFeatures(NamedTuple):
     """(B, P), the mean over places of the last feature map."""
 
 
-class Backbone(nn.Module):
+class Backbone(nn.Module, ABC):
     """A classification network without its classifier.
 
     Attributes:
@@ -41,9 +42,9 @@ class Backbone(nn.Module):
     pooled_dim: int
     image_size: int
 
+    @abstractmethod
     def forward(self, images: Tensor) -> BackboneFeatures:
         """Features of pictures (B, 3, S, S), float in [-1, 1], at the size they come in."""
-        raise NotImplementedError
 
     def train(self, mode: bool = True) -> "Backbone":
         """Stays in eval mode: a frozen trunk's batch statistics must not drift when its owner trains."""

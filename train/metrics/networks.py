@@ -6,6 +6,7 @@ use (TensorFlow's graph, ported by torch-fidelity), for whoever has its weights 
 Dimensions: B pictures, S pixels, P channels of the feature, C classes.
 """
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ INCEPTION_2015 = "6726825d"
 """First digits of the sha256 of torch-fidelity's port, weights-inception-2015-12-05-6726825d.pth."""
 
 
-class FeatureNetwork(nn.Module):
+class FeatureNetwork(nn.Module, ABC):
     """Pictures to one feature each, and features to probabilities of classes.
 
     Attributes:
@@ -37,13 +38,13 @@ class FeatureNetwork(nn.Module):
     sha256: str
     how: str
 
+    @abstractmethod
     def features(self, pictures: Tensor) -> Tensor:
         """(B, S, S, 3) uint8 to (B, P) float32."""
-        raise NotImplementedError
 
+    @abstractmethod
     def classify(self, features: Tensor) -> Tensor:
         """(B, P) to p(class | picture), (B, C) float32."""
-        raise NotImplementedError
 
 
 class ImageNetTrunk(FeatureNetwork):
