@@ -12,7 +12,6 @@ import argparse
 import dataclasses
 import importlib.util
 import json
-import os
 import statistics
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 from tqdm import tqdm
 
@@ -35,6 +34,7 @@ from mirrorgan.vocabulary import Vocabulary, pad
 from train.captioner import references
 from train.card import write_card
 from train.command import fail
+from train.files import whole, write_text
 from train.memory import keep_memory
 from train.metrics.colour import colour_agreement, fit_colour_probes
 from train.metrics.diversity import diversity
@@ -223,8 +223,8 @@ class Evaluation:
         found = look(middle_squares(split, self.size, rows), self.network, f"{split.name} photographs")
         try:
             path.parent.mkdir(exist_ok=True)
-            save_file({"features": found}, path.with_suffix(".part"))
-            os.replace(path.with_suffix(".part"), path)
+            with whole(path) as part:
+                part.write_bytes(save({"features": found}))
         except OSError as error:
             tqdm.write(f"{path} cannot be kept for the next time ({error.strerror})", file=sys.stderr)
         return found
@@ -564,9 +564,7 @@ class Table:
 
     def save(self) -> None:
         content = self.content | {"left_out": self.left_out, "scores": self.rows}
-        unfinished = self.path.with_name(f".{self.path.name}.part")
-        unfinished.write_text(json.dumps(content, indent=2) + "\n")
-        os.replace(unfinished, self.path)
+        write_text(self.path, json.dumps(content, indent=2) + "\n")
 
     def __str__(self) -> str:
         return as_text(self.rows)

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,13 +28,14 @@ def write_text(path: Path, text: str) -> None:
         part.write_text(text, encoding="utf-8")
 
 
-def write_into(folder: Path, write: Callable[[Path], None]) -> None:
-    """Lets `write` fill a folder beside `folder`, then moves its files in, one by one, over those that were there."""
+@contextmanager
+def refilled(folder: Path) -> Iterator[Path]:
+    """Gives a folder beside `folder` to fill; once on the disk, its files take the places of `folder`'s."""
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     try:
-        write(part)
+        yield part
         for path in part.iterdir():
             with path.open("rb+") as file:
                 os.fsync(file.fileno())

@@ -18,7 +18,7 @@ from train.batches import hold_out
 from train.command import as_json
 from train.config import RunConfig
 from train.features import CachedFeatures, StoppedEarly, cached_features, trunk_hash
-from train.files import write_into, write_text
+from train.files import refilled, write_text
 from train.journal import Journal
 from train.memory import keep_memory
 from train.pack import PackedSplit, load_packed
@@ -272,11 +272,12 @@ def pretrain(
         saved_step, saved = step, time.monotonic()
 
     def keep_best(score: float | None) -> None:
-        def write(into: Path) -> None:
-            keep(into)
-            write_text(into / "best.json", json.dumps({"step": step, "score": score}) + "\n")
+        def write() -> None:
+            with refilled(folder) as into:
+                keep(into)
+                write_text(into / "best.json", json.dumps({"step": step, "score": score}) + "\n")
 
-        written(lambda: write_into(folder, write), saved_step)
+        written(write, saved_step)
 
     def look() -> None:
         nonlocal best, best_step

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from train.files import alone
+from train.files import alone, refilled
 
 STATE, PREVIOUS = "state.pt", "state.previous.pt"
 
@@ -58,15 +58,9 @@ def told(folder: Path, unfinished: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def replacing(folder: Path) -> Iterator[Path]:
-    """A folder to write files into, which take the places of those of `folder` when all are written."""
-    unfinished = folder.with_name(folder.name + ".part")
-    unfinished.mkdir(parents=True, exist_ok=True)
-    with told(folder.parent, unfinished):
+    """`refilled`, where what fails is a SaveError."""
+    with told(folder.parent, folder.with_name(folder.name + ".part")), refilled(folder) as unfinished:
         yield unfinished
-        folder.mkdir(exist_ok=True)
-        for path in sorted(unfinished.iterdir()):
-            os.replace(path, folder / path.name)
-        unfinished.rmdir()
 
 
 def save_state(folder: Path, content: dict[str, Any]) -> None:

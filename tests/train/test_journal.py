@@ -213,22 +213,20 @@ def test_a_file_that_could_not_be_written_leaves_the_one_before_it(tmp_path):
 
 def test_a_folder_s_files_change_together_or_not_at_all(tmp_path):
     def write(text, fail=False):
-        def into(folder):
+        with files.refilled(tmp_path / "best") as folder:
             (folder / "a").write_text(text)
             if fail:
                 raise OSError("the disk is full")
             (folder / "b").write_text(text)
 
-        return into
-
-    files.write_into(tmp_path / "best", write("first"))
+    write("first")
     (tmp_path / "best/trunk").write_text("stays")
     with pytest.raises(OSError, match="full"):
-        files.write_into(tmp_path / "best", write("second", fail=True))
+        write("second", fail=True)
     assert {path.name: path.read_text() for path in (tmp_path / "best").iterdir()} == {
         "a": "first", "b": "first", "trunk": "stays",
     }  # fmt: skip
-    files.write_into(tmp_path / "best", write("second"))
+    write("second")
     assert (tmp_path / "best/a").read_text() == (tmp_path / "best/b").read_text() == "second"
     assert [path.name for path in tmp_path.iterdir()] == ["best"]
 
