@@ -50,7 +50,7 @@ def parse(presets: dict[str, Config], argv: Sequence[str] | None = None, prog: s
     parser.add_argument("preset", nargs="?", help="where the options start from")
     documented = field_help(type(some))
     for name in fields:
-        default = f"{chosen}: {_said(getattr(some, name))}" if chosen else "default: of the preset"
+        default = f"{chosen}: {typed(getattr(some, name))}" if chosen else "default: of the preset"
         parser.add_argument(
             _option(name),
             dest=name,
@@ -89,11 +89,11 @@ def _meant(word: str, known: list[str]) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
-def _said(value: Any) -> str:
-    """A value as it would be typed."""
+def typed(value: Any) -> str:
+    """A value as the command line takes it."""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, tuple):
+    if isinstance(value, list | tuple):
         return " ".join(map(str, value))
     return "none" if value is None else str(value)
 

@@ -13,7 +13,7 @@ import torch
 
 from mirrorgan.checkpoint import read_json, read_tensors
 from train import captioner, damsm, gan
-from train.command import as_json
+from train.command import as_json, typed
 from train.journal import read_sessions
 
 TRAININGS = {"encoders": damsm, "captioner": captioner, "generator": gan}
@@ -154,12 +154,3 @@ def command(part: str, config: Mapping[str, Any]) -> str:
     for option, value in changes(presets[name]).items():
         words.append(f"--{option.replace('_', '-')} {typed(value)}")
     return " ".join(words)
-
-
-def typed(value: Any) -> str:
-    """A value as the command line takes it."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list):
-        return " ".join(map(str, value))
-    return "none" if value is None else str(value)
