@@ -6,7 +6,6 @@ that no caller can get the range wrong.
 Dimensions: B batch, C channels, S image size in pixels, P channels of the pooled feature.
 """
 
-import hashlib
 import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from mirrorgan.checkpoint import sha256
 from mirrorgan.drawing import CheckpointError
 
 
@@ -216,14 +216,9 @@ def check_hash(path: Path) -> None:
     expected = path.stem.rsplit("-", 1)[-1].lower()
     if len(expected) != 8 or any(digit not in "0123456789abcdef" for digit in expected):
         return
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _sha256(path)
+    found = sha256(path)
     if not found.startswith(expected):
         raise CheckpointError(f"{path}: its sha256 begins with {found[:8]}, its name says {expected}; fetch it again")
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def installed_weights(name: str) -> Path:

@@ -200,7 +200,7 @@ _BIRDS = dataclasses.replace(  # for one large GPU
     _OURS, batch=64, channels=(64, 48, 32), look_sizes=(64, 128, 256)
 )
 _COCO = dataclasses.replace(_BIRDS, **_encoders("coco"), data=Path("packed/coco"), name="coco")
-_SHAPES = dataclasses.replace(  # minutes on a CPU: small discriminators of their own, and high rates
+_SHAPES = dataclasses.replace(  # small discriminators of their own, and high rates; see train/LOG.md
     _OURS,
     **_encoders("shapes"),
     data=Path("packed/shapes"),
