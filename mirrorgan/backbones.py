@@ -6,6 +6,7 @@ that no caller can get the range wrong.
 Dimensions: B batch, C channels, S image size in pixels, P channels of the pooled feature.
 """
 
+import hashlib
 import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -17,7 +18,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from mirrorgan.checkpoint import sha256
 from mirrorgan.drawing import CheckpointError
 
 
@@ -216,7 +216,7 @@ def check_hash(path: Path) -> None:
     expected = path.stem.rsplit("-", 1)[-1].lower()
     if len(expected) != 8 or any(digit not in "0123456789abcdef" for digit in expected):
         return
-    found = sha256(path)
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
     if not found.startswith(expected):
         raise CheckpointError(f"{path}: its sha256 begins with {found[:8]}, its name says {expected}; fetch it again")
 

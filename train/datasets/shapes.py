@@ -1,4 +1,4 @@
-"""Coloured shapes on coloured backgrounds, drawn on the fly: the test bed. A GAN learns it in minutes on a CPU.
+"""Coloured shapes on coloured backgrounds, drawn on the fly: the test bed.
 
 No folder is needed. One may be given; its shapes.json then says how many pictures there are, and of which seed:
 
