@@ -2,10 +2,10 @@
 
 No tensor is in here, so a drawing can be kept, copied, compared and shown without torch.
 
-Dimensions: L known words of the caption, H and W size of an attention map.
+Dimensions: L known words of the caption, H and W size of an attention map, N regions along one side.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from PIL import Image
@@ -63,6 +63,9 @@ class Redescription:
     """Of each word, given the words before it and the image; in (0, 1]."""
     complete: bool
     """True if the captioner ended the sentence itself, False if it was cut at the longest length."""
+    maps: np.ndarray | None = field(default=None, compare=False)
+    """(len(words), N, N) float32, each word's sums to 1: where in the picture the captioner looked for it. None if the
+    captioner has no attention over regions, as in the paper."""
 
     @property
     def text(self) -> str:
