@@ -244,13 +244,22 @@ def _train(config: GanConfig, world: World) -> Path:
         if journal is not None:
             journal.say(text)
 
+    calibrated = -1
+
+    def calibrate() -> None:
+        """Once a step, whoever asks for it."""
+        nonlocal calibrated
+        if calibrated != step:
+            recalibrate(nets, split, config)
+            calibrated = step
+
     def save() -> None:
         watch.check()
         if journal is None:
             return
         check_weights([("generator", nets.generator), ("discriminators", nets.discriminators)])
         save_state(config.folder, everything(nets, optimizers, step, config.compact_state))
-        recalibrate(nets, split, config)
+        calibrate()
         with replacing(folder) as unfinished:
             save_part(nets.average, nets.generator.config, unfinished, "generator", split.vocabulary.hash,
                       generator="mirrorgan", steps=step, images=step * config.batch)  # fmt: skip
@@ -258,7 +267,7 @@ def _train(config: GanConfig, world: World) -> Path:
     def sheet() -> None:
         if journal is None:
             return
-        recalibrate(nets, split, config)
+        calibrate()
         sheets = draw_sheet(nets.average, nets.text_encoder, split.vocabulary, captions, [0, 1, 2, 3])
         journal.sheet(step, f"average-{config.sizes[-1]}", sheets[-1])
 

@@ -15,6 +15,7 @@ from mirrorgan.captioner import Captioner, CaptionerConfig
 from mirrorgan.checkpoint import load_part, read_tensors
 from mirrorgan.discriminators import projected, pyramid
 from mirrorgan.discriminators.base import BaseDiscriminator
+from mirrorgan.generators.mirrorgan import Config as GeneratorConfig
 from mirrorgan.generators.mirrorgan import Generator
 from mirrorgan.image_encoder import ImageEncoder, ImageEncoderConfig
 from mirrorgan.images import to_channels_last
@@ -30,6 +31,7 @@ from train.state import batch_rows, seed_step
 from train.trunks import find_trunk
 
 AVERAGE = Path("average") / "generator.safetensors"
+HEAD = "heads.0.weight"
 
 
 class Networks(NamedTuple):
@@ -137,7 +139,12 @@ def build_networks(config: GanConfig, vocabulary: Vocabulary, world: World = ALO
     judged = [stage for stage, size in enumerate(config.look_sizes) if size]
     for stage in judged:
         if config.discriminator == "projected":
-            look = projected.Config(backbone=config.backbone, look_size=config.look_sizes[stage], text_dim=text_dim)
+            look = projected.Config(
+                backbone=config.backbone,
+                look_size=config.look_sizes[stage],
+                text_dim=text_dim,
+                pixels=config.look_pixels[stage] if config.look_pixels else 0,
+            )
             discriminators.append(projected.Discriminator(look, trunk(config.backbone)))
         else:
             c = pyramid.Config(
@@ -176,17 +183,29 @@ def join_calls(calls: Calls, world: World) -> Calls:
 def take_over(generator: Generator, run: Path) -> None:
     """Copies every tensor that a smaller generator has from its averaged weights.
 
+    A generator of one stage may also become the beginning of a larger first stage: 64 channels at 32 pixels are what 32
+    channels at 64 pixels go through. Its head is left out then.
+
     Raises:
         FileNotFoundError: the run has no weights yet.
         ValueError: a tensor has another shape: the runs differ in more than their number of stages.
     """
-    given = read_tensors(run / AVERAGE)
+    given = taken_over(generator.config, run)
     state = generator.state_dict()
     for key, tensor in given.items():
         if key not in state or state[key].shape != tensor.shape:
             raise ValueError(f"{run}: {key} {tuple(tensor.shape)} does not fit the generator that is to grow from it")
         state[key] = tensor
     generator.load_state_dict(state)
+
+
+def taken_over(config: GeneratorConfig, run: Path) -> dict[str, Tensor]:
+    """The averaged tensors of a run that a generator of `config` starts with, by name."""
+    given = read_tensors(run / AVERAGE)
+    starts = config.channels[0] * config.first_size // given[HEAD].shape[1]  # pixels of the given first stage
+    if starts < config.first_size and len([key for key in given if key.startswith("heads.")]) == 1:
+        del given[HEAD]
+    return given
 
 
 def frozen_parts(generator: Generator, first_trained: int) -> list[nn.Module]:
@@ -239,7 +258,7 @@ def build_optimizers(nets: Networks, config: GanConfig) -> Optimizers:
     learning = [(name, p) for name, p in nets.generator.named_parameters() if p.requires_grad]
     groups: list[dict[str, Any]] = [{"params": [p for _, p in learning]}]
     if config.grown_rate is not None and config.grow_from is not None:
-        grown = read_tensors(config.grow_from / AVERAGE).keys()
+        grown = taken_over(nets.generator.config, config.grow_from).keys()
         groups = [
             {"params": [p for name, p in learning if name not in grown]},
             {"params": [p for name, p in learning if name in grown], "lr": config.grown_rate},

@@ -52,6 +52,8 @@ class GanConfig(RunConfig):
     """Trunk of the projected discriminator. Not the captioner's, and not the one that scores use."""
     look_sizes: tuple[int, ...] = (64, 128, 256)
     """For each stage: the pixels that its projected discriminator looks at; 0: the stage has no discriminator."""
+    look_pixels: tuple[int, ...] = ()
+    """For each stage: the pixels that a head of the projected discriminator sees as they are; 0 or nothing: no head."""
     discriminator_channels: int = 64
     """Channels of the pyramid's first layer (ndf)."""
     objective: str = "cross_entropy"
@@ -121,6 +123,8 @@ class GanConfig(RunConfig):
             )
         if len(self.look_sizes) != len(self.channels):
             raise ValueError(f"look_sizes must name one size a stage: {len(self.channels)}, not {self.look_sizes}")
+        if self.look_pixels and len(self.look_pixels) != len(self.channels):
+            raise ValueError(f"look_pixels must name one size a stage: {len(self.channels)}, not {self.look_pixels}")
         if not self.look_sizes[-1]:
             raise ValueError("the last stage needs a discriminator; the last of look_sizes must not be 0")
         if not 0 < self.redescription_share <= 1:
@@ -186,15 +190,35 @@ _BIRDS_32 = dataclasses.replace(
     redescription=0.0,
     redescription_share=1.0,
 )
+_BIRDS_64 = dataclasses.replace(  # the same stage, doubled: what was learnt moves slowly
+    _BIRDS_32,
+    name="birds-64",
+    first_size=64,
+    channels=(32,),
+    look_sizes=(96,),
+    look_pixels=(64,),
+    grow_from=Path("runs/birds-32"),
+    grown_rate=5e-5,
+)
 _BIRDS_128 = dataclasses.replace(
     _OURS,
     name="birds-128",
     batch=24,
-    first_size=32,
-    channels=(64, 32, 32),
-    look_sizes=(0, 96, 128),
-    grow_from=Path("runs/birds-32"),
+    channels=(32, 32),
+    look_sizes=(0, 128),
+    look_pixels=(0, 128),
+    grow_from=Path("runs/birds-64"),
     first_trained=1,
+)
+_BIRDS_256 = dataclasses.replace(
+    _BIRDS_128,
+    name="birds-256",
+    batch=16,
+    channels=(32, 32, 32),
+    look_sizes=(0, 0, 256),
+    look_pixels=(0, 0, 256),
+    grow_from=Path("runs/birds-128"),
+    first_trained=2,
 )
 _BIRDS = dataclasses.replace(  # for one large GPU
     _OURS, batch=64, channels=(64, 48, 32), look_sizes=(64, 128, 256)
@@ -258,6 +282,7 @@ _COCO_PAPER = GanConfig(  # MirrorGAN's was never released: AttnGAN's sizes for 
 PRESETS = {
     preset.name: preset
     for preset in (
-        _BIRDS_32, _BIRDS_128, _BIRDS, _COCO, _SHAPES, _FOLDER, _BIRDS_PAPER, _ATTNGAN_PAPER, _COCO_PAPER,
+        _BIRDS_32, _BIRDS_64, _BIRDS_128, _BIRDS_256, _BIRDS, _COCO, _SHAPES, _FOLDER,
+        _BIRDS_PAPER, _ATTNGAN_PAPER, _COCO_PAPER,
     )
 }  # fmt: skip

@@ -32,10 +32,15 @@ class Config:
     """M, channels of every level after the random mixing."""
     width: int = 256
     """Channels at the end of every head."""
+    pixels: int = 0
+    """One more head (ours) that looks at the picture itself, resized to this many pixels; 0: none. Features for
+    ImageNet say little of how strong a colour is."""
 
     def __post_init__(self) -> None:
         if self.look_size < 64 or self.look_size % 32:
             raise ValueError(f"look_size must be a multiple of 32 of at least 64, not {self.look_size}")
+        if self.pixels and (self.pixels < 8 or self.pixels & (self.pixels - 1)):
+            raise ValueError(f"pixels must be 0 or a power of two of at least 8, not {self.pixels}")
 
 
 class Head(nn.Module):
@@ -44,12 +49,11 @@ class Head(nn.Module):
     logit = w . h + (A h) . (B s) / sqrt(width), at each place.
     """
 
-    def __init__(self, config: Config, size: int) -> None:
+    def __init__(self, config: Config, channels: int, size: int) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        channels = config.mixed
         while size > 4:
-            after = min(config.width, 2 * channels)
+            after = min(config.width, max(2 * channels, config.mixed))
             layers += [spectral_norm(nn.Conv2d(channels, after, 4, stride=2, padding=1)), nn.LeakyReLU(0.2)]
             channels, size = after, size // 2
         layers += [spectral_norm(nn.Conv2d(channels, config.width, 3, padding=1)), nn.LeakyReLU(0.2)]
@@ -95,7 +99,11 @@ class Discriminator(BaseDiscriminator):
         self.mix = nn.ModuleList([nn.Conv2d(c, config.mixed, kernel_size=1) for c in backbone.channels])
         self.mix.requires_grad_(False)  # random and fixed
         self.standardize = nn.BatchNorm1d(config.text_dim, affine=False)
-        self.heads = nn.ModuleList([Head(config, size) for size in level_sizes(backbone, config.look_size)])
+        self.heads = nn.ModuleList(
+            [Head(config, config.mixed, size) for size in level_sizes(backbone, config.look_size)]
+        )
+        if config.pixels:
+            self.heads.append(Head(config, 3, config.pixels))
 
     def look(self, images: Tensor) -> list[Tensor]:
         levels = self._backbone[0](resize(images, self.config.look_size)).levels
@@ -106,7 +114,7 @@ class Discriminator(BaseDiscriminator):
                 seen = seen + F.interpolate(coarser, size=seen.shape[2:], mode="bilinear", align_corners=False)
             mixed.append(seen)
             coarser = seen
-        return mixed[::-1]
+        return mixed[::-1] + ([resize(images, self.config.pixels)] if self.config.pixels else [])
 
     def judge(self, features: list[Tensor], sentence: Tensor) -> Judgement:
         sentence = self.standardize(sentence.float())

@@ -6,19 +6,21 @@ import torch
 from mirrorgan.discriminators import available_discriminators, find_discriminator, projected, pyramid
 
 SENTENCES = 8
+WITH_PIXELS = "projected, and the picture itself"
 
 
 def build(name, backbone, size=16):
     if name == "pyramid":
         return pyramid.Discriminator(pyramid.Config(image_size=size, text_dim=SENTENCES, channels=4))
+    pixels = 16 if name == WITH_PIXELS else 0
     return projected.Discriminator(
-        projected.Config(backbone="tiny", look_size=64, text_dim=SENTENCES, mixed=6, width=8), backbone
+        projected.Config(backbone="tiny", look_size=64, text_dim=SENTENCES, mixed=6, width=8, pixels=pixels), backbone
     )
 
 
-@pytest.fixture(params=available_discriminators())
+@pytest.fixture(params=[*available_discriminators(), WITH_PIXELS])
 def discriminator(request, tiny_backbone):
-    assert request.param in ("pyramid", "projected"), "say in `build` how to make the new one small"
+    assert request.param in ("pyramid", "projected", WITH_PIXELS), "say in `build` how to make the new one small"
     return build(request.param, tiny_backbone)
 
 
@@ -213,6 +215,23 @@ def test_every_head_s_weights_are_spectrally_normal(tiny_backbone, inputs):
         for module in head.modules():
             if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):
                 assert torch.linalg.matrix_norm(module.weight.flatten(1), ord=2) < 1.02
+
+
+def test_one_more_head_sees_what_the_trunk_is_blind_to(tiny_backbone, inputs):
+    network = build(WITH_PIXELS, tiny_backbone).eval()
+    with torch.no_grad():
+        for mix in network.mix:  # a trunk that sees nothing
+            mix.weight.zero_()
+    images, sentence = inputs
+    one, other = (network(picture, sentence).conditional for picture in (images, images.flip(1)))
+    assert one.shape[1] == build("projected", tiny_backbone)(*inputs).conditional.shape[1] + 1
+    assert torch.equal(one[:, :-1], other[:, :-1]) and not torch.isclose(one[:, -1], other[:, -1]).any()
+
+
+@pytest.mark.parametrize("pixels", [-8, 4, 24])
+def test_the_pixels_that_a_head_sees_are_a_power_of_two(pixels):
+    with pytest.raises(ValueError, match=f"power of two of at least 8, not {pixels}"):
+        projected.Config(pixels=pixels)
 
 
 @pytest.mark.parametrize("size", [32, 100, 0])

@@ -24,6 +24,7 @@ from train.players import (
     restore,
     set_training,
     take_over,
+    taken_over,
     ways_in,
 )
 from train.presets import PRESETS, GanConfig
@@ -340,6 +341,21 @@ def grown(tmp_path, **options):
     return generator, Generator(GeneratorConfig(**sizes, channels=(4, 3)))
 
 
+def test_a_stage_becomes_the_beginning_of_a_larger_first_stage(tmp_path):
+    small, large = grown(tmp_path, first_size=8, channels=(8,))
+    head = large.heads[0].weight.clone()
+    take_over(large, tmp_path / "run")
+    conditioning, noise = torch.randn(3, 5), torch.randn(3, 6)
+    small.eval(), large.eval()
+    half_way = large.first.start(torch.cat([conditioning, noise], dim=1)).unflatten(1, (-1, 4, 4))
+    for block in list(large.first.blocks)[:-1]:
+        half_way = block(half_way)
+    torch.testing.assert_close(half_way, small.first(conditioning, noise))
+    assert torch.equal(large.heads[0].weight, head)
+    learnt = {name for name, _ in small.named_parameters()} - {"heads.0.weight"}
+    assert learnt <= set(taken_over(large.config, tmp_path / "run")) <= set(small.state_dict()) - {"heads.0.weight"}
+
+
 def test_growing_takes_the_smaller_generator_s_stages_over(tmp_path):
     small, large = grown(tmp_path)
     before = copy_of(large)
@@ -352,6 +368,9 @@ def test_growing_takes_the_smaller_generator_s_stages_over(tmp_path):
 def test_growing_from_something_else_is_refused_with_the_tensor_s_name(tmp_path):
     _, large = grown(tmp_path, channels=(5,))
     with pytest.raises(ValueError, match=r"run: first\.\S+ \(.*\) does not fit"):
+        take_over(large, tmp_path / "run")
+    _, large = grown(tmp_path, first_size=8, channels=(8, 4))  # more than its first stage cannot be swallowed
+    with pytest.raises(ValueError, match=r"run: heads\.0\S+ \(.*\) does not fit"):
         take_over(large, tmp_path / "run")
     with pytest.raises(FileNotFoundError, match=r"generator\.safetensors"):
         take_over(large, tmp_path / "nowhere")
@@ -576,7 +595,8 @@ def counted(module):
 
 def test_presets_bear_their_own_names_and_survive_the_command_line():
     assert set(PRESETS) == {
-        "birds-32", "birds-128", "birds", "coco", "shapes", "folder", "birds-paper", "attngan-paper", "coco-paper",
+        "birds-32", "birds-64", "birds-128", "birds-256", "birds", "coco", "shapes", "folder",
+        "birds-paper", "attngan-paper", "coco-paper",
     }  # fmt: skip
     for name, preset in PRESETS.items():
         assert preset.name == name

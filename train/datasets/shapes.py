@@ -2,7 +2,7 @@
 
 No folder is needed. One may be given; its shapes.json then says how many pictures there are, and of which seed:
 
-    {"train": 4000, "test": 500, "seed": 0}
+    {"train": 4000, "test": 500, "seed": 0, "pairs": 0.667}
 
 A picture shows one shape, or one above another. Every caption names all shapes of its picture, with their colours, and
 which is above; size and background are named by some. A group is what all captions name ("red circle above blue
@@ -25,7 +25,7 @@ SIDE = 72  # pixels: what a training at 64 asks for
 OVERSAMPLING = 4
 PICTURES = {"train": 4000, "test": 500}
 TEST_SHARE = 0.1  # of the groups
-SINGLE_SHARE = 1 / 3  # of the pictures
+PAIRS = 2 / 3  # of the pictures show two shapes
 
 COLOURS = {
     "red": (205, 35, 35),
@@ -120,11 +120,11 @@ def read(root: Path | None = None) -> Listing:
         FileNotFoundError: a folder was given that has no shapes.json.
         DataError: shapes.json asks for something else than numbers of pictures and a seed.
     """
-    asked = PICTURES | {"seed": 0} | (_read_settings(root / "shapes.json") if root is not None else {})
-    return Listing({split: [_example(split, i, asked["seed"]) for i in range(asked[split])] for split in PICTURES})
+    asked = PICTURES | {"seed": 0, "pairs": PAIRS} | (_read_settings(root / "shapes.json") if root is not None else {})
+    return Listing({split: [_example(split, i, asked) for i in range(int(asked[split]))] for split in PICTURES})
 
 
-def _read_settings(path: Path) -> dict[str, int]:
+def _read_settings(path: Path) -> dict[str, float]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: missing; shapes are drawn, leave the folder out to get the usual ones")
     try:
@@ -132,18 +132,21 @@ def _read_settings(path: Path) -> dict[str, int]:
     except json.JSONDecodeError as error:
         raise DataError(f"{path}, line {error.lineno}: not JSON ({error.msg})") from error
     smallest = {"train": 1, "test": 1, "seed": 0}
-    if not isinstance(content, dict) or not set(content) <= set(smallest):
-        raise DataError(f"{path}: it may say {', '.join(smallest)} and nothing else; found {str(content)[:80]}")
+    if not isinstance(content, dict) or not set(content) <= {*smallest, "pairs"}:
+        raise DataError(f"{path}: it may say {', '.join(smallest)}, pairs and nothing else; found {str(content)[:80]}")
     for name, value in content.items():
-        if type(value) is not int or value < smallest[name]:
+        if name == "pairs":
+            if type(value) not in (int, float) or not 0 <= value <= 1:
+                raise DataError(f"{path}: pairs must be a share from 0 to 1, not {value!r}")
+        elif type(value) is not int or value < smallest[name]:
             raise DataError(f"{path}: {name} must be a whole number from {smallest[name]}, not {value!r}")
     return content
 
 
-def _example(split: str, index: int, seed: int) -> Example:
+def _example(split: str, index: int, asked: dict[str, float]) -> Example:
     """Draws lots until the group is one of the split's."""
-    lots = random.Random(f"{seed} {split} {index}")
-    single = lots.random() < SINGLE_SHARE
+    lots = random.Random(f"{asked['seed']} {split} {index}")
+    single = lots.random() < 1 - asked["pairs"]
     while True:
         scene = _scene(lots, single)
         if (share(scene.group) < TEST_SHARE) == (split == "test"):
