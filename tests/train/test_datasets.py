@@ -647,12 +647,21 @@ def test_shapes_json_says_how_many_and_which(tmp_path, drawn):
     assert shapes.read(tmp_path).splits == {name: drawn.splits[name][:n] for name, n in (("train", 3), ("test", 1))}
 
 
+@pytest.mark.parametrize(("share", "things"), [(0, {1}), (1, {2}), (0.5, {1, 2})])
+def test_shapes_json_says_how_many_pictures_show_two(tmp_path, share, things):
+    (tmp_path / "shapes.json").write_text(json.dumps({"train": 30, "test": 4, "pairs": share}))
+    examples = shapes.read(tmp_path).splits["train"]
+    assert {len(example.image.things) for example in examples} == things
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
         ('{\n"train"}', r"shapes\.json, line 2: not JSON"),
-        ('{"pictures": 3}', r"it may say train, test, seed and nothing else"),
+        ('{"pictures": 3}', r"it may say train, test, seed, pairs and nothing else"),
         ('{"train": 0}', r"train must be a whole number from 1, not 0"),
+        ('{"pairs": 1.5}', r"pairs must be a share from 0 to 1, not 1\.5"),
+        ('{"pairs": true}', r"pairs must be a share"),
         ('{"seed": 1.5}', r"seed must be a whole number from 0, not 1\.5"),
         ("3", r"it may say"),
     ],
