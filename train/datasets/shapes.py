@@ -2,12 +2,12 @@
 
 No folder is needed. One may be given; its shapes.json then says how many pictures there are, and of which seed:
 
-    {"train": 4000, "test": 500, "seed": 0, "pairs": 0.667}
+    {"train": 4000, "test": 500, "seed": 0, "pairs": 0}
 
-A picture shows one shape, or one above another. Every caption names all shapes of its picture, with their colours, and
-which is above; size and background are named by some. A group is what all captions name ("red circle above blue
-square"): within a group a caption fits every picture, between two groups none does. Whole groups are in one split,
-so a test caption asks for a combination that no training picture shows.
+A picture shows one shape, or (a share of them, `pairs`) one above another. Every caption names all shapes of its
+picture, their colours, which is above, and the background; the size is named by some. A group is what all captions name
+("red circle on white"): within a group a caption fits every picture, between two groups none does. Whole groups are in
+one split, so a test caption asks for a combination that no training picture shows.
 
 Nothing is said of left and right, because trainings mirror their pictures.
 """
@@ -25,7 +25,7 @@ SIDE = 72  # pixels: what a training at 64 asks for
 OVERSAMPLING = 4
 PICTURES = {"train": 4000, "test": 500}
 TEST_SHARE = 0.1  # of the groups
-PAIRS = 2 / 3  # of the pictures show two shapes
+PAIRS = 0.0  # share of the pictures that show two shapes
 
 COLOURS = {
     "red": (205, 35, 35),
@@ -72,26 +72,28 @@ class Scene:
 
     @property
     def group(self) -> str:
-        return " above ".join(thing.name for thing in self.things)
+        return " above ".join(thing.name for thing in self.things) + f" on {self.background}"
 
     def captions(self) -> tuple[str, ...]:
         """Five sentences; the first says everything."""
+        ground = f"on a {self.background} ground"
+        background = f"on a {self.background} background"
         if len(self.things) == 1:
             (one,) = self.things
             return (
-                f"a {one.sized_name} on a {self.background} background",
-                f"a {one.name}",
-                f"there is a {one.sized_name} in the picture",
-                f"on a {self.background} ground stands a {one.name}",
-                f"this {one.shape} is {one.size} and {one.colour}",
+                f"a {one.sized_name} {background}",
+                f"a {one.name} {ground}",
+                f"there is a {one.sized_name} {background}",
+                f"{ground} stands a {one.name}",
+                f"this {one.shape} is {one.size} and {one.colour} {background}",
             )
         upper, lower = self.things
         return (
-            f"a {upper.sized_name} above a {lower.sized_name} on a {self.background} background",
-            f"a {upper.name} above a {lower.name}",
-            f"a {lower.sized_name} below a {upper.sized_name}",
-            f"on a {self.background} ground stands a {lower.name} with a {upper.name} above it",
-            f"there is a {upper.name} at the top and a {lower.name} at the bottom",
+            f"a {upper.sized_name} above a {lower.sized_name} {background}",
+            f"a {upper.name} above a {lower.name} {ground}",
+            f"a {lower.sized_name} below a {upper.sized_name} {background}",
+            f"{ground} stands a {lower.name} with a {upper.name} above it",
+            f"a {upper.name} at the top and a {lower.name} at the bottom {background}",
         )
 
     def __call__(self) -> Image.Image:
