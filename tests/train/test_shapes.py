@@ -1,16 +1,9 @@
 """The test bed: a judge that knows what it sees, and a model that learns to draw what captions say."""
 
-import dataclasses
-
-import pytest
 from PIL import Image
-from tests.train.scenes import look
 
-from mirrorgan import MirrorGAN
-from train import captioner, damsm, gan
+from tests.train.scenes import look
 from train.datasets import shapes
-from train.export import Runs, export
-from train.pack import main as pack
 
 
 def test_the_judge_knows_real_pictures_at_the_size_that_is_drawn():
