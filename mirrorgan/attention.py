@@ -72,14 +72,17 @@ class SentenceAttention(nn.Module):
         axis: "channel" normalises over the channels of each sub-region, as the released code does (by PyTorch's
             implicit rule for four axes); "spatial" over the sub-regions for each channel, the other reading.
         preconv: a 1x1 convolution before the softmax: in the released code, not in the paper.
+        bias: of V: in the released code, not in the paper.
     """
 
-    def __init__(self, condition_dim: int, image_dim: int, axis: str = "channel", preconv: bool = True) -> None:
+    def __init__(
+        self, condition_dim: int, image_dim: int, axis: str = "channel", preconv: bool = True, bias: bool = True
+    ) -> None:
         super().__init__()
         if axis not in AXES:
             raise ValueError(f"axis must be one of {', '.join(AXES)}, not {axis!r}")
         self.axis = axis
-        self.project = nn.Linear(condition_dim, image_dim)  # V in Eq. 5; the paper has no bias
+        self.project = nn.Linear(condition_dim, image_dim, bias=bias)  # V in Eq. 5
         self.preconv = nn.Conv2d(image_dim, image_dim, kernel_size=1, bias=False) if preconv else nn.Identity()
 
     def forward(self, features: Tensor, conditioning: Tensor) -> tuple[Tensor, Tensor]:

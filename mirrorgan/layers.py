@@ -116,6 +116,125 @@ class ConditioningAugmentation(nn.Module):
         return mu + noise * (0.5 * logvar).exp(), mu, logvar
 
 
+class Bottleneck(nn.Module):
+    """A 1x1 and two 3x3 convolutions over a quarter of the channels beside an identity, batch norm after each, no
+    activation after the sum: GAN-INT-CLS's. (B, C, H, W) to the same.
+
+    Args:
+        slope: of the activations below zero.
+    """
+
+    def __init__(self, channels: int, slope: float) -> None:
+        super().__init__()
+        few = max(1, channels // 4)
+        self.block = nn.Sequential(
+            nn.Conv2d(channels, few, kernel_size=1, bias=False),
+            nn.BatchNorm2d(few),
+            nn.LeakyReLU(slope),
+            nn.Conv2d(few, few, kernel_size=3, padding=1, bias=False),
+            nn.BatchNorm2d(few),
+            nn.LeakyReLU(slope),
+            nn.Conv2d(few, channels, kernel_size=3, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features + self.block(features)
+
+
+class FirstStage(nn.Module):
+    """F_0 of MirrorGAN's Eq. 3: conditioning and noise become 4x4 features, then double up to the first size.
+
+    Starts with `channels` * `size` / 4 channels and halves them at every step. The same in StackGAN++ and AttnGAN.
+
+    Args:
+        input_dim: of conditioning and noise together.
+        channels: C at the end.
+        size: S of the features at the end, a power of two of at least 4.
+    """
+
+    def __init__(self, input_dim: int, channels: int, size: int) -> None:
+        super().__init__()
+        width = channels * size // 4
+        self.start = nn.Sequential(
+            nn.Linear(input_dim, 2 * width * 4 * 4, bias=False), nn.BatchNorm1d(2 * width * 4 * 4), GLU()
+        )
+        blocks = []
+        while width > channels:
+            blocks.append(up_block(width, width // 2))
+            width //= 2
+        self.blocks = nn.Sequential(*blocks)
+
+    def forward(self, conditioning: Tensor, noise: Tensor) -> Tensor:
+        """(B, Z) and (B, noise) to (B, C, S, S)."""
+        start = self.start(torch.cat([conditioning, noise], dim=1))  # the conditioning comes first
+        return self.blocks(start.unflatten(1, (-1, 4, 4)))
+
+
+def image_head(channels: int, bias: bool = False) -> nn.Conv2d:
+    """G_i of MirrorGAN's Eq. 3 without its tanh: (B, C, S, S) to (B, 3, S, S)."""
+    return nn.Conv2d(channels, 3, kernel_size=3, padding=1, bias=bias)
+
+
+class StandardizedSentence(nn.BatchNorm1d):
+    """Every channel of the sentence brought to mean 0 and deviation 1 over captions (ours). (B, D) to the same.
+
+    STEM's channels have a deviation of about 0.2, beside noise of 1: without it a caption is hardly heard for the first
+    thousands of steps.
+    """
+
+    def __init__(self, text_dim: int) -> None:
+        super().__init__(text_dim, affine=False)
+
+
+def text_map(input_dim: int, hidden_dim: int, output_dim: int, start: float = 0.0) -> nn.Sequential:
+    """What a caption says to every channel: linear, ReLU, linear; everywhere `start` at first. (B, D) to (B, C)."""
+    last = nn.Linear(hidden_dim, output_dim)
+    nn.init.zeros_(last.weight)
+    nn.init.constant_(last.bias, start)
+    return nn.Sequential(nn.Linear(input_dim, hidden_dim), nn.ReLU(), last)
+
+
+def truncated(noise: Tensor, scale: float, bound: float = 2.0) -> Tensor:
+    """Standard normal noise as that of a normal cut off at +-bound, times `scale`; same shape, order kept.
+
+    By the distribution functions of both, so that one seed's noise stays one seed's.
+    """
+    low = torch.special.ndtr(torch.tensor(-bound, dtype=torch.float64, device=noise.device))
+    share = low + torch.special.ndtr(noise.double()) * (1 - 2 * low)
+    return (torch.special.ndtri(share).clamp(-bound, bound) * scale).to(noise.dtype)
+
+
+def widths(size: int, channels: int, widest: int = 8, least: int = 4) -> list[int]:
+    """Channels of a generator's maps from `least` pixels to `size`, doubling: `channels` at the end, twice as many a
+    step before, and so on up to `widest` times."""
+    steps = (size // least).bit_length()
+    return [channels * min(widest, 2 ** (steps - 1 - step)) for step in range(steps)]
+
+
+def check_single(channels: tuple[int, ...]) -> None:
+    """Raises ValueError if `channels` is not that of one picture's generator."""
+    if len(channels) != 1 or channels[0] < 1:
+        raise ValueError(f"channels must be one number of at least 1: there is one picture; not {channels}")
+
+
+def check_size(name: str, size: int, least: int) -> None:
+    """Raises ValueError if `size` is no power of two of at least `least`."""
+    if size < least or size & (size - 1):
+        raise ValueError(f"{name} must be a power of two of at least {least}, not {size}")
+
+
+def initialize_normal(module: nn.Module) -> None:
+    """DCGAN's start, for `Module.apply`: weights N(0, 0.02), zero biases, batch norm around 1."""
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+        nn.init.normal_(module.weight, 0.0, 0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and module.affine:
+        nn.init.normal_(module.weight, 1.0, 0.02)
+        nn.init.zeros_(module.bias)
+
+
 def initialize(module: nn.Module) -> None:
     """The released start, for `Module.apply`: orthogonal weights, zero biases, batch norm around 1."""
     if isinstance(module, nn.Conv2d | nn.Linear):

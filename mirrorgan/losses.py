@@ -18,6 +18,10 @@ class Judgement(NamedTuple):
     conditional: Tensor
     """Does it show the sentence?"""
 
+    def rows(self, which: slice) -> "Judgement":
+        """Of some of the pictures."""
+        return Judgement(None if self.unconditional is None else self.unconditional[which], self.conditional[which])
+
 
 # ---------------------------------------------------------------------------------------------- adversarial
 
@@ -46,6 +50,20 @@ def cross_entropy_generator(fake: Judgement) -> Tensor:
     return loss if fake.unconditional is None else loss + _bce(fake.unconditional, 1.0)
 
 
+def cross_entropy_sum_discriminator(real: Judgement, fake: Judgement, wrong: Judgement) -> Tensor:
+    """As StackGAN++'s released code sums it (Zhang et al., 2018; its paper has no wrong pairs).
+
+        BCE(real with s, 1) + BCE(wrong, 0) + BCE(fake with s, 0)
+        + BCE(real, 1) + BCE(real of the wrong pair, 1) + BCE(fake, 0)
+
+    A real picture beside a wrong sentence is still a real picture. Without unconditional heads: the first three.
+    """
+    loss = _bce(real.conditional, 1.0) + _bce(wrong.conditional, 0.0) + _bce(fake.conditional, 0.0)
+    if real.unconditional is not None and wrong.unconditional is not None and fake.unconditional is not None:
+        loss = loss + _bce(real.unconditional, 1.0) + _bce(wrong.unconditional, 1.0) + _bce(fake.unconditional, 0.0)
+    return loss
+
+
 def hinge_discriminator(real: Judgement, fake: Judgement, wrong: Judgement) -> Tensor:
     """E relu(1 - D(x, s)) + 1/2 E relu(1 + D(G(z), s)) + 1/2 E relu(1 + D(x, s')), s' another picture's sentence.
 
@@ -66,6 +84,27 @@ def hinge_generator(fake: Judgement) -> Tensor:
     """- E D(G(z), s), and - E D(G(z)) where there is an unconditional head."""
     loss = -fake.conditional.mean()
     return loss if fake.unconditional is None else loss - fake.unconditional.mean()
+
+
+def squared_slopes(judgement: Judgement, images: Tensor, told: Tensor) -> Tensor:
+    """How steep a discriminator is at its pictures and sentences: ||(grad_x D, grad_s D)||^2 of every row, (B,).
+
+    D is a row's mean logit; of two heads, the sum of both. Differentiable once more.
+
+    Args:
+        judgement: of `images` (B, 3, S, S) beside `told` (B, T), which both require gradients.
+    """
+    logits = [head.float().mean(dim=1).sum() for head in judgement if head is not None]
+    gradients = torch.autograd.grad(torch.stack(logits).sum(), (images, told), create_graph=True)
+    return torch.stack([gradient.float().flatten(1).square().sum(dim=1) for gradient in gradients]).sum(dim=0)
+
+
+def matching_aware_penalty(slopes: Tensor, power: float = 6.0) -> Tensor:
+    """E ||(grad_x D, grad_s D)||^p at real pictures beside their own sentences, unweighted. Published: p = 6, weight 2.
+
+    Tao et al., "DF-GAN" (CVPR 2022), Eq. 1; the same in SSA-GAN. `slopes` are squared, (B,).
+    """
+    return slopes.pow(power / 2).mean()
 
 
 def _bce(logits: Tensor, label: float) -> Tensor:

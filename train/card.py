@@ -19,6 +19,7 @@ from mirrorgan.checkpoint import read_json
 from mirrorgan.drawing import CheckpointError
 from mirrorgan.pipeline import MirrorGAN
 from train.command import fail, field_help
+from train.history import picture_sizes
 
 SHUFFLED = ", sentences shuffled"
 
@@ -117,7 +118,7 @@ def front_matter(text: CardText) -> str:
 
 def opening(folder: Path, manifest: dict[str, Any], text: CardText) -> list[str]:
     """What it is, how large, and a sheet of drawings with its captions."""
-    sizes = picture_sizes(read_json(folder / "generator.json").get("config", {}))
+    sizes = picture_sizes(read_json(folder / "generator.json"))
     weights = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
     draws = f"Draws a caption at {listed(sizes)} pixels, and reads a sentence back from what it drew."
     found = [text.opening or f"{ended(str(manifest['summary']))} {draws}"]
@@ -251,11 +252,6 @@ def written(name: str, value: float) -> str:
     if name.startswith("retrieval"):
         return f"{100 * value:.1f} %"
     return f"{value:.1f}" if name.startswith("Frechet") else f"{value:.3f}"
-
-
-def picture_sizes(config: dict[str, Any]) -> list[int]:
-    """Pixels of every stage, from the configuration of a generator or of its run."""
-    return [config["first_size"] * 2**stage for stage in range(len(config["channels"]))]
 
 
 def listed(values: Iterable[Any]) -> str:

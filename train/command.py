@@ -79,13 +79,38 @@ def parse(presets: dict[str, Config], argv: Sequence[str] | None = None, prog: s
         parser.error(str(error))
 
 
+def read_options(kind: type, words: Sequence[str]) -> dict[str, Any]:
+    """`name=value` words as values for the fields of a dataclass; numbers of a tuple stand between commas.
+
+    Raises:
+        ValueError: a word is no such pair, a name is none of the fields, or a value is not what the field takes.
+    """
+    hints = typing.get_type_hints(kind)
+    names = [field.name for field in dataclasses.fields(kind)]
+    values: dict[str, Any] = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not equals:
+            raise ValueError(f"{word!r} is no option; write it as name=value")
+        if name not in names:
+            hint = _meant(name, names, dashes=False) or f"; there are: {', '.join(names)}"
+            raise ValueError(f"there is no option {name}{hint}")
+        argument = _argument(hints[name])
+        try:
+            several = "nargs" in argument and text.lower() != "none"
+            values[name] = tuple(map(argument["type"], text.split(","))) if several else argument["type"](text)
+        except argparse.ArgumentTypeError as error:
+            raise ValueError(f"{name}: {error}") from None
+    return values
+
+
 def _option(field: str) -> str:
     return f"--{field.replace('_', '-')}"
 
 
-def _meant(word: str, known: list[str]) -> str:
+def _meant(word: str, known: list[str], dashes: bool = True) -> str:
     """A question for the nearest known word, if any is near."""
-    near = difflib.get_close_matches(word.lower().replace("_", "-"), known, n=1)
+    near = difflib.get_close_matches(word.lower().replace("_", "-") if dashes else word.lower(), known, n=1)
     return f"; did you mean {near[0]}?" if near else ""
 
 
@@ -102,7 +127,7 @@ def _argument(kind: Any) -> dict[str, Any]:
     origin = typing.get_origin(kind)
     if origin in (typing.Union, types.UnionType):
         inner = next(k for k in typing.get_args(kind) if k is not type(None))
-        return {**_argument(inner), "type": _optional(_argument(inner)["type"]), "metavar": inner.__name__.upper()}
+        return {**_argument(inner), "type": _optional(_argument(inner)["type"])}
     if origin is tuple:
         inner = typing.get_args(kind)[0]
         return {"type": _reader(inner), "nargs": "*", "metavar": inner.__name__.upper()}

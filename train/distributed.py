@@ -14,7 +14,7 @@ alone. On CPUs the processes talk through gloo, on GPUs through NCCL.
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -124,9 +124,7 @@ class _Sum(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        total = gradients[0].clone(memory_format=torch.contiguous_format)
-        dist.all_reduce(total)
-        return total
+        return sum_over_processes(gradients[0])  # by itself, so that it can be differentiated again
 
 
 def sum_over_processes(values: Tensor) -> Tensor:
@@ -204,6 +202,16 @@ def in_step(call: Callable, world: World) -> Callable:
     assert isinstance(call, nn.Module)
     devices = [torch.cuda.current_device()] if next(call.parameters()).is_cuda else None
     return DistributedDataParallel(call, device_ids=devices, broadcast_buffers=False)
+
+
+def average_gradients(parameters: Iterable[nn.Parameter], world: World) -> None:
+    """Gradients of what no DistributedDataParallel holds become their means over all processes."""
+    if world.size == 1:
+        return
+    for parameter in parameters:
+        if parameter.grad is not None:
+            dist.all_reduce(parameter.grad)
+            parameter.grad /= world.size
 
 
 @contextlib.contextmanager

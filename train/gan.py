@@ -23,7 +23,7 @@ from train import device, ema
 from train.augment import augment
 from train.command import as_json, fail, parse
 from train.device import autocast, cannot_compile, prepare, send
-from train.distributed import ALONE, World, gather_rows, gathering, joined
+from train.distributed import ALONE, World, average_gradients, gather_rows, gathering, joined
 from train.feed import Batch, Feed
 from train.guards import Watch, check_weights
 from train.journal import Journal
@@ -40,17 +40,14 @@ from train.players import (
     recalibrate,
     restore,
     set_judging,
+    set_rates,
     set_training,
+    text_parameters,
     ways_in,
 )
 from train.presets import PRESETS, GanConfig
 from train.sheets import draw_sheet, sheet_captions
 from train.state import SaveError, Stopper, held, load_state, replacing, save_state, seed_step
-
-OBJECTIVES = {  # and the mean logit beyond which a discriminator has nothing left to learn
-    "cross_entropy": (losses.cross_entropy_discriminator, losses.cross_entropy_generator, 4.0),
-    "hinge": (losses.hinge_discriminator, losses.hinge_generator, 1.0),
-}
 
 
 def train_step(
@@ -67,7 +64,7 @@ def train_step(
         every loss by name, weighted as it entered the sum, detached; and the mean logits of real and drawn pictures.
         Of this process's rows, on the device: nothing here waits for it.
     """
-    calls = calls if calls is not None else ways_in(nets)
+    calls = calls if calls is not None else ways_in(nets, config)
     count = config.accumulate
     parts = [batch.part(number, count) for number in range(count)] if count > 1 else [batch]
     seen: dict[str, Tensor] = {}
@@ -82,12 +79,20 @@ def train_step(
     drawn = None
     for number, part in enumerate(parts):
         with contextlib.nullcontext() if count == 1 else torch.no_grad():  # of several parts no graph is kept
-            drawn = draw(calls, part, config)
+            drawn = draw(calls, part, nets, config)
         with gathering(calls.duels, now=number == count - 1):
             terms = discriminator_terms(part, drawn, nets, config, calls)
             (terms["discriminator"] / count).backward()
         note(terms)
     optimizers.discriminators.step()
+    if calls.slopes:  # the penalty on their slope, where it has a step of its own
+        optimizers.discriminators.zero_grad(set_to_none=True)
+        for number, part in enumerate(parts):
+            with gathering(calls.slopes, now=number == count - 1):
+                terms = penalty_terms(part, nets, config, calls)
+                (terms["gradient penalty"] / count).backward()
+            note(terms)
+        optimizers.discriminators.step()
 
     # Generator: pass for real with its sentence (Eq. 7), and be described correctly (Eq. 8).
     set_judging(nets, False)
@@ -95,63 +100,112 @@ def train_step(
     for number, part in enumerate(parts):
         with gathering([calls.draw], now=number == count - 1):
             if count > 1 or drawn is None:
-                drawn = draw(calls, part, config)
+                drawn = draw(calls, part, nets, config)
             terms = generator_terms(part, drawn, nets, config, calls, world)
             (torch.stack(list(terms.values())).sum() / count).backward()
         note(terms)
+        if learning := text_parameters(nets):
+            terms = text_terms(part, nets, config, world)
+            (terms["encoders"] / count).backward()
+            note(terms)
+            if number == count - 1:
+                average_gradients(learning, world)
     optimizers.generator.step()
     logits = {name: seen.pop(name) for name in ("logit real", "logit drawn")}
     return seen | logits
 
 
-def draw(calls: Calls, batch: Batch, config: GanConfig) -> GeneratorOutput:
+def draw(calls: Calls, batch: Batch, nets: Networks, config: GanConfig) -> GeneratorOutput:
+    """The batch drawn; below it the captions between captions, where the objective has those."""
+    if config.text_training == "joint":  # the graph goes on into the text encoder
+        words, sentence = nets.text_encoder(batch.tokens, batch.mask)
+        batch = batch._replace(words=words, sentence=sentence)
+    if config.goal.interpolation:
+        batch = with_interpolated(batch)
     with autocast(config.place, config.precision):
         return calls.draw(batch.noise, batch.sentence, batch.words, batch.mask)
+
+
+def with_interpolated(batch: Batch) -> Batch:
+    """The batch, and below it for every other row one whose sentence is the mean of that row's and the one's before it.
+
+    Eq. 5 of Reed et al., "Generative Adversarial Text to Image Synthesis" (ICML 2016), with beta = 1/2 and half as many
+    rows as in the authors' code. The noise of a new row is its row's, negated: as random, and the same in whatever
+    parts the batch is worked through. Words cannot be mixed: they stay those of the row.
+    """
+    halfway = (batch.sentence + batch.wrong)[::2] / 2
+    return batch._replace(
+        noise=torch.cat([batch.noise, -batch.noise[::2]]),
+        sentence=torch.cat([batch.sentence, halfway]),
+        words=torch.cat([batch.words, batch.words[::2]]),
+        mask=torch.cat([batch.mask, batch.mask[::2]]),
+    )
 
 
 def discriminator_terms(
     batch: Batch, drawn: GeneratorOutput, nets: Networks, config: GanConfig, calls: Calls
 ) -> dict[str, Tensor]:
     """What the discriminators learn from, and their mean logits of real and drawn pictures."""
-    judge_loss, _, _ = OBJECTIVES[config.objective]
-    total, real_logits, drawn_logits = [], [], []
+    goal, rows = config.goal, len(batch.sentence)
+    with torch.no_grad():
+        told, wrong = nets.generator.tell(batch.sentence), nets.generator.tell(batch.wrong)
+    total, real_logits, drawn_logits, penalties = [], [], [], []
     for duel, stage in zip(calls.duels, nets.judged, strict=True):
         real = augment(batch.images[stage], batch.changes[3 * stage], config.augment)
-        fake = augment(drawn.images[stage].detach().float(), batch.changes[3 * stage + 1], config.augment)
+        fake = augment(drawn.images[stage][:rows].detach().float(), batch.changes[3 * stage + 1], config.augment)
         with autocast(config.place, config.precision):
-            judgements = duel(real, fake, batch.sentence, batch.wrong)
+            *judgements, slopes = duel(real, fake, told, wrong)
         matched, forged, mismatched = (as_float(judgement) for judgement in judgements)
-        total.append(judge_loss(matched, forged, mismatched))
+        total.append(goal.discriminator(matched, forged, mismatched))
         real_logits.append(matched.conditional.mean())
         drawn_logits.append(forged.conditional.mean())
-    return {
-        "discriminator": torch.stack(total).sum(),
+        if slopes is not None:
+            penalties.append(goal.gradient_penalty * losses.matching_aware_penalty(slopes))
+    seen = {"gradient penalty": torch.stack(penalties).sum()} if penalties else {}
+    return seen | {
+        "discriminator": torch.stack([*total, *penalties]).sum(),
         "logit real": torch.stack(real_logits).mean(),
         "logit drawn": torch.stack(drawn_logits).mean(),
     }
+
+
+def penalty_terms(batch: Batch, nets: Networks, config: GanConfig, calls: Calls) -> dict[str, Tensor]:
+    """The weighted penalty on the discriminators' slope at real pictures beside their own sentences, alone."""
+    with torch.no_grad():
+        told = nets.generator.tell(batch.sentence)
+    penalties = [
+        losses.matching_aware_penalty(
+            slope(augment(batch.images[stage], batch.changes[3 * stage], config.augment), told)
+        )
+        for slope, stage in zip(calls.slopes, nets.judged, strict=True)
+    ]
+    return {"gradient penalty": config.goal.gradient_penalty * torch.stack(penalties).sum()}
 
 
 def generator_terms(
     batch: Batch, drawn: GeneratorOutput, nets: Networks, config: GanConfig, calls: Calls, world: World = ALONE
 ) -> dict[str, Tensor]:
     """What the generator learns from, each weighted."""
-    _, fool_loss, _ = OBJECTIVES[config.objective]
-    fooled = []
+    goal, rows = config.goal, len(batch.sentence)
+    fooled, between = [], []
     for judge, stage in zip(calls.judges, nets.judged, strict=True):
-        shown = augment(drawn.images[stage].float(), batch.changes[3 * stage + 2], config.augment)
+        changes, sentence = batch.changes[3 * stage + 2], batch.sentence
+        if goal.interpolation:
+            changes, sentence = torch.cat([changes, changes[::2]]), with_interpolated(batch).sentence
+        shown = augment(drawn.images[stage].float(), changes, config.augment)
         with autocast(config.place, config.precision):
-            judgement = judge(shown, batch.sentence)
-        fooled.append(fool_loss(as_float(judgement)))
+            judgement = as_float(judge(shown, nets.generator.tell(sentence)))
+        fooled.append(goal.generator(judgement.rows(slice(rows))))
+        if goal.interpolation:
+            between.append(goal.interpolation * goal.generator(judgement.rows(slice(rows, None))))
     terms = {"adversarial": torch.stack(fooled).sum()} | drawn.penalties
+    if between:
+        terms["interpolated"] = torch.stack(between).sum()
+    picture = drawn.images[-1][:rows]
     if config.redescription:
-        terms["redescription"] = config.redescription * redescription(batch, drawn, nets, config, calls, world)
-    if nets.image_encoder is not None:
-        with autocast(config.place, config.precision):
-            regions, code = nets.image_encoder(drawn.images[-1].float())
-        mine = (batch.words, batch.sentence, regions.float(), code.float(), batch.mask, batch.groups)
-        words, sentence, regions, code, mask, groups = (gather_rows(values, world) for values in mine)
-        parts = losses.damsm_loss(words, sentence, regions, code, mask, groups)
-        terms["damsm"] = config.damsm * torch.stack(list(parts.values())).sum()
+        terms["redescription"] = config.redescription * redescription(batch, picture, nets, config, calls, world)
+    if config.damsm:
+        terms["damsm"] = config.damsm * damsm(batch, picture, batch.words, batch.sentence, nets, config, world)
     if config.consistency:
         terms["consistency"] = config.consistency * consistency(drawn.images)
     if world.size > 1:  # a stage that nobody looks at takes part all the same: gradients of all are waited for
@@ -160,15 +214,39 @@ def generator_terms(
     return terms
 
 
+def text_terms(batch: Batch, nets: Networks, config: GanConfig, world: World) -> dict[str, Tensor]:
+    """What the encoders learn from, where they learn: the DAMSM loss of real pictures and their captions."""
+    assert nets.image_encoder is not None
+    nets.image_encoder.requires_grad_(True)  # only here: the generator's losses must not reach it
+    words, sentence = nets.text_encoder(batch.tokens, batch.mask)
+    loss = damsm(batch, batch.images[-1], words, sentence, nets, config, world)
+    nets.image_encoder.requires_grad_(False)
+    return {"encoders": loss}
+
+
+def damsm(
+    batch: Batch, pictures: Tensor, words: Tensor, sentence: Tensor, nets: Networks, config: GanConfig, world: World
+) -> Tensor:
+    """The DAMSM loss of pictures and captions, over the rows of all processes, unweighted."""
+    assert nets.image_encoder is not None
+    with autocast(config.place, config.precision):
+        regions, code = nets.image_encoder(pictures.float())
+    mine = (words, sentence, regions.float(), code.float(), batch.mask, batch.groups)
+    words, sentence, regions, code, mask, groups = (gather_rows(values, world) for values in mine)
+    parts = losses.damsm_loss(words, sentence, regions, code, mask, groups, *config.damsm_gammas)
+    chosen = list(parts.values()) if config.damsm_by == "both" else [parts[config.damsm_by]]
+    return torch.stack(chosen).sum()
+
+
 def redescription(
-    batch: Batch, drawn: GeneratorOutput, nets: Networks, config: GanConfig, calls: Calls, world: World
+    batch: Batch, picture: Tensor, nets: Networks, config: GanConfig, calls: Calls, world: World
 ) -> Tensor:
     """STREAM's mean loss over the words of all rows that it reads, of whatever part: this part's share of it, times the
     number of parts (their mean is what the whole batch would give)."""
     if not batch.read:
-        return drawn.images[-1].new_zeros(())
+        return picture.new_zeros(())
     assert nets.captioner is not None and calls.see is not None
-    images, tokens, mask, changes = drawn.images[-1], batch.tokens, batch.mask, batch.changes[-1]
+    images, tokens, mask, changes = picture, batch.tokens, batch.mask, batch.changes[-1]
     if len(batch.read) < len(images):
         rows = send(torch.tensor(batch.read), config.place)
         images, tokens, mask, changes = images.index_select(0, rows), tokens[rows], mask[rows], changes[rows]
@@ -198,13 +276,13 @@ def rehearse(
 ) -> Calls:
     """The networks compiled, on one step that is then undone; or as they are, with a word, if that does not work."""
     before = Snapshot(nets, optimizers)
-    calls = ways_in(nets, device.compiled)
+    calls = ways_in(nets, config, device.compiled)
     try:
         train_step(batch, nets, optimizers, config, calls)
         return calls
     except Exception as error:  # of whatever kind: compilers fail in many ways, and the plain step tells its own errors
         say(cannot_compile(error))
-        return ways_in(nets)
+        return ways_in(nets, config)
     finally:
         before.put_back()
 
@@ -236,7 +314,7 @@ def _train(config: GanConfig, world: World) -> Path:
     feed = Feed(split, config, nets.text_encoder, nets.generator.noise_dim, ends, world)
     journal = Journal(config.folder, as_json(config), config.steps, step) if world.leader else None
     stopper = Stopper(config.minutes)
-    watch = Watch(margin=OBJECTIVES[config.objective][2])
+    watch = Watch(margin=config.goal.margin)
     folder = config.folder / "average"
     captions = sheet_captions(split)
 
@@ -257,12 +335,17 @@ def _train(config: GanConfig, world: World) -> Path:
         watch.check()
         if journal is None:
             return
-        check_weights([("generator", nets.generator), ("discriminators", nets.discriminators)])
+        parts = [("generator", nets.generator), ("discriminators", nets.discriminators)]
+        check_weights([*parts, ("text encoder", nets.text_encoder)])
         save_state(config.folder, everything(nets, optimizers, step, config.compact_state))
         calibrate()
         with replacing(folder) as unfinished:
             save_part(nets.average, nets.generator.config, unfinished, "generator", split.vocabulary.hash,
-                      generator="mirrorgan", steps=step, images=step * config.batch)  # fmt: skip
+                      generator=config.generator, steps=step, images=step * config.batch)  # fmt: skip
+            if text_parameters(nets):  # it has learnt to hear these, not those that it began with
+                for name in ("text_encoder", "image_encoder"):
+                    part = getattr(nets, name)
+                    save_part(part, part.config, unfinished, name, split.vocabulary.hash)
 
     def sheet() -> None:
         if journal is None:
@@ -280,7 +363,7 @@ def _train(config: GanConfig, world: World) -> Path:
         if (sentence := watch.winner()) is not None:
             say(sentence)
 
-    calls = ways_in(nets)
+    calls = ways_in(nets, config)
     if config.compile:
         say("compiling; this takes a while")
         calls = rehearse(feed.read(step), nets, optimizers, config, say)
@@ -293,6 +376,8 @@ def _train(config: GanConfig, world: World) -> Path:
             if (world.size == 1 or step % 10 == 0) and world.agree(stopper.due(reserve=20)):
                 break
             seed_step(config.seed, step)
+            if config.halve_every:
+                set_rates(optimizers, step // config.halve_every)
             terms = train_step(next(batches), nets, optimizers, config, calls, world)
             step += 1
             ema.update(nets.average, nets.generator, step, config.ema)

@@ -11,7 +11,9 @@ from typing import Any
 
 import torch
 
-from mirrorgan.checkpoint import read_json, read_tensors
+from mirrorgan.checkpoint import read_config, read_json, read_tensors
+from mirrorgan.drawing import CheckpointError
+from mirrorgan.generators import find_generator
 from train import captioner, damsm, gan
 from train.command import as_json, typed
 from train.journal import read_sessions
@@ -87,8 +89,7 @@ def describe(part: str, run: Path) -> dict[str, Any]:
     entry = {"part": part, "run": run.name, "command": command(part, config), "batch": config["batch"]}
     if part == "generator":
         made = read_json(run / "average" / "generator.json")
-        sizes = [config["first_size"] * 2**stage for stage in range(len(config["channels"]))]
-        entry |= {"steps": made["steps"], "images": made["images"], "sizes": sizes}
+        entry |= {"steps": made["steps"], "images": made["images"], "sizes": picture_sizes(made)}
         entry["first_trained"] = config["first_trained"]
     elif reports:
         entry["steps"] = max(report["step"] for report in reports)
@@ -104,6 +105,20 @@ def describe(part: str, run: Path) -> dict[str, Any]:
     if code := {session["code"] for session in sessions if session.get("code")}:
         entry["code"] = sorted(code)
     return entry
+
+
+def picture_sizes(made: Mapping[str, Any]) -> list[int]:
+    """Pixels of every stage, from what generator.json says.
+
+    Raises:
+        CheckpointError: it names an unknown generator, or a configuration that cannot be.
+    """
+    path = Path("generator.json")
+    try:
+        kind = find_generator(str(made.get("generator"))).Config
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    return list(read_config(kind, made.get("config"), path).sizes)
 
 
 def machine(session: Mapping[str, Any]) -> str | None:

@@ -13,13 +13,13 @@ from torch.nn.utils import parametrize
 from mirrorgan.backbones import Backbone, fold_batch_norms
 from mirrorgan.captioner import Captioner, CaptionerConfig
 from mirrorgan.checkpoint import load_part, read_tensors
-from mirrorgan.discriminators import projected, pyramid
+from mirrorgan.discriminators import find_discriminator
 from mirrorgan.discriminators.base import BaseDiscriminator
-from mirrorgan.generators.mirrorgan import Config as GeneratorConfig
-from mirrorgan.generators.mirrorgan import Generator
+from mirrorgan.generators import find_generator
+from mirrorgan.generators.base import BaseGenerator
 from mirrorgan.image_encoder import ImageEncoder, ImageEncoderConfig
 from mirrorgan.images import to_channels_last
-from mirrorgan.losses import Judgement
+from mirrorgan.losses import Judgement, squared_slopes
 from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
 from mirrorgan.vocabulary import Vocabulary
 from train import device, ema
@@ -35,8 +35,8 @@ HEAD = "heads.0.weight"
 
 
 class Networks(NamedTuple):
-    generator: Generator
-    average: Generator
+    generator: BaseGenerator
+    average: BaseGenerator
     """The average of the generator's weights."""
     discriminators: nn.ModuleList
     judged: list[int]
@@ -48,25 +48,58 @@ class Networks(NamedTuple):
 
 
 class Duel(nn.Module):
-    """What a discriminator is asked in its own half of a step, as one call."""
+    """What a discriminator is asked in its own half of a step, as one call.
+
+    Args:
+        slopes: whether it is asked how steep it is, too.
+    """
+
+    def __init__(self, discriminator: BaseDiscriminator, slopes: bool = False) -> None:
+        super().__init__()
+        self.discriminator = discriminator
+        self.slopes = slopes
+
+    def forward(
+        self, real: Tensor, drawn: Tensor, told: Tensor, wrong: Tensor
+    ) -> tuple[Judgement, Judgement, Judgement, Tensor | None]:
+        """Judgements of real pictures beside their sentences, of drawn ones, and of real ones beside other sentences.
+
+        Pictures (B, 3, S, S) in [-1, 1]; what is told of the sentences (B, T). Last: squared slopes (B,) or None.
+        """
+        # Weights that are normalised spectrally are so once for all three.
+        with contextlib.nullcontext() if torch.compiler.is_compiling() else parametrize.cached():
+            slopes = None
+            if self.slopes:
+                seen, matched, slopes = steepness(self.discriminator, real, told)
+            else:
+                seen = self.discriminator.look(real)
+                matched = self.discriminator.judge(seen, told)
+            mismatched = self.discriminator.judge(seen, wrong)
+            return matched, self.discriminator(drawn, told), mismatched, slopes
+
+
+class Slope(nn.Module):
+    """How steep a discriminator is at real pictures beside their sentences, as one call."""
 
     def __init__(self, discriminator: BaseDiscriminator) -> None:
         super().__init__()
         self.discriminator = discriminator
 
-    def forward(
-        self, real: Tensor, drawn: Tensor, sentence: Tensor, wrong: Tensor
-    ) -> tuple[Judgement, Judgement, Judgement]:
-        """Judgements of real pictures beside their sentences, of drawn ones, and of real ones beside other sentences.
+    def forward(self, real: Tensor, told: Tensor) -> Tensor:
+        """(B, 3, S, S) and (B, T) to squared slopes (B,)."""
+        with parametrize.cached():
+            _, matched, slopes = steepness(self.discriminator, real, told)
+        # A slope does not depend on every bias; what takes part with nothing is still waited for by other processes.
+        return slopes + 0.0 * sum(head.sum() for head in matched if head is not None)
 
-        Pictures (B, 3, S, S) in [-1, 1]; sentences (B, D).
-        """
-        # Weights that are normalised spectrally are so once for all three.
-        with contextlib.nullcontext() if torch.compiler.is_compiling() else parametrize.cached():
-            seen = self.discriminator.look(real)
-            matched = self.discriminator.judge(seen, sentence)
-            mismatched = self.discriminator.judge(seen, wrong)
-            return matched, self.discriminator(drawn, sentence), mismatched
+
+def steepness(discriminator: BaseDiscriminator, real: Tensor, told: Tensor) -> tuple[list[Tensor], Judgement, Tensor]:
+    """Features of pictures, their judgement, and the squared slopes; in float32, as they are raised to the 6th."""
+    with torch.autocast(real.device.type, enabled=False):
+        real, told = real.detach().float().requires_grad_(), told.detach().float().requires_grad_()
+        seen = discriminator.look(real)
+        judgement = discriminator.judge(seen, told)
+        return seen, judgement, squared_slopes(judgement, real, told)
 
 
 class Calls(NamedTuple):
@@ -76,6 +109,8 @@ class Calls(NamedTuple):
     """The generator."""
     duels: list[Callable]
     """A `Duel` with every discriminator."""
+    slopes: list[Callable]
+    """Every discriminator's `Slope`, where the penalty has a step of its own."""
     judges: list[Callable]
     """Every discriminator, for the generator's half of the step: nothing but the pictures learns."""
     see: Callable | None
@@ -88,11 +123,12 @@ class Optimizers(NamedTuple):
 
 
 def set_judging(nets: Networks, learning: bool) -> None:
-    """Whether the discriminators learn. The random mixing of a projected one never does."""
+    """Whether the discriminators learn. Their fixed parts never do."""
     nets.discriminators.requires_grad_(learning)
     for discriminator in nets.discriminators:
-        if isinstance(discriminator, projected.Discriminator):
-            discriminator.mix.requires_grad_(False)
+        assert isinstance(discriminator, BaseDiscriminator)
+        for part in discriminator.fixed():
+            part.requires_grad_(False)
 
 
 def build_networks(config: GanConfig, vocabulary: Vocabulary, world: World = ALONE) -> Networks:
@@ -117,7 +153,7 @@ def build_networks(config: GanConfig, vocabulary: Vocabulary, world: World = ALO
         captioner = load_part(
             config.captioner, "captioner", CaptionerConfig, lambda c: Captioner(c, trunk(c.backbone)), vocabulary.hash
         )
-    if config.damsm:
+    if config.damsm or config.text_training != "frozen":
         image_encoder = load_part(
             config.encoders, "image_encoder", ImageEncoderConfig, lambda c: ImageEncoder(c, trunk(c.backbone)),
             vocabulary.hash,
@@ -126,40 +162,25 @@ def build_networks(config: GanConfig, vocabulary: Vocabulary, world: World = ALO
         if frozen is not None:
             frozen.requires_grad_(False).eval().to(config.place)
 
-    if config.discriminator == "projected":
+    if config.text_training != "frozen":
+        text_encoder.requires_grad_(True)
+        text_encoder.lstm.train()  # cuDNN asks for it; a single layer has no dropout
+    if hasattr(config.discriminator_config(len(config.sizes) - 1), "backbone"):
         trunk(config.backbone)  # before the seed, whatever else stands on it
     torch.manual_seed(config.seed)
-    text_dim = text_encoder.config.text_dim
-    generator = Generator(config.generator(text_dim))
+    generator = build_generator(config, text_encoder.config.text_dim)
     if config.grow_from is not None:
         take_over(generator, config.grow_from)
     for module in frozen_parts(generator, config.first_trained):
         module.requires_grad_(False)
-    discriminators: list[nn.Module] = []
     judged = [stage for stage, size in enumerate(config.look_sizes) if size]
-    for stage in judged:
-        if config.discriminator == "projected":
-            look = projected.Config(
-                backbone=config.backbone,
-                look_size=config.look_sizes[stage],
-                text_dim=text_dim,
-                pixels=config.look_pixels[stage] if config.look_pixels else 0,
-            )
-            discriminators.append(projected.Discriminator(look, trunk(config.backbone)))
-        else:
-            c = pyramid.Config(
-                image_size=config.sizes[stage],
-                channels=config.discriminator_channels,
-                text_dim=text_dim,
-                standardize_text=config.standardize_text,
-            )
-            discriminators.append(pyramid.Discriminator(c))
+    discriminators = [build_discriminator(config, stage, generator.told_dim, trunk) for stage in judged]
     to_channels_last(generator, config.place)
     average = ema.follow(generator)
     opponents = to_channels_last(nn.ModuleList(discriminators), config.place)
     if config.grow_discriminators and config.grow_from is not None:
         take_over_discriminators(opponents, config.grow_from)
-    assert isinstance(average, Generator)
+    assert isinstance(average, BaseGenerator)
     nets = Networks(generator, average, opponents, judged, text_encoder, captioner, image_encoder)
     set_judging(nets, True)
     share_batch_norms(generator, world)
@@ -167,11 +188,37 @@ def build_networks(config: GanConfig, vocabulary: Vocabulary, world: World = ALO
     return nets
 
 
-def ways_in(nets: Networks, faster: Callable[[Callable], Callable] = lambda function: function) -> Calls:
+def build_generator(config: GanConfig, text_dim: int) -> BaseGenerator:
+    """The configuration's generator, for a text encoder of so many channels."""
+    generator = find_generator(config.generator).Generator(config.generator_config(text_dim))
+    assert isinstance(generator, BaseGenerator)
+    return generator
+
+
+def build_discriminator(
+    config: GanConfig, stage: int, told_dim: int, trunk: Callable[[str], Backbone]
+) -> BaseDiscriminator:
+    """The discriminator of a stage; `trunk` gives the frozen network of a name to one that looks through it."""
+    own = config.discriminator_config(stage, told_dim)
+    shared = [trunk(own.backbone)] if hasattr(own, "backbone") else []
+    discriminator = find_discriminator(config.discriminator).Discriminator(own, *shared)
+    assert isinstance(discriminator, BaseDiscriminator)
+    return discriminator
+
+
+def as_it_is(function: Callable) -> Callable:
+    return function
+
+
+def ways_in(nets: Networks, config: GanConfig, faster: Callable[[Callable], Callable] = as_it_is) -> Calls:
     """How a step calls the networks; `faster` makes a compiled function of one, if they are to be compiled."""
+    penalized = bool(config.goal.gradient_penalty)
+    within = penalized and not config.penalty_apart
+    duel = as_it_is if within else faster  # the gradient of a gradient cannot be compiled
     return Calls(
         faster(nets.generator),
-        [faster(Duel(discriminator)) for discriminator in nets.discriminators],  # type: ignore[arg-type]
+        [duel(Duel(discriminator, within)) for discriminator in nets.discriminators],  # type: ignore[arg-type]
+        [Slope(d) for d in nets.discriminators] if penalized and config.penalty_apart else [],  # type: ignore[arg-type]
         [faster(discriminator) for discriminator in nets.discriminators],
         None if nets.captioner is None else faster(nets.captioner.see),
     )
@@ -179,10 +226,11 @@ def ways_in(nets: Networks, faster: Callable[[Callable], Callable] = lambda func
 
 def join_calls(calls: Calls, world: World) -> Calls:
     """The same with gradients that are means over all processes. The networks must be set to learn."""
-    return calls._replace(draw=in_step(calls.draw, world), duels=[in_step(duel, world) for duel in calls.duels])
+    duels, slopes = ([in_step(call, world) for call in each] for each in (calls.duels, calls.slopes))
+    return calls._replace(draw=in_step(calls.draw, world), duels=duels, slopes=slopes)
 
 
-def take_over(generator: Generator, run: Path) -> None:
+def take_over(generator: BaseGenerator, run: Path) -> None:
     """Copies every tensor that a smaller generator has from its averaged weights.
 
     A generator of one stage may also become the beginning of a larger first stage: 64 channels at 32 pixels are what 32
@@ -201,12 +249,13 @@ def take_over(generator: Generator, run: Path) -> None:
     generator.load_state_dict(state)
 
 
-def taken_over(config: GeneratorConfig, run: Path) -> dict[str, Tensor]:
+def taken_over(config: Any, run: Path) -> dict[str, Tensor]:
     """The averaged tensors of a run that a generator of `config` starts with, by name."""
     given = read_tensors(run / AVERAGE)
-    starts = config.channels[0] * config.first_size // given[HEAD].shape[1]  # pixels of the given first stage
-    if starts < config.first_size and len([key for key in given if key.startswith("heads.")]) == 1:
-        del given[HEAD]
+    if [key for key in given if key.startswith("heads.")] == [HEAD]:
+        starts = config.channels[0] * config.first_size // given[HEAD].shape[1]  # pixels of the given first stage
+        if starts < config.first_size:
+            del given[HEAD]
     return given
 
 
@@ -228,17 +277,19 @@ def take_over_discriminators(opponents: nn.ModuleList, run: Path) -> None:
     opponents.load_state_dict(state)
 
 
-def frozen_parts(generator: Generator, first_trained: int) -> list[nn.Module]:
+def frozen_parts(generator: BaseGenerator, first_trained: int) -> list[nn.Module]:
     """What does not learn: the stages before `first_trained`, and what comes before them."""
-    if first_trained == 0:
+    return [module for parts in generator.parts()[:first_trained] for module in parts]
+
+
+def text_parameters(nets: Networks) -> list[nn.Parameter]:
+    """What learns of the encoders, if they do: all of the text encoder, the two maps of the image encoder."""
+    if nets.image_encoder is None or not next(nets.text_encoder.parameters()).requires_grad:
         return []
-    before: list[nn.Module] = [generator.condition, generator.first]
-    if generator.standardize is not None:
-        before.append(generator.standardize)
-    return [*before, *list(generator.stages)[: first_trained - 1], *list(generator.heads)[:first_trained]]
+    return [*nets.text_encoder.parameters(), *nets.image_encoder.parameters()]
 
 
-def set_training(generator: Generator, first_trained: int) -> None:
+def set_training(generator: BaseGenerator, first_trained: int) -> None:
     """Training mode for the stages that learn; the others keep their batch norms' statistics too."""
     generator.train()
     for module in frozen_parts(generator, first_trained):
@@ -283,6 +334,8 @@ def build_optimizers(nets: Networks, config: GanConfig) -> Optimizers:
             {"params": [p for name, p in learning if name not in grown]},
             {"params": [p for name, p in learning if name in grown], "lr": config.grown_rate},
         ]
+    if encoders := text_parameters(nets):
+        groups.append({"params": encoders, "lr": config.text_rate})
     set_judging(nets, True)
     judging = [p for p in nets.discriminators.parameters() if p.requires_grad]
     return Optimizers(
@@ -291,10 +344,20 @@ def build_optimizers(nets: Networks, config: GanConfig) -> Optimizers:
     )
 
 
+def set_rates(optimizers: Optimizers, halvings: int) -> None:
+    """Learning rates after so many halvings, from those that the optimisers were built with."""
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            first = group.setdefault("first_lr", group["lr"])
+            group["lr"] = first * 0.5**halvings
+
+
 def everything(nets: Networks, optimizers: Optimizers, step: int, compact: bool = False) -> dict[str, Any]:
     """What a run needs to go on; see `GanConfig.compact_state`."""
     pack = compacted if compact else (lambda state: state)
-    return {
+    encoders = {"text encoder": nets.text_encoder, "image encoder": nets.image_encoder}
+    learnt = {name: part.state_dict() for name, part in encoders.items() if part is not None and text_parameters(nets)}
+    return learnt | {
         "step": step,
         "generator": nets.generator.state_dict(),
         "average": nets.average.state_dict(),
@@ -327,6 +390,10 @@ def restore(state: dict[str, Any], nets: Networks, optimizers: Optimizers) -> in
     nets.generator.load_state_dict(state["generator"])
     nets.average.load_state_dict(state["average"])
     nets.discriminators.load_state_dict(state["discriminators"])
+    if text_parameters(nets):
+        assert nets.image_encoder is not None
+        nets.text_encoder.load_state_dict(state["text encoder"])
+        nets.image_encoder.load_state_dict(state["image encoder"])
     for optimizer, name in ((optimizers.generator, "generator"), (optimizers.discriminators, "discriminator")):
         given = state[f"{name} optimizer"]
         settings = optimizer.state_dict()["param_groups"]

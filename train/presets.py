@@ -6,12 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mirrorgan.discriminators import available_discriminators
-from mirrorgan.generators.mirrorgan import Config as GeneratorConfig
+from mirrorgan.discriminators import available_discriminators, find_discriminator
+from mirrorgan.generators import available_generators, find_generator
+from train.command import read_options
 from train.config import RunConfig
 from train.device import PRECISIONS
+from train.objectives import OBJECTIVES, Objective
 
-OBJECTIVES = ("cross_entropy", "hinge")
+SHARED = ("residual_blocks", "skip_images", "standardize_text", "word_attention", "sentence_attention", "kl_weight")
+"""Options that several generators have, under one name. What a generator does not have, must be none."""
+
+TEXT_TRAINING = ("frozen", "beside", "joint")
+DAMSM_BY = ("both", "words", "sentence")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,25 +35,30 @@ class GanConfig(RunConfig):
     longest: int = 18
     """Words of a caption; a longer one loses some at random."""
 
+    generator: str = "mirrorgan"
+    """The system: a file name in mirrorgan/generators."""
     first_size: int = 64
     """Pixels of the first stage; every later stage doubles it."""
     channels: tuple[int, ...] = (32, 32, 32)
     """Channels of each stage; as many stages as numbers."""
-    residual_blocks: int = 2
-    """In every attentive stage."""
-    skip_images: bool = False
+    residual_blocks: int | None = None
+    """In every stage after the first; none, here and below: as the generator has it by itself."""
+    skip_images: bool | None = None
     """Every stage adds to the enlarged smaller picture; the papers draw every picture anew."""
-    standardize_text: bool = False
+    standardize_text: bool | None = None
     """Text channels brought to mean 0 and deviation 1 before the generator and the discriminators use them."""
-    word_attention: bool = True
+    word_attention: bool | None = None
     """Word attention in every stage after the first."""
-    sentence_attention: bool = True
+    sentence_attention: bool | None = None
     """Sentence attention in every stage after the first."""
-    kl: float = 1.0
+    kl: float | None = None
     """Weight of the conditioning's divergence."""
+    options: tuple[str, ...] = ()
+    """More options of the generator: fields of its Config, as name=value."""
 
     discriminator: str = "pyramid"
-    """A file name in mirrorgan/discriminators: pyramid (the papers') or projected (a frozen ImageNet network)."""
+    """A file name in mirrorgan/discriminators: pyramid (AttnGAN's, MirrorGAN's, StackGAN++'s), one_way (SSA-GAN's,
+    DF-GAN's), gan_int_cls, or projected (a frozen ImageNet network)."""
     backbone: str = "efficientnet_lite0"
     """Trunk of the projected discriminator. Not the captioner's, and not the one that scores use."""
     look_sizes: tuple[int, ...] = (64, 128, 256)
@@ -55,9 +66,18 @@ class GanConfig(RunConfig):
     look_pixels: tuple[int, ...] = ()
     """For each stage: the pixels that a head of the projected discriminator sees as they are; 0 or nothing: no head."""
     discriminator_channels: int = 64
-    """Channels of the pyramid's first layer (ndf)."""
+    """Channels of the first layer (ndf), where the discriminator is not a projected one."""
+    discriminator_options: tuple[str, ...] = ()
+    """More options of the discriminators: fields of their Config, as name=value."""
     objective: str = "cross_entropy"
-    """cross_entropy (the papers') or hinge."""
+    """cross_entropy (AttnGAN, MirrorGAN), cross_entropy_sum (StackGAN++), gan_int_cls (with captions between captions),
+    hinge, or hinge_ma_gp (SSA-GAN, DF-GAN: with a penalty on the discriminators' slope)."""
+    gradient_penalty: float | None = None
+    """Weight of the matching-aware gradient penalty; none: of the objective."""
+    penalty_apart: bool = False
+    """The penalty in a step of its own after the discriminators' (SSA-GAN), not added to their loss (DF-GAN)."""
+    interpolation: float | None = None
+    """Weight of the generator's loss on sentences halfway between two captions; none: of the objective."""
     augment: float = 0.0
     """Strength of differentiable augmentation; 0: none, as in the papers."""
 
@@ -67,6 +87,15 @@ class GanConfig(RunConfig):
     """Share of the batch that STREAM reads at every step; below 1 saves time."""
     damsm: float = 0.0
     """Weight of the DAMSM loss on the last stage; 0 in MirrorGAN, 5 in AttnGAN."""
+    damsm_by: str = "both"
+    """What the DAMSM loss compares with the picture: words, sentence, or both."""
+    damsm_gammas: tuple[float, ...] = (4.0, 5.0, 10.0)
+    """gamma 1, 2 and 3 of the DAMSM loss."""
+    text_training: str = "frozen"
+    """frozen; beside: the encoders learn by the DAMSM loss on real pictures, and the generator's loss does not reach
+    them (as SSA-GAN was released); joint: it does, too (as its paper says)."""
+    text_rate: float = 4e-5
+    """Learning rate of Adam for the encoders, where they learn."""
     consistency: float = 0.0
     """Weight of the mean difference between a stage and the next one made smaller (ours)."""
 
@@ -78,6 +107,8 @@ class GanConfig(RunConfig):
     """First moment of Adam."""
     beta2: float = 0.999
     """Second moment of Adam."""
+    halve_every: int = 0
+    """Steps after which all learning rates are halved, again and again; 0: never."""
     ema: float = 0.999
     """Decay of the average of the weights that is kept."""
     grow_from: Path | None = None
@@ -106,10 +137,11 @@ class GanConfig(RunConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for field in ("kl", "redescription", "damsm", "consistency", "augment"):
-            if not 0 <= getattr(self, field) < math.inf:
+        weights = ("kl", "redescription", "damsm", "consistency", "gradient_penalty", "interpolation")
+        for field in (*weights, "augment", "halve_every"):
+            if not 0 <= (getattr(self, field) or 0) < math.inf:
                 raise ValueError(f"{field} must be 0 or more, not {getattr(self, field)}")
-        for field in ("generator_rate", "discriminator_rate"):
+        for field in ("generator_rate", "discriminator_rate", "text_rate"):
             if not 0 < getattr(self, field) < math.inf:
                 raise ValueError(f"{field} must be positive, not {getattr(self, field)}")
         for field in ("beta1", "beta2", "ema"):
@@ -117,21 +149,29 @@ class GanConfig(RunConfig):
                 raise ValueError(f"{field} must be at least 0 and below 1, not {getattr(self, field)}")
         if self.batch < 2:
             raise ValueError(f"batch must be at least 2, for a sentence of another picture; not {self.batch}")
-        if self.objective not in OBJECTIVES:
-            raise ValueError(f"objective must be one of {', '.join(OBJECTIVES)}, not {self.objective!r}")
-        if self.discriminator not in available_discriminators():
-            raise ValueError(
-                f"discriminator must be one of {', '.join(available_discriminators())}, not {self.discriminator!r}"
-            )
-        if len(self.look_sizes) != len(self.channels):
-            raise ValueError(f"look_sizes must name one size a stage: {len(self.channels)}, not {self.look_sizes}")
-        if self.look_pixels and len(self.look_pixels) != len(self.channels):
-            raise ValueError(f"look_pixels must name one size a stage: {len(self.channels)}, not {self.look_pixels}")
+        for field, known in (
+            ("generator", available_generators()),
+            ("discriminator", available_discriminators()),
+            ("objective", list(OBJECTIVES)),
+            ("text_training", TEXT_TRAINING),
+            ("damsm_by", DAMSM_BY),
+        ):
+            if getattr(self, field) not in known:
+                raise ValueError(f"{field} must be one of {', '.join(known)}, not {getattr(self, field)!r}")
+        stages = len(self.sizes)  # raises if the generator's options cannot be
+        if len(self.look_sizes) != stages:
+            raise ValueError(f"look_sizes must name one size a stage: {stages}, not {self.look_sizes}")
+        if self.look_pixels and len(self.look_pixels) != stages:
+            raise ValueError(f"look_pixels must name one size a stage: {stages}, not {self.look_pixels}")
+        if len(self.damsm_gammas) != 3:
+            raise ValueError(f"damsm_gammas must be three numbers, not {self.damsm_gammas}")
+        if self.penalty_apart and not self.goal.gradient_penalty:
+            raise ValueError("penalty_apart is for the gradient penalty; give it a weight")
         if not self.look_sizes[-1]:
             raise ValueError("the last stage needs a discriminator; the last of look_sizes must not be 0")
         if not 0 < self.redescription_share <= 1:
             raise ValueError(f"redescription_share must be in (0, 1], not {self.redescription_share}")
-        if self.consistency and len(self.channels) == 1:
+        if self.consistency and stages == 1:
             raise ValueError("consistency compares a stage with the next one; there is only one stage")
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, not {self.precision!r}")
@@ -143,27 +183,64 @@ class GanConfig(RunConfig):
             raise ValueError("grown_rate is for what grow_from takes over; name a run there")
         if self.grow_discriminators and self.grow_from is None:
             raise ValueError("grow_discriminators takes over those of grow_from; name a run there")
-        if not 0 <= self.first_trained < len(self.channels):
-            raise ValueError(f"first_trained must name one of {len(self.channels)} stages, not {self.first_trained}")
+        if not 0 <= self.first_trained < stages:
+            raise ValueError(f"first_trained must name one of {stages} stages, not {self.first_trained}")
+        for stage, size in enumerate(self.look_sizes):
+            if size:
+                self.discriminator_config(stage)  # raises if its options cannot be
 
     @property
     def sizes(self) -> tuple[int, ...]:
         """Pixels of every stage's image."""
-        return self.generator(GeneratorConfig.text_dim).sizes
+        sizes: tuple[int, ...] = self.generator_config().sizes
+        return sizes
 
-    def generator(self, text_dim: int) -> GeneratorConfig:
-        """The generator for a text encoder of so many channels."""
-        return GeneratorConfig(
-            text_dim=text_dim,
-            first_size=self.first_size,
-            channels=self.channels,
-            residual_blocks=self.residual_blocks,
-            skip_images=self.skip_images,
-            standardize_text=self.standardize_text,
-            word_attention=self.word_attention,
-            sentence_attention=self.sentence_attention,
-            kl_weight=self.kl,
+    @property
+    def goal(self) -> Objective:
+        """The objective, with the weights that this configuration gives it."""
+        own = OBJECTIVES[self.objective]
+        penalty, interpolation = self.gradient_penalty, self.interpolation
+        return own._replace(
+            gradient_penalty=own.gradient_penalty if penalty is None else penalty,
+            interpolation=own.interpolation if interpolation is None else interpolation,
         )
+
+    def generator_config(self, text_dim: int = 256) -> Any:
+        """The generator's own configuration, for a text encoder of so many channels.
+
+        Raises:
+            ValueError: it has no such option, or the value cannot be.
+        """
+        kind = find_generator(self.generator).Config
+        given = {name: getattr(self, name.removesuffix("_weight")) for name in SHARED}
+        names = {field.name for field in dataclasses.fields(kind)}
+        chosen = {name: value for name, value in given.items() if value is not None}
+        # The discriminators standardise the text, too.
+        if unknown := [name for name in chosen if name not in names | {"standardize_text"}]:
+            option = unknown[0].removesuffix("_weight")
+            raise ValueError(f"{option} is no option of the generator {self.generator}; leave it out, or none")
+        size = {"text_dim": text_dim, "first_size": self.first_size, "channels": self.channels}
+        return kind(**size | {n: v for n, v in chosen.items() if n in names} | read_options(kind, self.options))
+
+    def discriminator_config(self, stage: int, told_dim: int = 256) -> Any:
+        """The configuration of a stage's discriminator, which is told of captions by so many channels.
+
+        Raises:
+            ValueError: it has no such option, or the value cannot be.
+        """
+        kind = find_discriminator(self.discriminator).Config
+        given = {
+            "image_size": self.sizes[stage],
+            "look_size": self.look_sizes[stage],
+            "pixels": self.look_pixels[stage] if self.look_pixels else 0,
+            "text_dim": told_dim,
+            "channels": self.discriminator_channels,
+            "backbone": self.backbone,
+            "standardize_text": bool(self.standardize_text),
+        }
+        names = {field.name for field in dataclasses.fields(kind)}
+        shape = {name: value for name, value in given.items() if name in names}
+        return kind(**shape | read_options(kind, self.discriminator_options))
 
 
 def _encoders(name: str) -> dict[str, Any]:
@@ -259,18 +336,61 @@ _FOLDER = dataclasses.replace(  # few pictures: the smallest batch that still ho
     redescription_share=0.5,
 )
 
-# As published. Batches and epochs are those of the released configurations: MirrorGAN's birds 12 pictures and 650
-# epochs, AttnGAN's birds 20 and 600, its COCO 14 and 120, of 8,855 and 82,783 pictures.
-_BIRDS_PAPER = GanConfig(**_encoders("birds-paper"), name="birds-paper", batch=12, steps=650 * (8855 // 12))
-_ATTNGAN_PAPER = dataclasses.replace(
-    _BIRDS_PAPER,
-    name="attngan-paper",
-    batch=20,
-    steps=600 * (8855 // 20),
-    sentence_attention=False,
-    redescription=0.0,
-    damsm=5.0,
+# The other systems on shapes: small, with high rates, to be seen learning in minutes. None is as published.
+_SMALL = dataclasses.replace(_SHAPES, redescription=0.0, redescription_share=1.0, ema=0.99)
+_SHAPES_ATTNGAN = dataclasses.replace(_SMALL, name="shapes-attngan", generator="attngan", damsm=1.0)
+_SHAPES_STACKGAN2 = dataclasses.replace(
+    _SMALL,
+    name="shapes-stackgan2",
+    generator="stackgan2",
+    skip_images=None,
+    options=("condition_dim=32",),
+    objective="cross_entropy_sum",
+    beta1=0.5,
 )
+_ONE_PICTURE = dataclasses.replace(
+    _SMALL, name="one-picture", first_size=32, channels=(32,), look_sizes=(32,), residual_blocks=None, skip_images=None,
+    kl=None, beta2=0.9,
+)  # fmt: skip
+_SHAPES_SSAGAN = (
+    dataclasses.replace(  # the slope is penalised at the sentence as it comes: only the generator's is scaled
+        _ONE_PICTURE,
+        name="shapes-ssagan",
+        generator="ssagan",
+        standardize_text=None,
+        options=("standardize_text=yes", "mask_channels=32"),
+        discriminator="one_way",
+        objective="hinge_ma_gp",
+        penalty_apart=True,
+        damsm=0.1,
+        damsm_gammas=(5.0, 5.0, 10.0),
+        text_training="beside",
+    )
+)
+_SHAPES_DFGAN = dataclasses.replace(
+    _SHAPES_SSAGAN,
+    name="shapes-dfgan",
+    generator="dfgan",
+    options=("standardize_text=yes",),
+    discriminator_options=("widest=8",),
+    penalty_apart=False,
+    damsm=0.0,
+    text_training="frozen",
+)
+_SHAPES_GAN_INT_CLS = dataclasses.replace(
+    _ONE_PICTURE,
+    name="shapes-gan-int-cls",
+    generator="gan_int_cls",
+    channels=(64,),
+    discriminator="gan_int_cls",
+    objective="gan_int_cls",
+    beta1=0.5,
+)
+
+# As published. Batches and epochs are those of the released configurations, of 8,855 pictures of birds and 82,783 of
+# COCO. Encoders are our own: STEM of 256 channels where a system had a char-CNN-RNN of 1,024.
+_BIRDS_PAPER = GanConfig(**_encoders("birds-paper"), name="birds-paper", batch=12, steps=650 * (8855 // 12))
+_BIRDS_RELEASED = dataclasses.replace(_BIRDS_PAPER, name="birds-released", redescription=10.0)
 _COCO_PAPER = GanConfig(  # MirrorGAN's was never released: AttnGAN's sizes for COCO, MirrorGAN's losses
     **_encoders("coco-paper"),
     data=Path("packed/coco"),
@@ -282,11 +402,101 @@ _COCO_PAPER = GanConfig(  # MirrorGAN's was never released: AttnGAN's sizes for 
     residual_blocks=3,
     discriminator_channels=96,
 )
+_ATTNGAN_PAPER = dataclasses.replace(
+    _BIRDS_PAPER,
+    name="attngan-paper",
+    generator="attngan",
+    batch=20,
+    steps=600 * (8855 // 20),
+    redescription=0.0,
+    damsm=5.0,
+)
+_ATTNGAN_COCO_PAPER = dataclasses.replace(
+    _COCO_PAPER, name="attngan-coco-paper", generator="attngan", redescription=0.0, damsm=50.0
+)
+_ATTNDCGAN_PAPER = dataclasses.replace(
+    _ATTNGAN_PAPER,
+    name="attndcgan-paper",
+    batch=30,
+    steps=400 * (8855 // 30),
+    residual_blocks=0,
+    options=("pictures=last",),
+    discriminator_options=("unconditional=no",),
+    look_sizes=(256,),
+    damsm=1.0,
+)
+_STACKGAN2_PAPER = dataclasses.replace(
+    _BIRDS_PAPER,
+    name="stackgan2-paper",
+    generator="stackgan2",
+    channels=(64, 32, 16),
+    batch=24,
+    steps=600 * (8855 // 24),
+    objective="cross_entropy_sum",
+    redescription=0.0,
+)
+_SSAGAN_PAPER = dataclasses.replace(
+    _BIRDS_PAPER,
+    name="ssagan-paper",
+    generator="ssagan",
+    first_size=256,
+    channels=(64,),
+    look_sizes=(256,),
+    batch=24,
+    steps=600 * (8855 // 24),
+    discriminator="one_way",
+    objective="hinge_ma_gp",
+    penalty_apart=True,
+    redescription=0.0,
+    damsm=0.1,
+    damsm_gammas=(5.0, 5.0, 10.0),
+    text_training="beside",
+    generator_rate=1e-4,
+    discriminator_rate=4e-4,
+    beta1=0.0,
+    beta2=0.9,
+    ema=0.0,
+)
+_DFGAN_PAPER = dataclasses.replace(
+    _SSAGAN_PAPER,
+    name="dfgan-paper",
+    generator="dfgan",
+    channels=(32,),
+    batch=32,
+    steps=1301 * (8855 // 32),
+    discriminator_channels=32,
+    discriminator_options=("widest=8",),
+    penalty_apart=False,
+    damsm=0.0,
+    damsm_gammas=GanConfig.damsm_gammas,
+    text_training="frozen",
+)
+_ON_COCO = {**_encoders("coco-paper"), "data": Path("packed/coco"), "longest": 12}
+_SSAGAN_COCO_PAPER = dataclasses.replace(
+    _SSAGAN_PAPER, **_ON_COCO, name="ssagan-coco-paper", steps=120 * (82_783 // 24)
+)
+_DFGAN_COCO_PAPER = dataclasses.replace(_DFGAN_PAPER, **_ON_COCO, name="dfgan-coco-paper", steps=301 * (82_783 // 32))
+_GAN_INT_CLS_PAPER = dataclasses.replace(
+    _BIRDS_PAPER,
+    name="gan-int-cls-paper",
+    generator="gan_int_cls",
+    channels=(128,),
+    look_sizes=(64,),
+    batch=64,
+    steps=600 * (8855 // 64),
+    halve_every=100 * (8855 // 64),
+    discriminator="gan_int_cls",
+    objective="gan_int_cls",
+    redescription=0.0,
+    ema=0.0,
+)
 
 PRESETS = {
     preset.name: preset
     for preset in (
         _BIRDS_32, _BIRDS_64, _BIRDS_128, _BIRDS_256, _BIRDS, _COCO, _SHAPES, _FOLDER,
-        _BIRDS_PAPER, _ATTNGAN_PAPER, _COCO_PAPER,
+        _SHAPES_ATTNGAN, _SHAPES_SSAGAN, _SHAPES_DFGAN, _SHAPES_STACKGAN2, _SHAPES_GAN_INT_CLS,
+        _BIRDS_PAPER, _BIRDS_RELEASED, _COCO_PAPER, _ATTNGAN_PAPER, _ATTNGAN_COCO_PAPER, _ATTNDCGAN_PAPER,
+        _SSAGAN_PAPER, _SSAGAN_COCO_PAPER, _DFGAN_PAPER, _DFGAN_COCO_PAPER, _STACKGAN2_PAPER, _GAN_INT_CLS_PAPER,
     )
 }  # fmt: skip

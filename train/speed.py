@@ -27,8 +27,7 @@ from torch.nn import functional as F
 from mirrorgan import losses
 from mirrorgan.backbones import Backbone, build_backbone, fold_batch_norms
 from mirrorgan.captioner import Captioner, CaptionerConfig
-from mirrorgan.discriminators import projected, pyramid
-from mirrorgan.generators.mirrorgan import Generator
+from mirrorgan.generators.base import BaseGenerator
 from mirrorgan.image_encoder import ImageEncoder, ImageEncoderConfig
 from mirrorgan.images import to_channels_last
 from mirrorgan.layers import UpConv
@@ -36,8 +35,17 @@ from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
 from train import device, ema
 from train.augment import NUMBERS, augment
 from train.feed import Batch, read_rows
-from train.gan import OBJECTIVES, consistency, rehearse, train_step
-from train.players import Networks, build_optimizers, frozen_parts, set_training, ways_in
+from train.gan import consistency, rehearse, train_step
+from train.players import (
+    Networks,
+    build_discriminator,
+    build_generator,
+    build_optimizers,
+    frozen_parts,
+    set_judging,
+    set_training,
+    ways_in,
+)
 from train.presets import PRESETS, GanConfig
 
 WORDS = 5450  # of the birds' dictionary
@@ -46,7 +54,7 @@ WORDS = 5450  # of the birds' dictionary
 def random_networks(config: GanConfig, ours: bool) -> Networks:
     """A preset's networks with random weights; `ours`: folded trunks, channels last."""
     torch.manual_seed(config.seed)
-    paper = config.discriminator == "pyramid"
+    ours_looks = config.discriminator == "projected"
 
     def trunk(name: str) -> Backbone:
         backbone = build_backbone(name)
@@ -55,41 +63,36 @@ def random_networks(config: GanConfig, ours: bool) -> Networks:
     text = TextEncoder(TextEncoderConfig(vocabulary_size=WORDS))
     captioner = image_encoder = None
     if config.redescription:
-        name, size = ("resnet152_raw", 224) if paper else ("efficientnet_lite1", 128)
+        name, size = ("efficientnet_lite1", 128) if ours_looks else ("resnet152_raw", 224)
         captioner = Captioner(CaptionerConfig(vocabulary_size=WORDS, backbone=name, image_size=size), trunk(name))
     if config.damsm:
-        name, size = ("inception_v3", 299) if paper else ("efficientnet_lite1", 256)
+        name, size = ("efficientnet_lite1", 256) if ours_looks else ("inception_v3", 299)
         image_encoder = ImageEncoder(ImageEncoderConfig(backbone=name, image_size=size), trunk(name))
     for frozen in (text, captioner, image_encoder):
         if frozen is not None:
             frozen.requires_grad_(False).eval().to(config.place)
-    generator = Generator(config.generator(256)).to(config.place)
+    generator = build_generator(config, 256).to(config.place)
     for module in frozen_parts(generator, config.first_trained):
         module.requires_grad_(False)
     judged = [stage for stage, size in enumerate(config.look_sizes) if size]
-    opponents = nn.ModuleList()
-    shared = None if paper else trunk(config.backbone)
-    for stage in judged:
-        if shared is None:
-            shape = pyramid.Config(
-                image_size=config.sizes[stage],
-                channels=config.discriminator_channels,
-                standardize_text=config.standardize_text,
-            )
-            opponents.append(pyramid.Discriminator(shape))
-        else:
-            look = projected.Config(backbone=config.backbone, look_size=config.look_sizes[stage])
-            opponents.append(projected.Discriminator(look, shared))
-    opponents.to(config.place)
+    trunks: dict[str, Backbone] = {}
+    opponents = nn.ModuleList(
+        [
+            build_discriminator(config, stage, generator.told_dim, lambda name: trunks.setdefault(name, trunk(name)))
+            for stage in judged
+        ]
+    ).to(config.place)
     if ours:
         to_channels_last(generator, config.place)
         to_channels_last(opponents, config.place)
     else:
         double_plainly(generator)
     average = ema.follow(generator)
-    assert isinstance(average, Generator)
+    assert isinstance(average, BaseGenerator)
     set_training(generator, config.first_trained)
-    return Networks(generator, average, opponents, judged, text, captioner, image_encoder)
+    nets = Networks(generator, average, opponents, judged, text, captioner, image_encoder)
+    set_judging(nets, True)
+    return nets
 
 
 class DoubledConv(UpConv):
@@ -146,7 +149,7 @@ def our_loop(config: GanConfig, compiled: bool) -> Callable[[], None]:
     nets = random_networks(config, ours=True)
     optimizers = build_optimizers(nets, config)
     batch = random_batch(config, nets, channels_last=True)
-    calls = rehearse(batch, nets, optimizers, config, print) if compiled else ways_in(nets)
+    calls = rehearse(batch, nets, optimizers, config, print) if compiled else ways_in(nets, config)
     steps = iter(range(1, 10**9))
 
     def step() -> None:
@@ -157,17 +160,20 @@ def our_loop(config: GanConfig, compiled: bool) -> Callable[[], None]:
 
 
 def plain_loop(config: GanConfig, looks: int) -> Callable[[], None]:
-    """One step of the plain loop, as a function; `looks` at the real pictures: 2, or 1 for both sentences."""
+    """One step of the plain loop, as a function; `looks` at the real pictures: 2, or 1 for both sentences.
+
+    Raises:
+        ValueError: the preset has losses that the plain loop has not.
+    """
+    goal = config.goal
+    if goal.gradient_penalty or goal.interpolation or config.text_training != "frozen":
+        raise ValueError(f"there is no plain loop for the objective {config.objective} of {config.name}")
     nets = random_networks(config, ours=False)
     batch = random_batch(config, nets, channels_last=False)
-    judge_loss, fool_loss, _ = OBJECTIVES[config.objective]
     betas = (config.beta1, config.beta2)
     learning = [p for p in nets.generator.parameters() if p.requires_grad]
     generator_optimizer = torch.optim.Adam(learning, config.generator_rate, betas, foreach=False)
     opponents = list(zip(nets.discriminators, nets.judged, strict=True))
-    for opponent, _ in opponents:
-        if isinstance(opponent, projected.Discriminator):
-            opponent.mix.requires_grad_(False)
     optimizers = [
         torch.optim.Adam(
             [p for p in opponent.parameters() if p.requires_grad], config.discriminator_rate, betas, foreach=False
@@ -180,24 +186,25 @@ def plain_loop(config: GanConfig, looks: int) -> Callable[[], None]:
         return augment(images, batch.changes[use], config.augment).contiguous()
 
     def step() -> None:
+        told, wrong = nets.generator.tell(batch.sentence), nets.generator.tell(batch.wrong).detach()
         drawn = nets.generator(batch.noise, batch.sentence, batch.words, batch.mask)
         for (opponent, stage), optimizer in zip(opponents, optimizers, strict=True):
             optimizer.zero_grad()
             real = changed(batch.images[stage], 3 * stage)
             seen = opponent.look(real)  # type: ignore[operator]
-            matched = opponent.judge(seen, batch.sentence)  # type: ignore[operator]
+            matched = opponent.judge(seen, told.detach())  # type: ignore[operator]
             again = opponent.look(real) if looks == 2 else seen  # type: ignore[operator]
-            mismatched = opponent.judge(again, batch.wrong)  # type: ignore[operator]
-            forged = opponent(changed(drawn.images[stage].detach(), 3 * stage + 1), batch.sentence)
-            loss = judge_loss(matched, forged, mismatched)
+            mismatched = opponent.judge(again, wrong)  # type: ignore[operator]
+            forged = opponent(changed(drawn.images[stage].detach(), 3 * stage + 1), told.detach())
+            loss = goal.discriminator(matched, forged, mismatched)
             loss.backward()
             optimizer.step()
             loss.item()
         generator_optimizer.zero_grad()
-        total = drawn.penalties["kl"]
+        total = torch.stack([torch.zeros((), device=config.place), *drawn.penalties.values()]).sum()
         total.item()
         for opponent, stage in opponents:
-            loss = fool_loss(opponent(changed(drawn.images[stage], 3 * stage + 2), batch.sentence))
+            loss = goal.generator(opponent(changed(drawn.images[stage], 3 * stage + 2), told))
             loss.item()
             total = total + loss
         if nets.captioner is not None:
@@ -254,7 +261,10 @@ def main() -> None:
     if min(given.rounds, given.steps) < 1:
         sys.exit("error: rounds and steps must be at least 1")
     device.prepare(config.place)
-    loops = {"ours": our_loop(config, given.compile), "plain": plain_loop(config, looks=2)}
+    try:
+        loops = {"plain": plain_loop(config, looks=2), "ours": our_loop(config, given.compile)}
+    except ValueError as error:
+        sys.exit(f"error: {error}")
     if given.shared_look:
         loops["plain, shared look"] = plain_loop(config, looks=1)
     for step in loops.values():

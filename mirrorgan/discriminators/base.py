@@ -1,6 +1,8 @@
 """What every discriminator promises.
 
-Dimensions: B batch, D text channels, S image size, K judgements.
+Dimensions: B batch, D channels of what is told of a sentence, S image size, K judgements.
+
+A discriminator whose `Config` has a `backbone` is built with that frozen trunk: `Discriminator(config, trunk)`.
 """
 
 from abc import ABC, abstractmethod
@@ -13,6 +15,10 @@ from mirrorgan.losses import Judgement
 class BaseDiscriminator(nn.Module, ABC):
     """Judges the pictures of one stage. Looking and judging are apart, so that one look at the real pictures serves
     the true and the wrong sentences."""
+
+    def fixed(self) -> list[nn.Module]:
+        """Parts whose weights never learn."""
+        return []
 
     @abstractmethod
     def look(self, images: Tensor) -> list[Tensor]:

@@ -105,6 +105,9 @@ class Discriminator(BaseDiscriminator):
         if config.pixels:
             self.heads.append(Head(config, 3, config.pixels))
 
+    def fixed(self) -> list[nn.Module]:
+        return [self.mix]
+
     def look(self, images: Tensor) -> list[Tensor]:
         levels = self._backbone[0](resize(images, self.config.look_size)).levels
         mixed, coarser = [], None

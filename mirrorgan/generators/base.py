@@ -1,11 +1,11 @@
 """What every generator promises.
 
-Dimensions: B batch, L words, D text channels, Z noise, S image size, H and W feature-map size.
+Dimensions: B batch, L words, D text channels, Z noise, S image size, H and W feature-map size, T told channels.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
@@ -21,6 +21,8 @@ class StageOutput(NamedTuple):
     """(B, C, H, W): the weights of the sentence attention. None if the stage has none."""
     sentence_strength: Tensor | None
     """(B, H, W), at least 0: length over channels of the sentence context, for display."""
+    masks: tuple[Tensor, ...] = ()
+    """Where the sentence was let in: each (B, h, w) in [0, 1], coarse to fine. Empty if the stage has none."""
 
 
 class GeneratorOutput(NamedTuple):
@@ -37,10 +39,22 @@ class GeneratorOutput(NamedTuple):
 class BaseGenerator(nn.Module, ABC):
     """Draws a batch of captions. Subclass this in a file of your own to add a generator."""
 
+    config: Any
+    """What it was built from: its file's `Config`."""
     noise_dim: int
     """Z, everything random that a drawing takes."""
     sizes: tuple[int, ...]
     """Pixels of every stage's image."""
+    told_dim: int
+    """T, channels of what discriminators are told of a caption."""
+
+    def tell(self, sentence: Tensor) -> Tensor:
+        """What discriminators are told of a caption, (B, D) to (B, T): the sentence embedding itself."""
+        return sentence
+
+    def parts(self) -> list[list[nn.Module]]:
+        """For every stage the modules that it adds to those before it; together the whole generator."""
+        return [[self]]
 
     @abstractmethod
     def draw(self, noise: Tensor, sentence: Tensor, words: Tensor, mask: Tensor) -> Iterator[StageOutput]:

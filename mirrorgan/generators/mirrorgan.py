@@ -1,5 +1,8 @@
 """MirrorGAN's generator: GLAM, a first stage from noise and sentence, and stages that listen to words and sentence.
 
+Three forms are known, and are values of one configuration: see `FORMS`. Without its sentence attention it is AttnGAN's
+(`mirrorgan/generators/attngan.py`).
+
 Dimensions: B batch, L words, D text channels, Z condition channels, C channels of a stage, q its size, S image size.
 """
 
@@ -12,13 +15,22 @@ from torch.nn import functional as F
 
 from mirrorgan.attention import SentenceAttention, WordAttention
 from mirrorgan.generators.base import BaseGenerator, GeneratorOutput, StageOutput
-from mirrorgan.layers import GLU, ConditioningAugmentation, ResBlock, initialize, up_block
+from mirrorgan.layers import (
+    ConditioningAugmentation,
+    FirstStage,
+    ResBlock,
+    StandardizedSentence,
+    check_size,
+    image_head,
+    initialize,
+    up_block,
+)
 from mirrorgan.losses import kl_divergence
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Defaults are the released bird generator: 64, 128 and 256 pixels, 7,105,392 parameters."""
+    """Defaults are the released bird generator: 64, 128 and 256 pixels, 7,105,392 parameters; see FORMS for others."""
 
     text_dim: int = 256
     """D of words and sentence."""
@@ -40,11 +52,18 @@ class Config:
     """"channel" (released code) or "spatial"; see SentenceAttention."""
     sentence_preconv: bool = True
     """A 1x1 convolution before the softmax: True in the released code, False in the paper."""
+    sentence_bias: bool = True
+    """Of the projection V: True in the released code, False in the paper."""
+    sentence_of: str = "conditioning"
+    """What V projects: "conditioning", the augmented sentence s_ca (paper and released code), or "sentence", s itself
+    (the fork of samuel8503)."""
     join: str = "reduce"
     """"reduce": a 1x1 convolution brings features and contexts to 2C before the residual blocks (released code);
     "wide": the residual blocks work on all of them (forks, and the paper's formula)."""
     mask_mode: str = "fixed"
     """"fixed", or "legacy" for weights trained with the released code's mask order; see attention.mask_rows."""
+    pictures: str = "all"
+    """"all": every stage draws; "last": only the last one does (AttnGAN's DCGAN variant)."""
     skip_images: bool = False
     """Every stage's head adds to the enlarged smaller picture before tanh (ours). Released: every head draws anew."""
     standardize_text: bool = False
@@ -54,42 +73,35 @@ class Config:
     """Of the conditioning's divergence from N(0, I). In the released code, not in the paper's objective."""
 
     def __post_init__(self) -> None:
-        if self.first_size < 8 or self.first_size & (self.first_size - 1):
-            raise ValueError(f"first_size must be a power of two of at least 8, not {self.first_size}")
+        check_size("first_size", self.first_size, 8)
         if not self.channels or min(self.channels) < 1:
             raise ValueError(f"channels must name at least one stage of at least one channel, not {self.channels}")
         if self.join not in ("reduce", "wide"):
             raise ValueError(f"join must be 'reduce' or 'wide', not {self.join!r}")
+        if self.sentence_of not in ("conditioning", "sentence"):
+            raise ValueError(f"sentence_of must be 'conditioning' or 'sentence', not {self.sentence_of!r}")
+        if self.pictures not in ("all", "last"):
+            raise ValueError(f"pictures must be 'all' or 'last', not {self.pictures!r}")
+        if self.skip_images and self.pictures == "last":
+            raise ValueError("skip_images adds up the pictures of all stages; with pictures 'last' there is only one")
 
     @property
     def sizes(self) -> tuple[int, ...]:
         """Pixels of every stage's image."""
-        return tuple(self.first_size * 2**stage for stage in range(len(self.channels)))
+        sizes = tuple(self.first_size * 2**stage for stage in range(len(self.channels)))
+        return sizes if self.pictures == "all" else sizes[-1:]
 
 
-class FirstStage(nn.Module):
-    """F_0 of Eq. 3: conditioning and noise become 4x4 features, then double up to the first size.
-
-    (B, Z + noise) to (B, C, S, S); starts with C * S / 4 channels and halves them at every step.
-    """
-
-    def __init__(self, config: Config) -> None:
-        super().__init__()
-        width = config.channels[0] * config.first_size // 4
-        self.start = nn.Sequential(
-            nn.Linear(config.condition_dim + config.noise_dim, 2 * width * 4 * 4, bias=False),
-            nn.BatchNorm1d(2 * width * 4 * 4),
-            GLU(),
-        )
-        blocks = []
-        while width > config.channels[0]:
-            blocks.append(up_block(width, width // 2))
-            width //= 2
-        self.blocks = nn.Sequential(*blocks)
-
-    def forward(self, conditioning: Tensor, noise: Tensor) -> Tensor:
-        start = self.start(torch.cat([conditioning, noise], dim=1))  # the conditioning comes first
-        return self.blocks(start.unflatten(1, (-1, 4, 4)))
+FORMS = {
+    "released": Config(),
+    "paper": Config(sentence_axis="spatial", sentence_preconv=False, sentence_bias=False, join="wide"),
+    "fork": Config(
+        sentence_axis="spatial", sentence_preconv=False, sentence_bias=False, sentence_of="sentence", join="wide"
+    ),
+}
+"""MirrorGAN as its authors' code has it; as its paper's formulas have it, where the axis of Eq. 5's softmax is not
+spelled out and the spatial one is the likelier reading; and as the fork of samuel8503 has it, one of several whose
+softmax is spatial."""
 
 
 class AttentiveStage(nn.Module):
@@ -98,11 +110,12 @@ class AttentiveStage(nn.Module):
     def __init__(self, config: Config, channels: int, out_channels: int) -> None:
         super().__init__()
         self.words = WordAttention(config.text_dim, channels, config.mask_mode) if config.word_attention else None
-        self.sentence = (
-            SentenceAttention(config.condition_dim, channels, config.sentence_axis, config.sentence_preconv)
-            if config.sentence_attention
-            else None
-        )
+        self.sentence = None
+        if config.sentence_attention:
+            heard_dim = config.condition_dim if config.sentence_of == "conditioning" else config.text_dim
+            self.sentence = SentenceAttention(
+                heard_dim, channels, config.sentence_axis, config.sentence_preconv, config.sentence_bias
+            )
         joined = channels * (1 + config.word_attention + config.sentence_attention)
         width = joined if config.join == "wide" else 2 * channels
         # The 1x1 reduction is in the released code only.
@@ -111,7 +124,7 @@ class AttentiveStage(nn.Module):
         self.up = up_block(width, out_channels)
 
     def forward(
-        self, features: Tensor, words: Tensor, mask: Tensor, conditioning: Tensor
+        self, features: Tensor, words: Tensor, mask: Tensor, sentence: Tensor
     ) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]:
         """(B, C, q, q) to (B, C', 2q, 2q), with the word maps, the sentence weights and the sentence's strength."""
         heard, word_maps, sentence_maps, strength = [features], None, None, None
@@ -119,16 +132,11 @@ class AttentiveStage(nn.Module):
             context, word_maps = self.words(features, words, mask)
             heard.append(context)
         if self.sentence is not None:
-            context, sentence_maps = self.sentence(features, conditioning)
+            context, sentence_maps = self.sentence(features, sentence)
             heard.append(context)
             strength = context.float().norm(dim=1)
         joined = self.join(torch.cat(heard, dim=1))
         return self.up(self.refine(joined)), word_maps, sentence_maps, strength
-
-
-def image_head(channels: int) -> nn.Conv2d:
-    """G_i of Eq. 3 without its tanh: (B, C, S, S) to (B, 3, S, S)."""
-    return nn.Conv2d(channels, 3, kernel_size=3, padding=1, bias=False)
 
 
 class Generator(BaseGenerator):
@@ -139,29 +147,42 @@ class Generator(BaseGenerator):
         self.config = config
         self.noise_dim = config.noise_dim + config.condition_dim  # z, then what samples the conditioning
         self.sizes = config.sizes
-        self.standardize = nn.BatchNorm1d(config.text_dim, affine=False) if config.standardize_text else None
+        self.told_dim = config.text_dim
+        self.standardize = StandardizedSentence(config.text_dim) if config.standardize_text else None
         self.condition = ConditioningAugmentation(config.text_dim, config.condition_dim)
-        self.first = FirstStage(config)
+        self.first = FirstStage(config.condition_dim + config.noise_dim, config.channels[0], config.first_size)
         self.stages = nn.ModuleList(
             [AttentiveStage(config, c, after) for c, after in zip(config.channels, config.channels[1:], strict=False)]
         )
-        self.heads = nn.ModuleList([image_head(c) for c in config.channels])
+        drawing = config.channels if config.pictures == "all" else config.channels[-1:]
+        self.heads = nn.ModuleList([image_head(c) for c in drawing])
         self.apply(initialize)
         if config.skip_images:
             for head in list(self.heads)[1:]:
                 nn.init.zeros_(head.weight)  # type: ignore[arg-type]
 
+    def parts(self) -> list[list[nn.Module]]:
+        first: list[nn.Module] = [self.condition, self.first]
+        if self.standardize is not None:
+            first.append(self.standardize)
+        if self.config.pictures == "last":
+            return [[*first, *self.stages, *self.heads]]
+        return [
+            [*first, self.heads[0]],
+            *([stage, head] for stage, head in zip(self.stages, self.heads[1:], strict=True)),
+        ]
+
     def forward(self, noise: Tensor, sentence: Tensor, words: Tensor, mask: Tensor) -> GeneratorOutput:
         words, sentence = self._standardized(words, sentence)
         z, sample = noise.split([self.config.noise_dim, self.config.condition_dim], dim=1)
         conditioning, mu, logvar = self.condition(sentence, sample)
-        stages = list(self._stages(z, conditioning, words, mask))
+        stages = list(self._stages(z, conditioning, sentence, words, mask))
         return GeneratorOutput(stages, {"kl": self.config.kl_weight * kl_divergence(mu, logvar)})
 
     def draw(self, noise: Tensor, sentence: Tensor, words: Tensor, mask: Tensor) -> Iterator[StageOutput]:
         words, sentence = self._standardized(words, sentence)
         z, sample = noise.split([self.config.noise_dim, self.config.condition_dim], dim=1)
-        return self._stages(z, self.condition(sentence, sample)[0], words, mask)
+        return self._stages(z, self.condition(sentence, sample)[0], sentence, words, mask)
 
     def _standardized(self, words: Tensor, sentence: Tensor) -> tuple[Tensor, Tensor]:
         """Words and sentence by the sentence's statistics: both are states of the same LSTM."""
@@ -172,17 +193,26 @@ class Generator(BaseGenerator):
         assert norm.running_mean is not None and norm.running_var is not None
         return (words - norm.running_mean) * (norm.running_var + norm.eps).rsqrt(), sentence
 
-    def _stages(self, noise: Tensor, conditioning: Tensor, words: Tensor, mask: Tensor) -> Iterator[StageOutput]:
+    def _stages(
+        self, noise: Tensor, conditioning: Tensor, sentence: Tensor, words: Tensor, mask: Tensor
+    ) -> Iterator[StageOutput]:
         # A first sketch from the sentence and the noise.
         features = self.first(conditioning, noise)
-        colour = self.heads[0](features)
-        yield StageOutput(colour.tanh(), None, None, None)
+        heads = list(self.heads)
+        colour = None
+        if self.config.pictures == "all" or not self.stages:
+            colour = heads.pop(0)(features)
+            yield StageOutput(colour.tanh(), None, None, None)
 
         # Every later stage listens to the words and the sentence.
-        for stage, head in zip(self.stages, list(self.heads)[1:], strict=True):
-            features, word_maps, sentence_maps, strength = stage(features, words, mask, conditioning)
-            drawn = head(features)
+        weighed = conditioning if self.config.sentence_of == "conditioning" else sentence
+        for number, stage in enumerate(self.stages, start=1):
+            features, word_maps, sentence_maps, strength = stage(features, words, mask, weighed)
+            if self.config.pictures == "last" and number < len(self.stages):
+                continue
+            drawn = heads.pop(0)(features)
             if self.config.skip_images:
+                assert colour is not None
                 drawn = drawn + F.interpolate(colour, scale_factor=2.0, mode="bilinear", align_corners=False)
             colour = drawn
             yield StageOutput(colour.tanh(), word_maps, sentence_maps, strength)

@@ -3,24 +3,47 @@ import dataclasses
 import pytest
 import torch
 
-from mirrorgan.discriminators import available_discriminators, find_discriminator, projected, pyramid
+from mirrorgan.discriminators import (
+    available_discriminators,
+    find_discriminator,
+    gan_int_cls,
+    one_way,
+    projected,
+    pyramid,
+)
+from mirrorgan.losses import squared_slopes
 
 SENTENCES = 8
 WITH_PIXELS = "projected, and the picture itself"
 
 
-def build(name, backbone, size=16):
-    if name == "pyramid":
-        return pyramid.Discriminator(pyramid.Config(image_size=size, text_dim=SENTENCES, channels=4))
-    pixels = 16 if name == WITH_PIXELS else 0
-    return projected.Discriminator(
-        projected.Config(backbone="tiny", look_size=64, text_dim=SENTENCES, mixed=6, width=8, pixels=pixels), backbone
-    )
+TINY = {
+    "image_size": 16,
+    "text_dim": SENTENCES,
+    "channels": 4,
+    "backbone": "tiny",
+    "look_size": 64,
+    "mixed": 6,
+    "width": 8,
+}
+
+
+def build(name, backbone, **options):
+    if name == WITH_PIXELS:
+        name, options = "projected", {"pixels": 16, **options}
+    module = find_discriminator(name)
+    known = {field.name for field in dataclasses.fields(module.Config)}
+    config = module.Config(**{key: value for key, value in TINY.items() if key in known} | options)
+    network = module.Discriminator(config, backbone) if "backbone" in known else module.Discriminator(config)
+    with torch.no_grad():  # gates that start shut
+        for p in network.parameters():
+            if not p.any():
+                p.fill_(0.5)
+    return network
 
 
 @pytest.fixture(params=[*available_discriminators(), WITH_PIXELS])
 def discriminator(request, tiny_backbone):
-    assert request.param in ("pyramid", "projected", WITH_PIXELS), "say in `build` how to make the new one small"
     return build(request.param, tiny_backbone)
 
 
@@ -81,6 +104,27 @@ def test_everything_that_may_learn_does(discriminator, inputs):
     learning = {name: p for name, p in discriminator.named_parameters() if p.requires_grad}
     assert learning
     assert not [name for name, p in learning.items() if p.grad is None or p.grad.abs().sum() == 0]
+
+
+def test_what_is_fixed_neither_learns_nor_is_missing(discriminator, inputs):
+    fixed = {id(p) for part in discriminator.fixed() for p in part.parameters()}
+    assert fixed == {id(p) for p in discriminator.parameters() if not p.requires_grad}
+
+
+def test_its_slope_is_the_length_of_its_gradient_and_has_a_gradient_itself(discriminator, inputs):
+    discriminator.eval()
+    images, told = (x.requires_grad_() for x in inputs)
+    judgement = discriminator(images, told)
+    slopes = squared_slopes(judgement, images, told)
+    assert slopes.shape == (3,) and slopes.requires_grad
+    gradients = torch.autograd.grad(
+        sum(head.mean(dim=1).sum() for head in judgement if head is not None), (images, told), retain_graph=True
+    )
+    for row in range(3):
+        expected = sum(float(g[row].square().sum()) for g in gradients)
+        assert float(slopes[row].detach()) == pytest.approx(expected, rel=1e-3)
+    slopes.sum().backward()  # once more
+    assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in discriminator.parameters())
 
 
 def test_an_unknown_name_lists_the_known_ones():
@@ -238,3 +282,60 @@ def test_the_pixels_that_a_head_sees_are_a_power_of_two(pixels):
 def test_a_look_size_needs_the_trunk_s_stride(size):
     with pytest.raises(ValueError, match=f"multiple of 32 of at least 64, not {size}"):
         projected.Config(look_size=size)
+
+
+# ----------------------------------------------------------------------------------------------- one way
+
+
+@pytest.mark.parametrize(
+    ("channels", "widest", "parameters", "head"),
+    [(64, 16, 80_379_526, 1_476_608), (32, 16, 20_170_566, 443_392), (32, 8, 6_619_206 + 295_936, 295_936)],
+)
+def test_one_way_discriminators_have_as_many_parameters_as_the_released_ones(channels, widest, parameters, head):
+    with torch.device("meta"):
+        network = one_way.Discriminator(one_way.Config(image_size=256, channels=channels, widest=widest))
+    assert sum(p.numel() for p in network.parameters()) == parameters
+    assert sum(p.numel() for p in network.conditional.parameters()) == head
+    assert len(network.state_dict()) == 34
+
+
+def test_a_block_is_its_equation_and_starts_as_its_shortcut():
+    block = one_way.Block(3, 6)
+    x = torch.randn(2, 3, 8, 8)
+    mixed = torch.einsum("oc,bchw->bohw", block.shortcut.weight[:, :, 0, 0], x) + block.shortcut.bias[:, None, None]
+    halved = mixed.unflatten(2, (4, 2)).unflatten(4, (4, 2)).mean(dim=(3, 5))
+    torch.testing.assert_close(block(x), halved)
+    with torch.no_grad():
+        block.gate.fill_(0.5)
+    torch.testing.assert_close(block(x), halved + 0.5 * block.residual(x))
+
+
+def test_a_shortcut_that_the_released_networks_do_not_use_changes_nothing(inputs):
+    network = one_way.Discriminator(one_way.Config(image_size=16, text_dim=SENTENCES, channels=2, widest=1))
+    before = network(*inputs).conditional
+    assert len(network.fixed()) == 2
+    with torch.no_grad():
+        for part in network.fixed():
+            part.weight += 1
+    assert torch.equal(network(*inputs).conditional, before)
+
+
+@pytest.mark.parametrize("size", [8, 32, 64, 256])
+def test_one_way_discriminators_of_every_size_give_one_logit(size):
+    network = one_way.Discriminator(one_way.Config(image_size=size, text_dim=SENTENCES, channels=1))
+    with torch.no_grad():
+        judgement = network(torch.zeros(2, 3, size, size), torch.randn(2, SENTENCES))
+    assert judgement.conditional.shape == (2, 1) and judgement.unconditional is None
+
+
+# ------------------------------------------------------------------------------------------- gan_int_cls
+
+
+def test_gan_int_cls_s_discriminator_has_the_maps_of_the_released_one():
+    with torch.device("meta"):
+        network = gan_int_cls.Discriminator(gan_int_cls.Config(image_size=64))
+    halvings = [m for m in network.trunk if isinstance(m, torch.nn.Conv2d)]
+    assert [(m.in_channels, m.out_channels) for m in halvings] == [(3, 64), (64, 128), (128, 256), (256, 512)]
+    first, last = network.conditional[0], network.conditional[-1]
+    assert (first.in_channels, first.kernel_size, last.kernel_size) == (512 + 128, (1, 1), (4, 4))
+    assert not [m for m in network.modules() if isinstance(m, torch.nn.Conv2d) and m.bias is not None]

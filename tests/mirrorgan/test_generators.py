@@ -7,9 +7,19 @@ import pytest
 import torch
 
 from mirrorgan.checkpoint import load_part, save_part
-from mirrorgan.generators import available_generators, find_generator
+from mirrorgan.generators import (
+    attngan,
+    available_generators,
+    dfgan,
+    find_generator,
+    gan_int_cls,
+    mirrorgan,
+    ssagan,
+    stackgan2,
+)
 from mirrorgan.generators.base import BaseGenerator
 from mirrorgan.generators.mirrorgan import Config, Generator
+from mirrorgan.layers import Bottleneck, truncated
 from mirrorgan.losses import kl_divergence
 
 MASK = torch.tensor([[True, True, True, True], [True, True, False, False], [True, False, False, False]])
@@ -24,14 +34,27 @@ def name(request):
 @pytest.fixture
 def config(name):
     """The generator's own configuration, as small as its fields allow."""
-    kind = find_generator(name).Config
+    return tiny(find_generator(name).Config)
+
+
+def tiny(kind, **options):
     known = {field.name for field in dataclasses.fields(kind)}
-    return kind(text_dim=8, **{key: value for key, value in TINY.items() if key in known})
+    small = TINY | {"channels": TINY["channels"][: len(kind().channels)]}
+    return kind(text_dim=8, **{key: value for key, value in small.items() if key in known} | options)
 
 
 @pytest.fixture
 def generator(name, config):
-    return find_generator(name).Generator(config)
+    return woken(find_generator(name).Generator(config))
+
+
+def woken(generator):
+    """Moves what starts at zero (gates, maps of the sentence), as the first steps of a training do."""
+    with torch.no_grad():
+        for p in generator.parameters():
+            if not p.any():
+                p.normal_(0, 0.3)
+    return generator
 
 
 @pytest.fixture
@@ -55,6 +78,36 @@ def test_attention_is_a_distribution_over_the_words_and_silent_at_padding(genera
         if stage.sentence_strength is not None:
             assert stage.sentence_strength.shape[0] == 3 and stage.sentence_strength.ndim == 3
             assert (stage.sentence_strength >= 0).all()
+        for where in stage.masks:
+            assert where.shape[0] == 3 and where.shape[1] == where.shape[2]
+            assert (where >= 0).all() and (where <= 1).all()
+
+
+def test_discriminators_are_told_as_many_channels_as_promised(generator, inputs):
+    told = generator.tell(inputs[1])
+    assert told.shape == (3, generator.told_dim)
+    assert not torch.allclose(told[0], told[1])
+
+
+def test_every_module_belongs_to_one_stage(generator):
+    parts = generator.parts()
+    assert len(parts) == len(generator.sizes)
+    owned = [id(p) for stage in parts for module in stage for p in module.parameters()]
+    assert sorted(owned) == sorted(id(p) for p in generator.parameters())
+
+
+def test_from_its_own_start_everything_learns_within_a_few_steps(name, config, inputs):
+    # Gates and maps that start at zero let nothing through at first.
+    generator = find_generator(name).Generator(config)
+    optimizer = torch.optim.Adam(generator.parameters(), lr=0.02)
+    learning = set()
+    for _ in range(5):
+        optimizer.zero_grad(set_to_none=True)
+        output = generator(*inputs)
+        torch.stack([x.square().mean() for x in output.images] + list(output.penalties.values())).sum().backward()
+        learning |= {name for name, p in generator.named_parameters() if p.grad is not None and p.grad.any()}
+        optimizer.step()
+    assert learning == {name for name, _ in generator.named_parameters()}
 
 
 def test_every_parameter_learns(generator, inputs):
@@ -70,9 +123,13 @@ def test_gradients_reach_words_and_sentence(generator, inputs):
     noise, sentence, words, mask = inputs
     sentence.requires_grad_()
     words.requires_grad_()
-    generator(noise, sentence, words, mask).images[-1].square().mean().backward()
+    output = generator(noise, sentence, words, mask)
+    output.images[-1].square().mean().backward()
     assert sentence.grad.abs().sum() > 0
-    assert words.grad[MASK].abs().sum() > 0 and (words.grad[~MASK] == 0).all()
+    if any(stage.word_attention is not None for stage in output.stages):
+        assert words.grad[MASK].abs().sum() > 0 and (words.grad[~MASK] == 0).all()
+    else:
+        assert words.grad is None or not words.grad.any()
 
 
 def test_same_noise_same_drawing_in_eval_mode(generator, inputs):
@@ -93,9 +150,10 @@ def test_drawing_stage_by_stage_gives_what_forward_returns(generator, inputs):
     expected = generator(*inputs).stages
     assert len(stages) == len(expected) == len(generator.sizes)
     for stage, same in zip(stages, expected, strict=True):
-        for found, wanted in zip(stage, same, strict=True):
+        for found, wanted in zip(stage[:-1], same[:-1], strict=True):
             assert (found is None) == (wanted is None)
             assert found is None or torch.equal(found, wanted)
+        assert all(torch.equal(found, wanted) for found, wanted in zip(stage.masks, same.masks, strict=True))
 
 
 def test_stages_are_drawn_one_at_a_time(generator, inputs):
@@ -137,8 +195,17 @@ def test_penalties_are_finite_scalars(generator, inputs):
         assert penalty.ndim == 0 and penalty.isfinite()
 
 
-def test_every_generator_keeps_the_base(generator):
+def test_every_generator_keeps_the_base(generator, config):
     assert isinstance(generator, BaseGenerator)
+    assert generator.config == config and generator.sizes == config.sizes
+
+
+def test_a_generator_of_the_defaults_is_as_large_as_its_configuration_says(name):
+    kind = find_generator(name).Config
+    with torch.device("meta"):
+        generator = find_generator(name).Generator(kind())
+    parameters = f"{sum(p.numel() for p in generator.parameters()):,}"
+    assert parameters in kind.__doc__, f"{parameters} parameters"
 
 
 def test_an_unknown_name_lists_the_known_ones():
@@ -167,11 +234,15 @@ def test_it_has_as_many_parameters_as_the_released_one():
 
 
 @pytest.mark.parametrize(("channels", "blocks", "parameters"), [(32, 2, 7_084_592), (48, 3, 13_811_456)])
-def test_without_sentence_attention_it_is_the_size_of_attngan_s(channels, blocks, parameters):
+def test_without_sentence_attention_it_is_attngan_s(channels, blocks, parameters):
     # Features and what the words say are 2C together, so nothing needs to be reduced.
+    sizes = {"channels": (channels,) * 3, "residual_blocks": blocks}
     with torch.device("meta"):
-        config = Config(channels=(channels,) * 3, residual_blocks=blocks, sentence_attention=False)
-        assert count(Generator(config)) == parameters
+        mine, theirs = Generator(Config(**sizes, sentence_attention=False)), Generator(attngan.Config(**sizes))
+    assert count(mine) == count(theirs) == parameters
+    shapes = [{name: p.shape for name, p in network.state_dict().items()} for network in (mine, theirs)]
+    assert shapes[0] == shapes[1] and len(shapes[0]) == {2: 97, 3: 121}[blocks]
+    assert attngan.FORMS["coco" if blocks == 3 else "birds"] == attngan.Config(**sizes)
 
 
 @pytest.mark.parametrize(
@@ -181,6 +252,10 @@ def test_without_sentence_attention_it_is_the_size_of_attngan_s(channels, blocks
         {"join": "wide"},
         {"sentence_axis": "spatial"},
         {"sentence_preconv": False},
+        {"sentence_bias": False},
+        {"sentence_of": "sentence"},
+        {"pictures": "last"},
+        {"pictures": "last", "channels": (4,)},
         {"mask_mode": "legacy"},
         {"word_attention": False},
         {"sentence_attention": False},
@@ -198,11 +273,48 @@ def test_every_option_draws_and_every_parameter_learns(options):
     assert tuple(image.shape[-1] for image in output.images) == generator.sizes
     torch.stack([image.square().mean() for image in output.images] + list(output.penalties.values())).sum().backward()
     assert not [name for name, p in generator.named_parameters() if p.grad is None or p.grad.abs().sum() == 0]
-    for stage in output.stages[1:]:
+    for stage in output.stages[1:] if len(generator.stages) == len(output.stages) - 1 else output.stages[:0]:
         assert (stage.word_attention is None) == (options.get("word_attention") is False)
         assert (stage.sentence_attention is None) == (options.get("sentence_attention") is False)
         assert (stage.sentence_strength is None) == (stage.sentence_attention is None)
-    assert output.stages[0].word_attention is None and output.stages[0].sentence_attention is None
+    if len(output.stages) > 1:
+        assert output.stages[0].word_attention is None and output.stages[0].sentence_attention is None
+
+
+@pytest.mark.parametrize("form", mirrorgan.FORMS)
+def test_every_form_of_the_paper_s_sentence_attention_is_its_equation(form):
+    options = dataclasses.asdict(mirrorgan.FORMS[form])
+    generator = Generator(tiny(Config, **{name: options[name] for name in options if name[:8] in ("sentence", "join")}))
+    noise, sentence, words = torch.randn(3, 11), torch.randn(3, 8), torch.randn(3, 4, 8)
+    stage, seen = generator.stages[0], []
+    stage.sentence.register_forward_pre_hook(lambda module, given: seen.append(given))
+    stage.refine.register_forward_pre_hook(lambda module, given: seen.append(given))
+    maps = generator(noise, sentence, words, MASK).stages[1].sentence_attention
+    (features, heard), (joined,) = seen[:2]
+    conditioning = generator.condition(sentence, noise[:, 6:])[0]
+    torch.testing.assert_close(heard, sentence if form == "fork" else conditioning)
+    value = heard @ stage.sentence.project.weight.T
+    if form == "released":
+        scores = torch.nn.functional.conv2d(
+            features * (value + stage.sentence.project.bias)[:, :, None, None], stage.sentence.preconv.weight
+        )
+        torch.testing.assert_close(maps, scores.exp() / scores.exp().sum(dim=1, keepdim=True))
+        assert joined.shape[1] == 2 * 4
+    else:
+        scores = (features * value[:, :, None, None]).exp()
+        torch.testing.assert_close(maps, scores / scores.sum(dim=(2, 3), keepdim=True))
+        torch.testing.assert_close(joined[:, 8:], value[:, :, None, None] * maps)
+        assert joined.shape[1] == 3 * 4
+
+
+def test_attndcgan_draws_its_last_stage_alone():
+    generator = attngan.Generator(tiny(attngan.Config, residual_blocks=0, pictures="last"))
+    (stage,) = generator(torch.randn(3, 11), torch.randn(3, 8), torch.randn(3, 4, 8), MASK).stages
+    assert generator.sizes == (64,) and stage.image.shape[-1] == 64
+    assert stage.word_attention.shape == (3, 4, 32, 32)
+    released = {key for key in generator.state_dict() if "refine" in key or key.startswith("heads")}
+    assert released == {"heads.0.weight"}
+    assert attngan.FORMS["dcgan"].sizes == (256,)
 
 
 @pytest.mark.parametrize(("first", "sizes"), [(16, (16, 32, 64)), (32, (32, 64, 128)), (64, (64, 128, 256))])
@@ -307,8 +419,210 @@ def test_weights_start_orthogonal():
         ({"join": "loose"}, "'reduce' or 'wide', not 'loose'"),
         ({"sentence_axis": "time"}, "channel, spatial, not 'time'"),
         ({"mask_mode": "none"}, "fixed, legacy, not 'none'"),
+        ({"sentence_of": "words"}, "'conditioning' or 'sentence', not 'words'"),
+        ({"pictures": "first"}, "'all' or 'last', not 'first'"),
+        ({"pictures": "last", "skip_images": True}, "skip_images adds up"),
     ],
 )
 def test_options_that_cannot_be_are_refused_in_words(options, message):
     with pytest.raises(ValueError, match=message):
         build(**options)
+
+
+# ------------------------------------------------------------------------------------------------ ssagan
+
+
+@pytest.fixture
+def semantic():
+    return ssagan.Generator(tiny(ssagan.Config)).eval()
+
+
+@pytest.mark.parametrize(("channels", "parameters"), [(64, 29_494_273), (32, 10_327_425)])
+def test_ssa_gan_has_as_many_parameters_and_tensors_as_the_released_one(channels, parameters):
+    with torch.device("meta"):
+        generator = ssagan.Generator(ssagan.Config(channels=(channels,)))
+    assert count(generator) == parameters and len(generator.state_dict()) == 267
+
+
+def test_ssa_gan_does_not_hear_the_sentence_before_it_has_learnt(semantic):
+    noise, sentence, words = torch.randn(3, 6), torch.randn(3, 8), torch.randn(3, 4, 8)
+    first, other = (semantic(noise, s, words, MASK) for s in (sentence, 3 - sentence))
+    assert torch.equal(first.images[0], other.images[0])
+    assert not torch.allclose(*(woken(semantic)(noise, s, words, MASK).images[0] for s in (sentence, 3 - sentence)))
+
+
+def test_every_block_of_ssa_gan_starts_as_its_shortcut(semantic):
+    for block in semantic.blocks:
+        features = torch.randn(2, block.convolutions[0].in_channels, 4, 4)
+        given = block(features, torch.randn(2, 8), torch.rand(2, 1, 4, 4))
+        torch.testing.assert_close(given, block.shortcut(features))
+
+
+@pytest.mark.parametrize(("size", "masks"), [(16, (4, 8, 16)), (256, (4, 8, 16, 32, 64, 128, 256))])
+def test_ssa_gan_has_a_mask_a_block(size, masks):
+    generator = ssagan.Generator(tiny(ssagan.Config, first_size=size, channels=(1,), mask_channels=2)).eval()
+    with torch.no_grad():
+        (stage,) = generator(torch.randn(1, 6), torch.randn(1, 8), torch.randn(1, 4, 8), MASK[:1]).stages
+    assert tuple(where.shape[-1] for where in stage.masks) == masks
+    assert all((where > 0).all() and (where < 1).all() for where in stage.masks)
+
+
+def test_a_semantic_spatial_norm_is_its_equation_written_as_loops():
+    norm = woken(ssagan.SemanticSpatialNorm(3, 5))
+    x, s, m = torch.randn(2, 3, 4, 4), torch.randn(2, 5), torch.rand(2, 1, 4, 4)
+    found = norm(x, s, m)
+
+    def mapped(layers, given):
+        first, _, second = layers
+        return second.weight @ (first.weight @ given + first.bias).clamp(min=0) + second.bias
+
+    for c in range(3):
+        mean, var = x[:, c].mean(), x[:, c].var(unbiased=False)
+        for b in range(2):
+            gamma, beta = mapped(norm.gamma, s[b])[c], mapped(norm.beta, s[b])[c]
+            for i in range(4):
+                for j in range(4):
+                    normal = (x[b, c, i, j] - mean) / (var + 1e-5).sqrt()
+                    expected = normal * (1 + m[b, 0, i, j] * gamma) + m[b, 0, i, j] * beta
+                    torch.testing.assert_close(found[b, c, i, j], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_shut_mask_keeps_the_sentence_out_and_an_open_one_lets_it_in():
+    norm = woken(ssagan.SemanticSpatialNorm(3, 5)).eval()
+    x, mask = torch.randn(2, 3, 4, 4), torch.zeros(2, 1, 4, 4)
+    mask[:, :, :2] = 1
+    first, other = norm(x, torch.randn(2, 5), mask), norm(x, torch.randn(2, 5), mask)
+    assert torch.equal(first[:, :, 2:], other[:, :, 2:]) and not torch.allclose(first[:, :, :2], other[:, :, :2])
+
+
+def test_a_mask_is_enlarged_before_its_sigmoid_with_its_corners_kept(semantic):
+    logits = []
+    for head in semantic.masks:
+        head.register_forward_hook(lambda module, given, out: logits.append(out[0, 0]))
+    (stage,) = semantic(torch.randn(1, 6), torch.randn(1, 8), torch.randn(1, 4, 8), MASK[:1]).stages
+    torch.testing.assert_close(stage.masks[0][0], logits[0].sigmoid())
+    for raw, where in zip(logits[1:], stage.masks[1:], strict=True):
+        small, large = len(raw), where.shape[-1]
+        for i in range(large):
+            y, x = i * (small - 1) / (large - 1), 0  # along the left side
+            low, part = int(y), y - int(y)
+            value = raw[low, x] * (1 - part) + raw[min(low + 1, small - 1), x] * part
+            torch.testing.assert_close(where[0, i, 0], value.sigmoid(), rtol=1e-4, atol=1e-5)
+
+
+# ------------------------------------------------------------------------------------------------- dfgan
+
+
+def test_df_gan_has_as_many_tensors_as_the_released_one():
+    with torch.device("meta"):
+        generator = dfgan.Generator(dfgan.Config())
+    assert count(generator) == 9_744_131 and len(generator.state_dict()) == 226
+
+
+def test_a_fusion_is_its_equation_and_starts_as_two_leaky_units():
+    fusion = dfgan.Fusion(3, 5)
+    x, c = torch.randn(2, 3, 4, 4), torch.randn(2, 5)
+    leak = torch.where(x > 0, x, 0.2 * x)
+    torch.testing.assert_close(fusion(x, c), torch.where(leak > 0, leak, 0.2 * leak))
+    woken(fusion)
+    expected = x
+    for affine in fusion.affine:
+        for b in range(2):
+            gamma, beta = affine.gamma(c[b : b + 1])[0], affine.beta(c[b : b + 1])[0]
+            rows = torch.stack([expected[b, k] * gamma[k] + beta[k] for k in range(3)])
+            expected = torch.cat([expected[:b], torch.where(rows > 0, rows, 0.2 * rows)[None], expected[b + 1 :]])
+    torch.testing.assert_close(fusion(x, c), expected)
+
+
+def test_df_gan_s_condition_is_noise_and_then_sentence():
+    generator = dfgan.Generator(tiny(dfgan.Config))
+    seen = []
+    generator.blocks[0].register_forward_pre_hook(lambda module, given: seen.append(given[1]))
+    noise, sentence = torch.randn(3, 6), torch.randn(3, 8)
+    generator(noise, sentence, torch.randn(3, 4, 8), MASK)
+    assert torch.equal(seen[0], torch.cat([noise, sentence], dim=1))
+
+
+def test_df_gan_truncates_its_noise_when_drawing_and_not_when_learning():
+    generator = dfgan.Generator(tiny(dfgan.Config, truncation=0.5))
+    plain = dfgan.Generator(tiny(dfgan.Config, truncation=None))
+    plain.load_state_dict(generator.state_dict())
+    text = torch.randn(3, 8), torch.randn(3, 4, 8), MASK
+    noise = torch.randn(3, 6)
+    assert torch.equal(generator(noise, *text).images[0], plain(noise, *text).images[0])
+    generator.eval(), plain.eval()
+    expected = plain(truncated(noise, 0.5), *text).images[0]
+    torch.testing.assert_close(generator(noise, *text).images[0], expected)
+    assert not torch.allclose(plain(noise, *text).images[0], expected)
+
+
+@pytest.mark.parametrize("kind", [ssagan.Config, dfgan.Config, gan_int_cls.Config])
+def test_one_picture_has_one_number_of_channels(kind):
+    with pytest.raises(ValueError, match="there is one picture"):
+        kind(channels=(4, 4))
+    with pytest.raises(ValueError, match=r"first_size must be a power of two of at least \d+, not 12"):
+        kind(first_size=12)
+
+
+@pytest.mark.parametrize("rate", [0.0, 1.5])
+def test_a_truncation_is_a_share(rate):
+    with pytest.raises(ValueError, match="truncation must be in"):
+        dfgan.Config(truncation=rate)
+
+
+# --------------------------------------------------------------------------------------------- stackgan2
+
+
+def test_stackgan_s_tree_has_as_many_parameters_and_tensors_as_the_released_one():
+    with torch.device("meta"):
+        generator = stackgan2.Generator(stackgan2.Config())
+    assert count(generator) == 21_239_696 and len(generator.state_dict()) == 107
+    assert generator.sizes == (64, 128, 256)
+
+
+def test_stackgan_s_discriminators_are_told_the_mean_whatever_the_sample():
+    generator = stackgan2.Generator(tiny(stackgan2.Config)).eval()
+    sentence = torch.randn(3, 8)
+    samples = [generator.condition(sentence, torch.randn(3, 5))[0] for _ in range(4000)]
+    assert (torch.stack(samples).mean(dim=0) - generator.tell(sentence)).abs().max() < 0.1
+    assert torch.equal(generator.tell(sentence), generator.tell(sentence))
+    generator.tell(sentence).square().sum().backward()  # the generator learns by what it tells
+    assert generator.condition.linear.weight.grad.abs().sum() > 0
+
+
+def test_every_later_stage_of_stackgan_hears_the_same_sample_everywhere():
+    generator = stackgan2.Generator(tiny(stackgan2.Config)).eval()
+    seen = []
+    for stage in generator.stages:
+        stage.join.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
+    noise, sentence = torch.randn(3, 11), torch.randn(3, 8)
+    generator(noise, sentence, torch.randn(3, 4, 8), MASK)
+    conditioning = generator.condition(sentence, noise[:, 6:])[0]
+    for joined in seen:
+        heard = joined[:, :5]
+        torch.testing.assert_close(heard, conditioning[:, :, None, None].expand_as(heard))
+        assert joined.shape[1] == 5 + 4
+    assert [joined.shape[-1] for joined in seen] == [16, 32]
+
+
+# ------------------------------------------------------------------------------------------- gan_int_cls
+
+
+def test_gan_int_cls_reads_the_noise_before_the_projected_sentence():
+    generator = gan_int_cls.Generator(tiny(gan_int_cls.Config))
+    seen = []
+    generator.start.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
+    noise, sentence = torch.randn(3, 6), torch.randn(3, 8)
+    generator(noise, sentence, torch.randn(3, 4, 8), MASK)
+    said = sentence @ generator.project.weight.T + generator.project.bias
+    expected = torch.cat([noise, torch.where(said > 0, said, 0.2 * said)], dim=1)
+    torch.testing.assert_close(seen[0][:, :, 0, 0], expected)
+
+
+def test_gan_int_cls_has_the_maps_of_the_released_one():
+    with torch.device("meta"):
+        generator = gan_int_cls.Generator(gan_int_cls.Config())
+    maps = [(m.in_channels, m.out_channels) for m in generator.modules() if isinstance(m, torch.nn.ConvTranspose2d)]
+    assert maps == [(228, 1024), (1024, 512), (512, 256), (256, 128), (128, 3)]
+    assert [m.block[0].out_channels for m in generator.modules() if isinstance(m, Bottleneck)] == [256, 128]
+    assert all(m.bias is None for m in generator.modules() if isinstance(m, torch.nn.ConvTranspose2d | torch.nn.Conv2d))

@@ -5,13 +5,19 @@ import torch
 
 from mirrorgan.layers import (
     GLU,
+    Bottleneck,
     ConditioningAugmentation,
+    FirstStage,
     ResBlock,
+    StandardizedSentence,
     UpConv,
     WholeConv,
     down_block,
     same_block,
+    text_map,
+    truncated,
     up_block,
+    widths,
 )
 from mirrorgan.losses import kl_divergence
 
@@ -119,3 +125,51 @@ def test_a_gated_half_is_the_same_with_and_without_gradients_and_keeps_its_layou
     torch.nn.functional.glu(plain, dim=1).square().sum().backward()
     torch.testing.assert_close(learning.grad, plain.grad)
     assert layouts == [True]
+
+
+def test_truncated_noise_is_a_cut_normal_in_the_same_order():
+    noise = torch.linspace(-6, 6, 4001)
+    cut = truncated(noise, 0.88)
+    assert cut.abs().max() <= 2 * 0.88 and (cut.diff() >= 0).all()
+    torch.testing.assert_close(cut, -cut.flip(0), atol=1e-5, rtol=0)
+    assert truncated(torch.tensor([9.0, -9.0]), 1.0).tolist() == pytest.approx([2.0, -2.0])
+    # P(cut <= t) = (P(z <= t) - P(z <= -2)) / (P(z <= 2) - P(z <= -2)): the deviation of that is 0.8796.
+    many = truncated(torch.randn(200_000), 1.0)
+    assert float(many.std()) == pytest.approx(0.8796, abs=0.005)
+    torch.testing.assert_close(truncated(noise, 0.5), cut * 0.5 / 0.88)
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [(256, [8, 8, 8, 8, 4, 2, 1]), (64, [8, 8, 4, 2, 1]), (16, [4, 2, 1]), (8, [2, 1])]
+)
+def test_maps_are_widest_where_they_are_small(size, expected):
+    assert widths(size, 3) == [3 * times for times in expected]
+
+
+@pytest.mark.parametrize("start", [0.0, 1.0])
+def test_a_map_of_the_text_says_the_same_of_every_caption_at_first(start):
+    said = text_map(5, 6, 7, start)
+    assert torch.equal(said(torch.randn(4, 5)), torch.full((4, 7), start))
+
+
+def test_a_standardized_sentence_has_mean_0_and_deviation_1():
+    sentence = 0.2 * torch.randn(64, 5) + 3
+    found = StandardizedSentence(5)(sentence)
+    torch.testing.assert_close(found.mean(dim=0), torch.zeros(5), atol=1e-4, rtol=0)
+    torch.testing.assert_close(found.std(dim=0, unbiased=False), torch.ones(5), atol=1e-2, rtol=0)
+
+
+def test_a_bottleneck_adds_to_what_it_is_given():
+    block = Bottleneck(8, slope=0.0)
+    x = torch.randn(3, 8, 4, 4)
+    with torch.no_grad():
+        block.block[-1].weight.zero_()
+    assert torch.equal(block(x), x)
+    assert [m.out_channels for m in block.block if isinstance(m, torch.nn.Conv2d)] == [2, 2, 8]
+
+
+def test_a_first_stage_reads_the_conditioning_first_and_ends_at_its_size():
+    stage = FirstStage(5, 3, 16).eval()
+    c, z = torch.randn(2, 2), torch.randn(2, 3)
+    assert stage(c, z).shape == (2, 3, 16, 16)
+    torch.testing.assert_close(stage(c, z), stage(torch.cat([c, z], dim=1), z[:, :0]))

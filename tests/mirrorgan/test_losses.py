@@ -9,12 +9,15 @@ from mirrorgan.losses import (
     caption_image_similarity,
     cross_entropy_discriminator,
     cross_entropy_generator,
+    cross_entropy_sum_discriminator,
     damsm_loss,
     hinge_discriminator,
     hinge_generator,
     kl_divergence,
+    matching_aware_penalty,
     matching_loss,
     redescription_loss,
+    squared_slopes,
 )
 
 B, K = 3, 2
@@ -87,6 +90,46 @@ def test_hinge_stops_at_a_margin_of_one(unconditional):
     sure = Judgement(torch.full((B, K), 1.5), torch.full((B, K), 1.5))
     doubted = Judgement(torch.full((B, K), -1.5), torch.full((B, K), -1.5))
     assert hinge_discriminator(sure, doubted, doubted) == 0
+
+
+@pytest.mark.parametrize("unconditional", [True, False])
+def test_stackgan_s_cross_entropy_is_the_sum_of_all(unconditional):
+    real, fake, wrong = judgements(unconditional)
+    expected = bce(real.conditional, 1) + bce(wrong.conditional, 0) + bce(fake.conditional, 0)
+    if unconditional:
+        expected += bce(real.unconditional, 1) + bce(wrong.unconditional, 1) + bce(fake.unconditional, 0)
+    assert cross_entropy_sum_discriminator(real, fake, wrong).item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_of_a_linear_discriminator_the_penalty_is_known():
+    # D(x, s) = a . x + b . s has the gradient (a, b) everywhere: the penalty is |(a, b)|^6, whatever the pictures.
+    a, b = torch.randn(3 * 4 * 4, requires_grad=True), torch.randn(5, requires_grad=True)
+    images, told = torch.randn(6, 3, 4, 4, requires_grad=True), torch.randn(6, 5, requires_grad=True)
+    logits = (images.flatten(1) @ a + told @ b)[:, None]
+    slopes = squared_slopes(Judgement(None, logits), images, told)
+    length = (a.square().sum() + b.square().sum()).sqrt()
+    torch.testing.assert_close(slopes, length.square().expand(6))
+    penalty = matching_aware_penalty(slopes)
+    torch.testing.assert_close(penalty, length**6)
+    found = torch.autograd.grad(penalty, (a, b), retain_graph=True)
+    for gradient, weight in zip(found, (a, b), strict=True):  # d |w|^6 / dw = 6 |w|^4 w
+        torch.testing.assert_close(gradient, 6 * length.detach() ** 4 * weight.detach(), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(matching_aware_penalty(slopes, power=2.0), length.square())
+
+
+def test_where_a_discriminator_is_flat_the_penalty_and_its_gradient_are_zero():
+    a = torch.zeros(12, requires_grad=True)
+    images, told = torch.randn(2, 3, 2, 2, requires_grad=True), torch.randn(2, 5, requires_grad=True)
+    logits = (images.flatten(1) @ a + 0 * told.sum(dim=1))[:, None]
+    penalty = matching_aware_penalty(squared_slopes(Judgement(None, logits), images, told))
+    assert penalty == 0 and torch.equal(torch.autograd.grad(penalty, a)[0], torch.zeros(12))
+
+
+def test_of_two_heads_the_slope_is_that_of_their_sum():
+    images, told = torch.randn(2, 3, 2, 2, requires_grad=True), torch.randn(2, 5, requires_grad=True)
+    one, two = images.flatten(1).sum(dim=1, keepdim=True), told.sum(dim=1, keepdim=True)
+    both = squared_slopes(Judgement(one, one + two), images, told)
+    torch.testing.assert_close(both, torch.full((2,), 12 * 4.0 + 5 * 1.0))
 
 
 @pytest.mark.parametrize("unconditional", [True, False])

@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from mirrorgan.checkpoint import save_part
-from mirrorgan.discriminators import projected, pyramid
 from mirrorgan.drawing import CheckpointError
 from mirrorgan.generators.mirrorgan import Config as GeneratorConfig
 from mirrorgan.generators.mirrorgan import Generator
@@ -15,7 +14,10 @@ from train import device, ema
 from train.command import as_json, parse
 from train.feed import Feed, read_rows
 from train.gan import consistency, draw, generator_terms, rehearse, train, train_step
+from train.objectives import OBJECTIVES
 from train.players import (
+    build_discriminator,
+    build_generator,
     build_networks,
     build_optimizers,
     everything,
@@ -29,6 +31,7 @@ from train.players import (
 )
 from train.presets import PRESETS, GanConfig
 from train.state import SaveError, load_state, save_state, seed_step
+from train.trunks import find_trunk
 
 KINDS = ["pyramid", "projected"]
 
@@ -167,8 +170,8 @@ def test_stream_alone_moves_the_generator(config, split):
     config = dataclasses.replace(config, redescription=1.0, consistency=0.0, damsm=0.0, kl=0.0)
     nets = build_networks(config, split.vocabulary)
     batch = feed_for(config, split, nets).read(0)
-    drawn = draw(ways_in(nets), batch, config)
-    terms = generator_terms(batch, drawn, nets, config, ways_in(nets))
+    drawn = draw(ways_in(nets, config), batch, nets, config)
+    terms = generator_terms(batch, drawn, nets, config, ways_in(nets, config))
     terms["redescription"].backward()
     last = nets.generator.heads[-1].weight.grad
     assert last is not None and last.abs().sum() > 0
@@ -396,8 +399,8 @@ def test_every_stage_belongs_to_one_side_of_the_first_trained_one():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"objective": "wish"}, "objective must be one of cross_entropy, hinge, not 'wish'"),
-        ({"discriminator": "judge"}, "discriminator must be one of projected, pyramid, not 'judge'"),
+        ({"objective": "wish"}, "objective must be one of cross_entropy, cross_entropy_sum, .*hinge_ma_gp, not 'wish'"),
+        ({"discriminator": "judge"}, "discriminator must be one of .*projected, pyramid, not 'judge'"),
         ({"look_sizes": (64,)}, "look_sizes must name one size a stage: 3"),
         ({"look_sizes": (64, 64, 0)}, "the last stage needs a discriminator"),
         ({"redescription_share": 0.0}, r"redescription_share must be in \(0, 1\], not 0"),
@@ -410,6 +413,19 @@ def test_every_stage_belongs_to_one_side_of_the_first_trained_one():
         ({"generator_rate": 0.0}, "generator_rate must be positive"),
         ({"ema": 1.0}, "ema must be at least 0 and below 1"),
         ({"name": "a/../../b"}, "name must be that of a folder in runs/"),
+        ({"generator": "wish"}, "generator must be one of attngan, .*stackgan2, not 'wish'"),
+        ({"generator": "ssagan", "channels": (4,), "kl": 1.0}, "kl is no option of the generator ssagan"),
+        ({"generator": "ssagan"}, "there is one picture"),
+        ({"options": ("join",)}, "'join' is no option; write it as name=value"),
+        ({"options": ("jion=wide",)}, "no option jion; did you mean join\\?"),
+        ({"options": ("join=loose",)}, "join must be 'reduce' or 'wide', not 'loose'"),
+        ({"options": ("noise_dim=few",)}, "noise_dim: expected a whole number, not 'few'"),
+        ({"discriminator_options": ("unconditional=perhaps",)}, "unconditional: yes or no, not 'perhaps'"),
+        ({"text_training": "often"}, "text_training must be one of frozen, beside, joint"),
+        ({"damsm_by": "letters"}, "damsm_by must be one of both, words, sentence"),
+        ({"damsm_gammas": (1.0,)}, "damsm_gammas must be three numbers"),
+        ({"penalty_apart": True}, "penalty_apart is for the gradient penalty"),
+        ({"gradient_penalty": -1.0}, "gradient_penalty must be 0 or more, not -1"),
     ],
 )
 def test_options_that_cannot_be_are_refused_in_words(options, message):
@@ -488,7 +504,7 @@ def test_float32_is_float32_and_bfloat16_is_not(config, split):
         seen = []
         nets.generator.first.register_forward_hook(lambda module, given, out, seen=seen: seen.append(out.dtype))
         exact = dataclasses.replace(config, precision=precision)
-        draw(ways_in(nets), feed_for(exact, split, nets).read(0), exact)
+        draw(ways_in(nets, exact), feed_for(exact, split, nets).read(0), nets, exact)
         found[precision] = seen[0]
     assert found == {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -523,7 +539,7 @@ def test_compiled_networks_make_the_same_step(config, split):
         nets, optimizers = begin(config, split)
         set_training(nets.generator, 0)
         batch, said = feed_for(config, split, nets).read(0), []
-        calls = rehearse(batch, nets, optimizers, config, said.append) if compiles else ways_in(nets)
+        calls = rehearse(batch, nets, optimizers, config, said.append) if compiles else ways_in(nets, config)
         if said:
             pytest.skip(said[0])
         reported.append(torch.stack(list(train_step(batch, nets, optimizers, config, calls).values())))
@@ -596,7 +612,9 @@ def counted(module):
 def test_presets_bear_their_own_names_and_survive_the_command_line():
     assert set(PRESETS) == {
         "birds-32", "birds-64", "birds-128", "birds-256", "birds", "coco", "shapes", "folder",
-        "birds-paper", "attngan-paper", "coco-paper",
+        "shapes-attngan", "shapes-ssagan", "shapes-dfgan", "shapes-stackgan2", "shapes-gan-int-cls",
+        "birds-paper", "birds-released", "coco-paper", "attngan-paper", "attngan-coco-paper", "attndcgan-paper",
+        "ssagan-paper", "ssagan-coco-paper", "dfgan-paper", "dfgan-coco-paper", "stackgan2-paper", "gan-int-cls-paper",
     }  # fmt: skip
     for name, preset in PRESETS.items():
         assert preset.name == name
@@ -616,13 +634,17 @@ def test_presets_bear_their_own_names_and_survive_the_command_line():
 def test_a_preset_s_networks_can_be_built(name):
     preset = PRESETS[name]
     with torch.device("meta"):
-        generator = Generator(preset.generator(256))
-        for stage, size in enumerate(preset.sizes):
-            if preset.look_sizes[stage] and preset.discriminator == "pyramid":
-                pyramid.Discriminator(pyramid.Config(image_size=size, channels=preset.discriminator_channels))
-            elif preset.look_sizes[stage]:
-                projected.Config(backbone=preset.backbone, look_size=preset.look_sizes[stage])
-    expected = {"birds-paper": 7_105_392, "attngan-paper": 7_084_592}
+        generator = build_generator(preset, 256)
+        for stage, size in enumerate(preset.look_sizes):
+            if size and preset.discriminator != "projected":
+                build_discriminator(preset, stage, generator.told_dim, find_trunk)
+            elif size:
+                preset.discriminator_config(stage, generator.told_dim)
+    assert generator.sizes == preset.sizes
+    expected = {
+        "birds-paper": 7_105_392, "attngan-paper": 7_084_592, "attngan-coco-paper": 13_811_456,
+        "ssagan-paper": 29_494_273, "dfgan-paper": 9_744_131,
+    }  # fmt: skip
     assert counted(generator) == expected.get(name, counted(generator))
 
 
@@ -633,32 +655,58 @@ def test_published_settings():
         assert preset.sizes == (64, 128, 256)
         assert (preset.discriminator, preset.objective, preset.augment) == ("pyramid", "cross_entropy", 0.0)
         assert (preset.generator_rate, preset.discriminator_rate) == (2e-4, 2e-4)
-        assert (preset.beta1, preset.beta2, preset.ema, preset.kl) == (0.5, 0.999, 0.999, 1.0)
-        assert all(preset.look_sizes) and preset.word_attention
-        assert not (preset.skip_images or preset.standardize_text or preset.consistency)
+        assert (preset.beta1, preset.beta2, preset.ema, preset.goal) == (0.5, 0.999, 0.999, OBJECTIVES["cross_entropy"])
+        drawn = preset.generator_config()
+        assert all(preset.look_sizes) and drawn.word_attention and drawn.kl_weight == 1.0
+        assert not (drawn.skip_images or drawn.standardize_text or preset.consistency)
     birds, attngan, coco = PRESETS["birds-paper"], PRESETS["attngan-paper"], PRESETS["coco-paper"]
     assert (birds.redescription, birds.redescription_share, birds.damsm) == (20.0, 1.0, 0.0)
-    assert (birds.channels, birds.residual_blocks, birds.discriminator_channels) == ((32, 32, 32), 2, 64)
-    assert (birds.batch, birds.steps, birds.longest, birds.sentence_attention) == (12, 650 * 737, 18, True)
-    assert (attngan.redescription, attngan.damsm, attngan.sentence_attention) == (0.0, 5.0, False)
+    assert birds.generator_config() == GeneratorConfig() and birds.discriminator_channels == 64
+    assert (birds.batch, birds.steps, birds.longest) == (12, 650 * 737, 18)
+    assert (attngan.redescription, attngan.damsm, attngan.generator) == (0.0, 5.0, "attngan")
     assert (attngan.batch, attngan.steps, attngan.longest) == (20, 600 * 442, 18)
-    assert (coco.channels, coco.residual_blocks, coco.discriminator_channels) == ((48, 48, 48), 3, 96)
+    assert (coco.channels, coco.generator_config().residual_blocks, coco.discriminator_channels) == (
+        (48, 48, 48),
+        3,
+        96,
+    )
     assert (coco.batch, coco.steps, coco.longest, coco.redescription, coco.damsm) == (14, 120 * 5913, 12, 20.0, 0.0)
 
 
+def test_published_settings_of_the_other_systems():
+    ssagan, dfgan = PRESETS["ssagan-paper"], PRESETS["dfgan-paper"]
+    for preset in (ssagan, dfgan):
+        assert preset.goal == OBJECTIVES["hinge_ma_gp"] and preset.goal.gradient_penalty == 2.0
+        assert (preset.generator_rate, preset.discriminator_rate, preset.beta1, preset.beta2) == (1e-4, 4e-4, 0.0, 0.9)
+        assert preset.sizes == (256,) and preset.ema == 0 and preset.redescription == 0
+    assert (ssagan.batch, ssagan.steps, ssagan.damsm, ssagan.text_training) == (24, 600 * 368, 0.1, "beside")
+    assert ssagan.penalty_apart and ssagan.damsm_gammas == (5.0, 5.0, 10.0) and ssagan.text_rate == 4e-5
+    assert (dfgan.batch, dfgan.steps, dfgan.damsm, dfgan.penalty_apart) == (32, 1301 * 276, 0.0, False)
+    assert ssagan.discriminator_config(0).widest == 16 and dfgan.discriminator_config(0).widest == 8
+    tree, first = PRESETS["stackgan2-paper"], PRESETS["gan-int-cls-paper"]
+    assert (tree.batch, tree.steps, tree.sizes) == (24, 600 * 368, (64, 128, 256))
+    assert tree.goal == OBJECTIVES["cross_entropy_sum"] and tree.generator_config().kl_weight == 2.0
+    assert (first.batch, first.sizes, first.beta1, first.generator_rate) == (64, (64,), 0.5, 2e-4)
+    assert first.goal.interpolation == 1.0 and first.halve_every * 6 == first.steps == 600 * 138
+    dcgan = PRESETS["attndcgan-paper"]
+    assert (dcgan.batch, dcgan.sizes, dcgan.damsm) == (30, (256,), 1.0)
+    assert not dcgan.discriminator_config(0).unconditional and dcgan.generator_config().residual_blocks == 0
+    assert PRESETS["birds-released"].redescription == 10.0 and PRESETS["attngan-coco-paper"].damsm == 50.0
+
+
 def test_attngan_s_coco_generator_has_its_published_size():
-    config = dataclasses.replace(PRESETS["coco-paper"], sentence_attention=False)
+    config = dataclasses.replace(PRESETS["coco-paper"], generator="attngan")
     with torch.device("meta"):
-        assert counted(Generator(config.generator(256))) == 13_811_456
+        assert counted(build_generator(config, 256)) == 13_811_456
 
 
 def test_damsm_s_gradient_reaches_the_last_picture_through_frozen_networks(config, split):
     nets = build_networks(config, split.vocabulary)
     batch = feed_for(config, split, nets).read(0)
-    drawn = draw(ways_in(nets), batch, config)
+    drawn = draw(ways_in(nets, config), batch, nets, config)
     pictures = drawn.images[-1]
     pictures.retain_grad()
-    generator_terms(batch, drawn, nets, config, ways_in(nets))["damsm"].backward()
+    generator_terms(batch, drawn, nets, config, ways_in(nets, config))["damsm"].backward()
     assert (pictures.grad.abs().sum(dim=(1, 2, 3)) > 0).all()
     assert all(p.grad is None for p in nets.image_encoder.parameters())
 
