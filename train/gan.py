@@ -105,8 +105,11 @@ def train_step(
             (torch.stack(list(terms.values())).sum() / count).backward()
         note(terms)
         if learning := text_parameters(nets):
+            assert nets.image_encoder is not None
+            nets.image_encoder.requires_grad_(True)  # only here: the generator's losses do not reach it
             terms = text_terms(part, nets, config, world)
             (terms["encoders"] / count).backward()
+            nets.image_encoder.requires_grad_(False)
             note(terms)
             if number == count - 1:
                 average_gradients(learning, world)
@@ -217,11 +220,8 @@ def generator_terms(
 def text_terms(batch: Batch, nets: Networks, config: GanConfig, world: World) -> dict[str, Tensor]:
     """What the encoders learn from, where they learn: the DAMSM loss of real pictures and their captions."""
     assert nets.image_encoder is not None
-    nets.image_encoder.requires_grad_(True)  # only here: the generator's losses must not reach it
     words, sentence = nets.text_encoder(batch.tokens, batch.mask)
-    loss = damsm(batch, batch.images[-1], words, sentence, nets, config, world)
-    nets.image_encoder.requires_grad_(False)
-    return {"encoders": loss}
+    return {"encoders": damsm(batch, batch.images[-1], words, sentence, nets, config, world)}
 
 
 def damsm(

@@ -11,6 +11,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
+from tests.train.systems import SYSTEMS
 from train.command import as_json
 from train.distributed import ALONE, SharedBatchNorm, World, gather_rows, joined, share_batch_norms, sum_over_processes
 from train.feed import Feed
@@ -133,7 +134,7 @@ def run_processes(config, folder, count):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["pyramid", "projected"])
+@pytest.mark.parametrize("kind", ["pyramid", "projected", *SYSTEMS])
 def test_two_processes_with_half_the_batch_each_are_one_with_all_of_it(config, tmp_path, kind):
     config = dataclasses.replace(config, steps=3, report_every=1, precision="float32", redescription_share=0.75)
     if kind == "projected":
@@ -141,6 +142,8 @@ def test_two_processes_with_half_the_batch_each_are_one_with_all_of_it(config, t
             config, discriminator="projected", objective="hinge", augment=1.0, look_sizes=(0, 64), consistency=0.0,
             skip_images=False, standardize_text=True,
         )  # fmt: skip
+    elif kind in SYSTEMS:
+        config = dataclasses.replace(config, **SYSTEMS[kind])
     one, log = run_processes(config, tmp_path / "one", 1)
     two, logs = run_processes(config, tmp_path / "two", 2)
     assert two["step"] == 3 and len(logs) == len(log)

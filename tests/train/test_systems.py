@@ -1,0 +1,334 @@
+"""What the trainer promises for every system: one step, stop and go on, parts, precision, and what each adds to it."""
+
+import copy
+import dataclasses
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from mirrorgan.checkpoint import load_part
+from mirrorgan.generators import available_generators, find_generator
+from mirrorgan.losses import Judgement, squared_slopes
+from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
+from tests.train.systems import SYSTEMS
+from tests.train.test_gan import assert_same, begin, copy_of, feed_for, moved, step_once
+from train.gan import draw, generator_terms, penalty_terms, text_terms, train, train_step, with_interpolated
+from train.objectives import OBJECTIVES
+from train.players import Duel, Slope, build_networks, set_judging, set_rates, set_training, text_parameters, ways_in
+from train.state import load_state
+
+
+@pytest.fixture(params=SYSTEMS)
+def system(request, config):
+    return dataclasses.replace(config, **SYSTEMS[request.param])
+
+
+def small(config, name, **options):
+    return dataclasses.replace(config, **SYSTEMS[name] | options)
+
+
+def test_every_system_and_every_objective_is_here(config):
+    mine = [small(config, name) for name in SYSTEMS]
+    assert {c.generator for c in mine} | {"mirrorgan"} == set(available_generators())
+    assert {c.objective for c in mine} | {"hinge"} == set(OBJECTIVES)
+
+
+def test_a_step_moves_both_players_and_nothing_frozen(system, split):
+    nets, optimizers = begin(system, split)
+    learnt = [nets.text_encoder, nets.image_encoder] if text_parameters(nets) else []
+    frozen = [m for m in (nets.average, nets.text_encoder, nets.image_encoder, nets.captioner) if m not in learnt]
+    before = [copy_of(module) for module in frozen if module is not None]
+    moving = [copy_of(module) for module in (nets.generator, nets.discriminators, *learnt)]
+    fixed = [copy_of(part) for d in nets.discriminators for part in d.fixed()]
+    for step in range(2):
+        terms = step_once(system, split, nets, optimizers, step)
+        assert all(term.ndim == 0 and term.isfinite() and not term.requires_grad for term in terms.values())
+    for module, state in zip([m for m in frozen if m is not None], before, strict=True):
+        assert not moved(module, state), type(module).__name__
+    for module, state in zip((nets.generator, nets.discriminators, *learnt), moving, strict=True):
+        assert moved(module, state), type(module).__name__
+    for part, state in zip((part for d in nets.discriminators for part in d.fixed()), fixed, strict=True):
+        assert not moved(part, state)
+    assert ("gradient penalty" in terms) == bool(system.goal.gradient_penalty)
+    assert ("interpolated" in terms) == bool(system.goal.interpolation)
+    assert ("encoders" in terms) == bool(learnt)
+
+
+def test_resuming_equals_not_stopping_bit_for_bit(system, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    train(dataclasses.replace(system, name="at-once", steps=3))
+    train(dataclasses.replace(system, name="in-parts", steps=2))
+    folder = train(dataclasses.replace(system, name="in-parts", steps=3))
+    whole, parts = (load_state(tmp_path / "runs" / name) for name in ("at-once", "in-parts"))
+    assert_same(whole, parts)
+    about = json.loads((folder / "generator.json").read_text())
+    assert about["generator"] == system.generator
+    assert (folder / "text_encoder.json").exists() == (system.text_training != "frozen")
+    module = find_generator(about["generator"])
+    again = load_part(folder, "generator", module.Config, module.Generator, about["vocabulary"])
+    assert again.sizes == system.sizes
+
+
+def test_a_batch_in_parts_is_the_batch_at_once_where_no_batch_norm_looks(system, split):
+    config = dataclasses.replace(
+        system, batch=8, damsm=0.0, text_training="frozen", precision="float32", augment=1.0, halve_every=0
+    )
+    states, reported = [], []
+    for count in (1, 2):
+        nets, optimizers = begin(config, split)
+        with torch.no_grad():
+            for p in [*nets.generator.parameters(), *nets.discriminators.parameters()]:
+                if not p.any():
+                    p.fill_(0.3)  # gates that start shut
+        batch = feed_for(config, split, nets).read(0)
+        for module in (nets.generator, nets.discriminators):
+            for child in module.modules():
+                child.train(not isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d))
+        terms = train_step(batch, nets, optimizers, dataclasses.replace(config, accumulate=count))
+        reported.append(torch.stack(list(terms.values())))
+        states.append([s["exp_avg_sq"].sqrt() for o in optimizers for s in o.state_dict()["state"].values()])
+    torch.testing.assert_close(reported[0], reported[1], rtol=1e-3, atol=1e-5)
+    for whole, added in zip(*states, strict=True):
+        assert (whole - added).norm() < 1e-3 * whole.norm() + 1e-7
+
+
+def test_bfloat16_is_used_and_what_counts_stays_float32(system, split):
+    config = dataclasses.replace(system, precision="bfloat16")
+    nets, optimizers = begin(config, split)
+    seen = []
+    for module in (nets.generator, nets.discriminators):
+        convolutions = [m for m in module.modules() if isinstance(m, nn.Conv2d)]
+        convolutions[0].register_forward_hook(lambda module, given, out: seen.append(out.dtype))
+    terms = step_once(config, split, nets, optimizers)
+    assert torch.bfloat16 in seen
+    assert all(term.isfinite() for term in terms.values())
+    assert all(p.dtype == torch.float32 for p in [*nets.generator.parameters(), *nets.discriminators.parameters()])
+
+
+# ----------------------------------------------------------------------------------------------- slopes
+
+
+def slopes_by_hand(discriminator, images, told):
+    """Row by row, with a graph of its own."""
+    total = []
+    for row in range(len(images)):
+        x, s = images[row : row + 1].clone().requires_grad_(), told[row : row + 1].clone().requires_grad_()
+        logit = discriminator(x, s).conditional.mean()
+        total.append(sum(float(g.square().sum()) for g in torch.autograd.grad(logit, (x, s))))
+    return torch.tensor(total)
+
+
+@pytest.mark.parametrize("name", ["ssagan", "dfgan"])
+def test_the_penalty_is_the_sixth_power_of_the_slope_at_real_pictures_and_their_sentences(config, split, name):
+    config = small(config, name, precision="float32")
+    nets, _ = begin(config, split)
+    with torch.no_grad():
+        for p in nets.discriminators.parameters():
+            p.mul_(3) if p.any() else p.fill_(1.0)
+    batch = feed_for(config, split, nets).read(0)
+    expected = slopes_by_hand(nets.discriminators[0], batch.images[0], batch.sentence)
+    torch.testing.assert_close(Slope(nets.discriminators[0])(batch.images[0], batch.sentence).detach(), expected)
+    duel = Duel(nets.discriminators[0], slopes=True)
+    *_, slopes = duel(batch.images[0], -batch.images[0], batch.sentence, batch.wrong)
+    torch.testing.assert_close(slopes.detach(), expected)
+    if config.penalty_apart:
+        found = penalty_terms(batch, nets, config, ways_in(nets, config))["gradient penalty"]
+        torch.testing.assert_close(found.detach(), 2 * (expected**3).mean())
+
+
+def test_a_duel_judges_the_same_with_slopes_and_without(config, split):
+    config = small(config, "dfgan")
+    nets, _ = begin(config, split)
+    batch = feed_for(config, split, nets).read(0)
+    given = batch.images[0], -batch.images[0], batch.sentence, batch.wrong
+    *plain, none = Duel(nets.discriminators[0])(*given)
+    *steep, _ = Duel(nets.discriminators[0], slopes=True)(*given)
+    assert none is None
+    for one, other in zip(plain, steep, strict=True):
+        torch.testing.assert_close(one.conditional, other.conditional)
+
+
+def test_apart_and_together_the_first_steps_differ_and_a_penalty_of_none_is_none(config, split):
+    states = []
+    for options in ({"penalty_apart": True}, {"penalty_apart": False}, {"gradient_penalty": 0.0}):
+        changed = small(config, "dfgan", gradient_penalty=2e4) if options.get("gradient_penalty") is None else None
+        changed = dataclasses.replace(changed or small(config, "dfgan"), **options)
+        nets, optimizers = begin(changed, split)
+        terms = [step_once(changed, split, nets, optimizers, step) for step in range(2)]
+        states.append(torch.cat([p.detach().flatten() for p in nets.discriminators.parameters()]))
+        assert ("gradient penalty" in terms[0]) == (options.get("gradient_penalty") is None)
+        counts = {float(s["step"]) for s in optimizers.discriminators.state_dict()["state"].values()}
+        assert counts == ({4.0} if options.get("penalty_apart") else {2.0})
+    assert not torch.allclose(states[0], states[1]) and not torch.allclose(states[1], states[2])
+
+
+def test_the_slope_of_two_heads_and_of_batch_norms_can_be_penalised_too(config, split):
+    for discriminator in ("pyramid", "projected", "gan_int_cls"):
+        changed = dataclasses.replace(
+            config, objective="hinge_ma_gp", discriminator=discriminator, penalty_apart=True, damsm=0.0
+        )
+        nets, optimizers = begin(changed, split)
+        assert step_once(changed, split, nets, optimizers)["gradient penalty"] > 0
+
+
+# ---------------------------------------------------------------------------------------- captions between
+
+
+def test_sentences_between_captions_are_halfway_and_half_as_many(config, split):
+    config = small(config, "gan_int_cls", batch=6)
+    nets, _ = begin(config, split)
+    batch = feed_for(config, split, nets).read(0)
+    more = with_interpolated(batch)
+    assert torch.equal(more.sentence[:6], batch.sentence) and torch.equal(more.noise[:6], batch.noise)
+    for place, row in enumerate((0, 2, 4)):
+        before = batch.sentence[(row - 1) % 6]
+        torch.testing.assert_close(more.sentence[6 + place], (batch.sentence[row] + before) / 2)
+        assert torch.equal(more.noise[6 + place], -batch.noise[row])
+    assert len(more.sentence) == len(more.noise) == len(more.words) == len(more.mask) == 9
+    parts = [with_interpolated(batch.part(number, 3)) for number in range(3)]
+    assert torch.equal(torch.cat([part.sentence[2:] for part in parts]), more.sentence[6:])
+
+
+@pytest.mark.parametrize("weight", [0.0, 1.0, 3.0])
+def test_their_loss_is_weighed_and_judged_beside_their_own_sentences(config, split, weight):
+    config = small(config, "gan_int_cls", interpolation=weight, precision="float32")
+    nets, _ = begin(config, split)
+    set_training(nets.generator, 0)
+    nets.discriminators.eval()
+    batch = feed_for(config, split, nets).read(0)
+    calls = ways_in(nets, config)
+    drawn = draw(calls, batch, nets, config)
+    terms = generator_terms(batch, drawn, nets, config, calls)
+    assert len(drawn.images[0]) == (4 if weight == 0 else 6)
+    judge = nets.discriminators[0]
+    real = nn.functional.softplus(-judge(drawn.images[0][:4], batch.sentence).conditional).mean()
+    torch.testing.assert_close(terms["adversarial"], real)
+    if weight:
+        halfway = (batch.sentence + batch.wrong)[::2] / 2
+        expected = nn.functional.softplus(-judge(drawn.images[0][4:], halfway).conditional).mean()
+        torch.testing.assert_close(terms["interpolated"], weight * expected)
+
+
+def test_rates_are_halved_again_and_again(config, split):
+    config = small(config, "gan_int_cls")
+    _, optimizers = begin(config, split)
+    found = []
+    for step in range(6):
+        set_rates(optimizers, step // config.halve_every)
+        found.append([o.param_groups[0]["lr"] for o in optimizers])
+    assert found == [[2e-4 / 2 ** (step // 2)] * 2 for step in range(6)]
+
+
+# ------------------------------------------------------------------------------------------ encoders that learn
+
+
+def test_beside_the_generator_s_loss_does_not_reach_the_encoders_and_jointly_it_does(config, split):
+    for training in ("beside", "joint"):
+        changed = small(config, "ssagan-joint", text_training=training)
+        nets, _ = begin(changed, split)
+        with torch.no_grad():
+            for p in [*nets.generator.parameters(), *nets.discriminators.parameters()]:
+                if not p.any():
+                    p.fill_(0.3)
+        set_judging(nets, False)
+        batch, calls = feed_for(changed, split, nets).read(0), ways_in(nets, changed)
+        terms = generator_terms(batch, draw(calls, batch, nets, changed), nets, changed, calls)
+        terms["adversarial"].backward()
+        reached = [p.grad is not None and bool(p.grad.any()) for p in nets.text_encoder.parameters()]
+        assert all(reached) if training == "joint" else not any(reached)
+        assert all(p.grad is None for p in nets.image_encoder.parameters())
+
+
+def test_the_encoders_learn_by_real_pictures_alone(config, split):
+    # Two runs that differ in the generator's rate and losses: beside it, the encoders take the same steps.
+    states = []
+    for rate in (1e-4, 1e-2):
+        changed = small(config, "ssagan", generator_rate=rate, damsm=rate)
+        nets, optimizers = begin(changed, split)
+        for step in range(2):
+            step_once(changed, split, nets, optimizers, step)
+        states.append([p.detach().clone() for p in text_parameters(nets)])
+    assert all(torch.equal(a, b) for a, b in zip(*states, strict=True))
+
+
+def test_their_loss_is_damsm_of_real_pictures(config, split):
+    config = small(config, "ssagan", damsm_by="sentence", damsm_gammas=(5.0, 5.0, 7.0), precision="float32")
+    nets, _ = begin(config, split)
+    batch = feed_for(config, split, nets).read(0)
+    from train.distributed import ALONE
+
+    loss = text_terms(batch, nets, config, ALONE)["encoders"]
+    _, code = nets.image_encoder(batch.images[-1])
+    cosine = nn.functional.normalize(code, dim=1) @ nn.functional.normalize(batch.sentence, dim=1).T
+    same = batch.groups[:, None] == batch.groups[None, :]
+    logits = (7 * cosine).masked_fill(same & ~torch.eye(4, dtype=torch.bool), float("-inf"))
+    expected = -logits.log_softmax(dim=1).diagonal().mean() - logits.log_softmax(dim=0).diagonal().mean()
+    torch.testing.assert_close(loss, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_encoders_that_learnt_are_kept_beside_the_generator(config, split, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = small(config, "ssagan-joint", steps=2)
+    folder = train(config)
+    state = load_state(tmp_path / "runs/small")
+    again = load_part(folder, "text_encoder", TextEncoderConfig, TextEncoder, split.vocabulary.hash)
+    assert not moved(again, state["text encoder"])
+    first = build_networks(config, split.vocabulary).text_encoder
+    assert moved(first, state["text encoder"])
+
+
+def test_a_state_without_the_encoders_is_that_of_another_run(config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    train(small(config, "ssagan", text_training="frozen", steps=1))
+    with pytest.raises(ValueError, match="holds a run of other networks"):
+        train(small(config, "ssagan", steps=2))
+
+
+# ---------------------------------------------------------------------------------------------- stackgan2
+
+
+def test_stackgan_s_discriminators_are_told_means_and_the_generator_learns_by_them(config, split):
+    config = small(config, "stackgan2", kl=0.0, precision="float32")
+    nets, _ = begin(config, split)
+    batch, calls = feed_for(config, split, nets).read(0), ways_in(nets, config)
+    told = []
+    for discriminator in nets.discriminators:
+        discriminator.joint[0].register_forward_pre_hook(lambda module, given: told.append(given[0][:, -5:, 0, 0]))
+    set_judging(nets, False)
+    drawn = draw(calls, batch, nets, config)
+    detached = drawn._replace(stages=[s._replace(image=s.image.detach()) for s in drawn.stages])
+    generator_terms(batch, detached, nets, config, calls)["adversarial"].backward()
+    assert len(told) == 2 and torch.equal(told[0], nets.generator.tell(batch.sentence))
+    assert nets.generator.condition.linear.weight.grad.abs().sum() > 0  # by what is told alone
+    assert nets.discriminators[0].config.text_dim == 5
+
+
+def test_a_judgement_s_rows_are_those_of_both_heads():
+    both = Judgement(torch.arange(4.0)[:, None], torch.arange(4.0)[:, None] + 10)
+    assert both.rows(slice(1, 3)).unconditional.flatten().tolist() == [1, 2]
+    assert both.rows(slice(3, None)).conditional.flatten().tolist() == [13]
+    assert Judgement(None, both.conditional).rows(slice(2)).unconditional is None
+
+
+def test_slopes_do_not_depend_on_the_rows_beside_them():
+    network = nn.Sequential(nn.Flatten(), nn.Linear(12, 4), nn.Tanh(), nn.Linear(4, 1))
+    images, told = torch.randn(5, 3, 2, 2, requires_grad=True), torch.randn(5, 3, requires_grad=True)
+    logits = network(images) + (told**2).sum(dim=1, keepdim=True)
+    together = squared_slopes(Judgement(None, logits), images, told)
+    x, s = images[2:3].detach().requires_grad_(), told[2:3].detach().requires_grad_()
+    alone = squared_slopes(Judgement(None, network(x) + (s**2).sum(dim=1, keepdim=True)), x, s)
+    torch.testing.assert_close(together[2:3], alone)
+
+
+def test_a_step_put_back_leaves_nothing(system, split):
+    from train.players import Snapshot, everything
+
+    nets, optimizers = begin(system, split)
+    step_once(system, split, nets, optimizers)
+    before = copy.deepcopy(everything(nets, optimizers, 1))
+    snapshot = Snapshot(nets, optimizers)
+    step_once(system, split, nets, optimizers, 1)
+    snapshot.put_back()
+    assert_same(everything(nets, optimizers, 0) | {"step": 1}, before)
