@@ -131,8 +131,8 @@ def runs(tiny_backbone, packed, tmp_path):
     save_part(Captioner(read, tiny_backbone), read, captioner / "best", "captioner", vocabulary.hash)
     first: dict[str, torch.Tensor] = {}
     for name, channels, options in (
-        ("first", (4,), {"look_sizes": (32,)}),
-        ("second", (4, 4), {"look_sizes": (0, 32), "first_trained": 1, "grow_from": folder / "first"}),
+        ("first", (4,), {"look_sizes": (64,)}),
+        ("second", (4, 4), {"look_sizes": (0, 64), "first_trained": 1, "grow_from": folder / "first"}),
     ):
         preset = gan.PRESETS["birds-32"]
         options |= {"encoders": encoders / "best", "captioner": captioner / "best", "first_size": 16, "batch": 4}

@@ -49,6 +49,12 @@ class Runs:
         """Where a run keeps its weights: the generator's average, the encoders' and captioner's best epoch."""
         return getattr(self, run) / ("average" if run == "generator" else "best")
 
+    def part(self, name: str) -> Path:
+        """Where a part's weights are: with its run, or with the generator, if the encoders learnt beside it."""
+        beside = self.weights("generator")
+        learnt = PARTS[name] == "encoders" and (beside / f"{name}.json").is_file()
+        return beside if learnt else self.weights(PARTS[name])
+
 
 def export(
     out: Path, runs: Runs, summary: str, examples: list[str], max_words: int = 25, card: Path | None = None
@@ -114,19 +120,20 @@ def check_parts(runs: Runs) -> tuple[Vocabulary, dict[str, dict[str, Any]]]:
     """The dictionary and every part's .json, after holding the parts to each other; see `export` for what it raises."""
     for name, run in PARTS.items():
         for suffix in ("json", "safetensors"):
-            path = runs.weights(run) / f"{name}.{suffix}"
+            path = runs.part(name) / f"{name}.{suffix}"
             if not path.is_file():
                 raise FileNotFoundError(
                     f"{path}: missing; {TRAININGS[run].__name__} writes it, and a checkpoint needs it"
                 )
     vocabulary = Vocabulary.load(runs.weights("encoders") / "vocabulary.json")
-    described = {name: read_json(runs.weights(run) / f"{name}.json") for name, run in PARTS.items()}
+    described = {name: read_json(runs.part(name) / f"{name}.json") for name in PARTS}
     for name, content in described.items():
         if content.get("vocabulary") != vocabulary.hash:
-            raise CheckpointError(f"{runs.weights(PARTS[name])}/{name}.json: made with another dictionary")
+            raise CheckpointError(f"{runs.part(name)}/{name}.json: made with another dictionary")
     learnt_with = Path(read_json(runs.generator / "config.json").get("encoders", ""))
     theirs, ours = (folder / "text_encoder.safetensors" for folder in (learnt_with, runs.weights("encoders")))
-    if theirs.is_file() and sha256(theirs) != sha256(ours):
+    own = runs.part("text_encoder") == runs.weights("generator")
+    if not own and theirs.is_file() and sha256(theirs) != sha256(ours):
         raise CheckpointError(
             f"{runs.generator}: this generator learnt to hear the encoders in {learnt_with}, not those in "
             f"{runs.encoders}; name theirs with --encoders"
@@ -137,8 +144,8 @@ def check_parts(runs: Runs) -> tuple[Vocabulary, dict[str, dict[str, Any]]]:
 def write_weights(folder: Path, runs: Runs, vocabulary: Vocabulary, described: dict[str, dict[str, Any]]) -> None:
     """Vocabulary, parts and frozen trunks, in float16."""
     vocabulary.save(folder / "vocabulary.json")
-    for name, run in PARTS.items():
-        source = runs.weights(run) / f"{name}.safetensors"
+    for name in PARTS:
+        source = runs.part(name) / f"{name}.safetensors"
         tensors = read_tensors(source)
         check_finite(tensors, source)
         shutil.copy(source.with_suffix(".json"), folder)

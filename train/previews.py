@@ -37,23 +37,29 @@ def match(drawing: Drawing) -> float:
 
 
 def explain(drawing: Drawing, words: int = 5) -> Figure:
-    """One drawing: caption, stages, where the words and the sentence went, and what is read back.
+    """One drawing: caption, stages, where the words and the sentence went (if they were listened to), and what is read
+    back.
 
     The words shown are the first `words` that say something; the picture is dimmed where a word was not heard.
     """
-    attentive = [stage for stage in drawing.stages if stage.word_attention is not None]
     shown = [i for i, word in enumerate(drawing.known_words) if word not in FUNCTION_WORDS][:words]
-    figure = Figure(figsize=(9.5, 6), dpi=110, layout="constrained")
+    maps: list[tuple[str, Image.Image]] = []
+    for stage in drawing.stages[::-1]:
+        if stage.word_attention is not None:
+            maps += [(drawing.known_words[i], overlay(stage.image, stage.word_attention[i])) for i in shown]
+        if stage.sentence_attention is not None:
+            maps.append(("the whole sentence", overlay(stage.image, stage.sentence_attention)))
+        if maps:
+            break
+    figure = Figure(figsize=(9.5, 6 if maps else 4), dpi=110, layout="constrained")
     figure.suptitle(f"“{drawing.caption}”", fontsize=15)
-    above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=(17, 10))[:, 0]
+    ratios = (17, 10) if maps else (1,)
+    above, *below = figure.subfigures(len(ratios), 1, squeeze=False, height_ratios=ratios)[:, 0]
     for axes, stage in zip(above.subplots(1, len(drawing.stages), squeeze=False)[0], drawing.stages, strict=True):
         show(axes, stage.image, f"{stage.size} px")
-    last = attentive[-1]
-    assert last.word_attention is not None and last.sentence_attention is not None
-    places = below.subplots(1, len(shown) + 1, squeeze=False)[0]
-    for axes, index in zip(places, shown, strict=False):
-        show(axes, overlay(last.image, last.word_attention[index]), drawing.known_words[index])
-    show(places[-1], overlay(last.image, last.sentence_attention), "the whole sentence")
+    for row in below:
+        for axes, (name, picture) in zip(row.subplots(1, len(maps), squeeze=False)[0], maps, strict=True):
+            show(axes, picture, name)
     figure.supxlabel(f"read back: “{drawing.redescription.text}”", fontsize=13)
     return figure
 

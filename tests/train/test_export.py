@@ -10,6 +10,7 @@ from mirrorgan.checkpoint import read_json, read_manifest, read_tensors, write_t
 from train import export as module
 from train.export import export
 from train.pack import load_packed
+from train.previews import explain
 
 CAPTIONS = ["a small red bird", "a blue bird"]
 
@@ -167,3 +168,22 @@ def test_the_command_says_what_it_made(runs, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["export", str(out), *map(str, arguments), "--summary", "x", "--card", "none.json"])
     with pytest.raises(SystemExit, match=r"none\.json: no such file"):
         module.main()
+
+
+def test_encoders_that_learnt_beside_the_generator_are_taken_from_it(runs, tmp_path):
+    for name in ("text_encoder", "image_encoder"):
+        for suffix in ("json", "safetensors"):
+            shutil.copy(runs.weights("encoders") / f"{name}.{suffix}", runs.weights("generator"))
+        spoil(runs.weights("generator") / f"{name}.safetensors", 0.25)
+    folder = export(tmp_path / "mine", runs, "four colours", CAPTIONS)
+    for name in ("text_encoder", "image_encoder"):
+        found, before = (read_tensors(place / f"{name}.safetensors") for place in (folder, runs.weights("encoders")))
+        assert [key for key in found if not torch.equal(found[key], before[key].half())]
+    assert MirrorGAN.load(folder).draw("a small red bird", 1).image.size == (32, 32)
+
+
+def test_a_drawing_that_listened_to_nothing_is_explained_all_the_same(exported):
+    drawing = MirrorGAN.load(exported).draw("a small red bird", 1)
+    deaf = [dataclasses.replace(stage, word_attention=None, sentence_attention=None) for stage in drawing.stages]
+    rows = [len(explain(dataclasses.replace(drawing, stages=tuple(s))).subfigs) for s in (deaf, drawing.stages)]
+    assert rows == [1, 2]
