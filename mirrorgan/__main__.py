@@ -12,7 +12,6 @@ Draws captions without a browser. Every drawing becomes a folder with
 import argparse
 import json
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -25,17 +24,13 @@ from mirrorgan.pipeline import MirrorGAN
 def save(drawing: Drawing, folder: Path) -> None:
     """Writes a drawing into a folder, making it if need be."""
     folder.mkdir(parents=True, exist_ok=True)
-    maps: dict[str, np.ndarray] = {}
     for stage in drawing.stages:
         stage.image.save(folder / f"{stage.size}.png")
-        if stage.word_attention is not None:
-            maps[f"words_{stage.size}"] = stage.word_attention
-            side_by_side(stage.word_attention).save(folder / f"words-{stage.size}.png")
-        if stage.sentence_attention is not None:
-            maps[f"sentence_{stage.size}"] = stage.sentence_attention
-            side_by_side(stage.sentence_attention[None]).save(folder / f"sentence-{stage.size}.png")
-    np.savez_compressed(folder / "attention.npz", **maps)  # type: ignore[arg-type]
-    (folder / "drawing.json").write_text(json.dumps(as_plain(drawing), indent=2) + "\n")
+    for name, attention in drawing.maps.items():
+        rows = attention if attention.ndim == 3 else attention[None]
+        side_by_side(rows).save(folder / f"{name.replace('_', '-')}.png")
+    np.savez_compressed(folder / "attention.npz", **drawing.maps)  # type: ignore[arg-type]
+    (folder / "drawing.json").write_text(json.dumps(drawing.plain, indent=2) + "\n")
 
 
 def side_by_side(maps: np.ndarray, height: int = 128) -> Image.Image:
@@ -49,23 +44,6 @@ def side_by_side(maps: np.ndarray, height: int = 128) -> Image.Image:
         sheet.paste(tile, (left, 0))
         left += tile.width
     return sheet
-
-
-def as_plain(drawing: Drawing) -> dict:
-    """A drawing without its pictures and maps, as JSON can hold it; infinite ends of a range become null."""
-    scores = []
-    for score in drawing.scores:
-        ends = {key: value if np.isfinite(value) else None for key, value in (("low", score.low), ("high", score.high))}
-        scores.append(asdict(score) | ends)
-    return {
-        "caption": drawing.caption,
-        "seed": drawing.seed,
-        "checkpoint": drawing.checkpoint,
-        "words": [asdict(word) for word in drawing.words],
-        "redescription": asdict(drawing.redescription) | {"text": drawing.redescription.text},
-        "scores": scores,
-        "timings": drawing.timings,
-    }
 
 
 def tell(drawing: Drawing) -> None:

@@ -5,7 +5,8 @@ No tensor is in here, so a drawing can be kept, copied, compared and shown witho
 Dimensions: L known words of the caption, H and W size of an attention map, N regions along one side.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -85,10 +86,16 @@ class Score:
     meaning: str
     """One line for a visitor."""
 
+    @property
+    def plain(self) -> dict[str, Any]:
+        """As JSON can hold it: an infinite end of the range becomes None."""
+        low, high = (end if np.isfinite(end) else None for end in (self.low, self.high))
+        return asdict(self) | {"low": low, "high": high}
+
 
 @dataclass(frozen=True, eq=False)
-class Drawing:
-    """One caption, drawn and described again. The same caption and seed always give the same drawing."""
+class Sketch:
+    """A caption drawn as far as `stages` goes, and not read back."""
 
     caption: str
     """As typed, with control and direction characters removed and white space collapsed."""
@@ -96,10 +103,7 @@ class Drawing:
     words: tuple[Word, ...]
     """All words of the caption in order, known and unknown."""
     stages: tuple[Stage, ...]
-    """Small to large."""
-    redescription: Redescription
-    scores: tuple[Score, ...]
-    """How well the redescription agrees with the caption."""
+    """Small to large, at least one."""
     timings: dict[str, float]
     """Seconds by part, in the order they ran: "text", "stage 32", ..., "read back"."""
     checkpoint: str
@@ -118,6 +122,77 @@ class Drawing:
     def image(self) -> Image.Image:
         """The last and largest stage."""
         return self.stages[-1].image
+
+    @property
+    def maps(self) -> dict[str, np.ndarray]:
+        """All attention by name: "words_64" (L, H, W), "sentence_64" (H, W), and so on for every attentive stage."""
+        maps = {}
+        for stage in self.stages:
+            if stage.word_attention is not None:
+                maps[f"words_{stage.size}"] = stage.word_attention
+            if stage.sentence_attention is not None:
+                maps[f"sentence_{stage.size}"] = stage.sentence_attention
+        return maps
+
+
+@dataclass(frozen=True, eq=False)
+class Drawing(Sketch):
+    """One caption, drawn and described again. The same caption and seed always give the same drawing."""
+
+    redescription: Redescription
+    scores: tuple[Score, ...]
+    """How well the redescription agrees with the caption."""
+    expected: tuple[float, ...]
+    """Of every known word: its probability for whoever describes the picture and has heard the words before it."""
+
+    def score(self, name: str) -> float | None:
+        """The value of a score; None if this model has no such score."""
+        return next((score.value for score in self.scores if score.name == name), None)
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """Without pictures and maps, as JSON can hold it; infinite ends of a range become None."""
+        return {
+            "caption": self.caption,
+            "seed": self.seed,
+            "checkpoint": self.checkpoint,
+            "words": [asdict(word) for word in self.words],
+            "expected": list(self.expected),
+            "redescription": {
+                "text": self.redescription.text,
+                "words": list(self.redescription.words),
+                "probabilities": list(self.redescription.probabilities),
+                "complete": self.redescription.complete,
+            },
+            "scores": [score.plain for score in self.scores],
+            "timings": self.timings,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """A picture that somebody brought, described; and how well a caption fits it, if there was one."""
+
+    image: Image.Image
+    """RGB and square: the middle of the picture, as it was looked at."""
+    redescription: Redescription
+    words: tuple[Word, ...]
+    """Of the caption; empty without one."""
+    scores: tuple[Score, ...]
+    """Of the caption; empty without one."""
+    expected: tuple[float, ...]
+    """As in `Drawing`; empty without a caption."""
+
+
+@dataclass(frozen=True, eq=False)
+class Refinement:
+    """One step uphill."""
+
+    step: int
+    """0 is the drawing as it was."""
+    log_likelihood: float
+    """Of the caption under STREAM, mean over its words; what is climbed."""
+    sketch: Sketch
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -22,15 +23,18 @@ from mirrorgan.drawing import (
     CheckpointError,
     CheckpointInfo,
     Drawing,
+    Reading,
     Redescription,
+    Refinement,
     Score,
+    Sketch,
     Stage,
     Word,
 )
 from mirrorgan.generators import find_generator
 from mirrorgan.generators.base import BaseGenerator, StageOutput
 from mirrorgan.image_encoder import ImageEncoder, ImageEncoderConfig
-from mirrorgan.images import to_channels_last, to_pictures
+from mirrorgan.images import from_pictures, to_channels_last, to_pictures
 from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
 from mirrorgan.vocabulary import Vocabulary, pad, tokenize
 
@@ -129,12 +133,54 @@ class MirrorGAN:
         Raises:
             CaptionError: the caption is empty, too long, or has no known word; or the seed is out of range.
         """
-        caption = clean(caption)
-        seed = check_seed(seed)
+        *_, drawing = self.grow(caption, seed)
+        assert isinstance(drawing, Drawing)
+        return drawing
+
+    @torch.inference_mode()
+    def grow(self, caption: str, seed: int, read_back: bool = True) -> Iterator[Sketch]:
+        """Draws as `draw` does, for whoever wants to see it while it grows.
+
+        Args:
+            read_back: False leaves the sentence and the scores out, which is faster.
+
+        Yields:
+            a sketch after each stage, with all stages so far; then, if it is read back, the drawing.
+
+        Raises:
+            CaptionError: see `draw`; when the first sketch is asked for.
+        """
+        caption, seed = clean(caption), check_seed(seed)
         words = self.look_up(caption)
-        ids = self.vocabulary.encode(word.text for word in words)
-        with torch.inference_mode():
-            return self._draw(caption, seed, words, *pad([ids]))
+        name = f"{self.info.name} {self.info.sha256[:8]}"
+        clock = Clock()
+        tokens, mask = self._tokens(words)
+        embedded, sentence = self.text_encoder(tokens, mask)
+        noise = self._noise(seed)
+        clock.split("text")
+
+        stages: list[Stage] = []
+        outputs = self.generator.draw(noise, sentence, embedded, mask)
+        image = torch.empty(0)
+        for size, output in zip(self.generator.sizes, outputs, strict=True):
+            image = output.image
+            stages.append(as_stage(output))
+            clock.split(f"stage {size}")
+            yield Sketch(caption, seed, words, tuple(stages), dict(clock.seconds), name)
+            clock.skip()
+        if not read_back:
+            return
+
+        redescription, told = self._read(image, tokens, mask)
+        clock.split("read back")
+        scores = text_scores(words, redescription, told)
+        if self.image_encoder is not None:
+            scores.append(similarity(self.image_encoder(image)[1], sentence))
+            clock.split("match")
+        yield Drawing(
+            caption, seed, words, tuple(stages), clock.seconds, name,
+            redescription=redescription, scores=tuple(scores), expected=chances(told, len(tokens[0])),
+        )  # fmt: skip
 
     def draw_many(self, captions: Iterable[str], seeds: Iterable[int]) -> Iterator[Drawing]:
         """Draws captions one after another, each exactly as `draw` does.
@@ -172,32 +218,131 @@ class MirrorGAN:
             )
         return tuple(words)
 
-    def _draw(self, caption: str, seed: int, words: tuple[Word, ...], tokens: Tensor, mask: Tensor) -> Drawing:
-        clock = Clock()
-        device = next(self.generator.parameters()).device
-        tokens, mask = tokens.to(device), mask.to(device)
-        noise = torch.randn(self.generator.noise_dim, generator=torch.Generator().manual_seed(seed))[None].to(device)
-        embedded, sentence = self.text_encoder(tokens, mask)
-        clock.split("text")
+    @torch.inference_mode()
+    def read(self, picture: Image.Image, caption: str | None = None) -> Reading:
+        """Describes any picture; with a caption, says how well the two fit.
 
-        stages, outputs = [], self.generator.draw(noise, sentence, embedded, mask)
-        image = torch.empty(0)
-        for size, output in zip(self.generator.sizes, outputs, strict=True):
-            image = output.image
-            stages.append(as_stage(output))
-            clock.split(f"stage {size}")
+        Args:
+            picture: its middle square is looked at.
+            caption: None for the description alone.
 
+        Raises:
+            CaptionError: the caption has no known word, or too many; see `draw`.
+        """
+        square = middle(picture)
+        image = from_pictures([square]).to(self._device)
+        if caption is None:
+            seen = self.captioner.see(image)
+            return Reading(square, self._redescribe(self.captioner.beam(seen, BEAM_WIDTH)[0]), (), (), ())
+        words = self.look_up(clean(caption))
+        tokens, mask = self._tokens(words)
+        redescription, told = self._read(image, tokens, mask)
+        scores = text_scores(words, redescription, told)
+        if self.image_encoder is not None:
+            scores.append(similarity(self.image_encoder(image)[1], self.text_encoder(tokens, mask)[1]))
+        return Reading(square, redescription, words, tuple(scores), chances(told, len(tokens[0])))
+
+    @torch.inference_mode()
+    def walk(self, start: tuple[str, int], end: tuple[str, int], frames: int) -> Iterator[Sketch]:
+        """Draws the way from one (caption, seed) to another in even steps; the ends are exactly the two drawings.
+
+        Noise goes along the great circle, so that it stays as long as noise is (White, "Sampling Generative Networks",
+        2016). Sentences and words go straight. Where one caption is longer, the words that only it has set out from
+        the last word of the shorter one, and are silent where the shorter one is reached.
+
+        Yields:
+            frames sketches, with the words, the seed and the caption of the nearer end.
+
+        Raises:
+            CaptionError: see `draw`.
+            ValueError: fewer than two frames.
+        """
+        if frames < 2:
+            raise ValueError(f"a walk has at least two frames, not {frames}")
+        ends = []
+        for caption, seed in (start, end):
+            caption, seed = clean(caption), check_seed(seed)
+            words = self.look_up(caption)
+            tokens, mask = self._tokens(words)
+            ends.append((caption, seed, words, *self.text_encoder(tokens, mask), self._noise(seed)))
+        (*first, embedded, sentence, noise), (*last, other_embedded, other_sentence, other_noise) = ends
+        lengths = embedded.shape[1], other_embedded.shape[1]
+        embedded, other_embedded = (prolong(e, max(lengths)) for e in (embedded, other_embedded))
+        name = f"{self.info.name} {self.info.sha256[:8]}"
+        for frame in range(frames):
+            share = frame / (frames - 1)
+            heard = max(lengths) if 0 < share < 1 else lengths[round(share)]
+            outputs = self.generator.draw(
+                slerp(noise, other_noise, share),
+                torch.lerp(sentence, other_sentence, share),
+                torch.lerp(embedded, other_embedded, share)[:, :heard],
+                torch.ones(1, heard, dtype=torch.bool, device=self._device),
+            )
+            caption, seed, words = first if share < 0.5 else last
+            images = tuple(Stage(to_pictures(output.image)[0], None, None) for output in outputs)
+            yield Sketch(caption, seed, words, images, {}, name)
+
+    def refine(self, caption: str, seed: int, steps: int = 12, rate: float = 0.1) -> Iterator[Refinement]:
+        """Climbs the likelihood of the caption under STREAM, over noise and sentence, with the weights held (ours).
+
+        Adam on the mean log-probability of the caption's words, as the score "log-likelihood". After every step the
+        noise is brought back to its length at the start, so that it stays noise such as the generator has seen; the
+        sentence moves at a fifth of the rate, about as its deviation is to the noise's.
+
+        Args:
+            steps: uphill.
+            rate: of Adam, for the noise.
+
+        Yields:
+            the drawing as it was, then one refinement a step. Not every step is higher than the one before.
+
+        Raises:
+            CaptionError: see `draw`.
+        """
+        caption, seed = clean(caption), check_seed(seed)
+        words = self.look_up(caption)
+        tokens, mask = self._tokens(words)
+        name = f"{self.info.name} {self.info.sha256[:8]}"
+        with torch.no_grad():
+            embedded, sentence = self.text_encoder(tokens, mask)
+        noise = self._noise(seed).requires_grad_()
+        sentence = sentence.clone().requires_grad_()
+        length = noise.detach().norm()
+        climber = torch.optim.Adam([{"params": noise, "lr": rate}, {"params": sentence, "lr": rate / 5}])
+        for step in range(steps + 1):
+            with torch.enable_grad():
+                outputs = list(self.generator.draw(noise, sentence, embedded, mask))
+                loss = self.captioner.loss(outputs[-1].image, tokens, mask)
+                if step < steps:
+                    climber.zero_grad()
+                    loss.backward()
+            stages = tuple(as_stage(output) for output in outputs)
+            yield Refinement(step, -float(loss.detach()), Sketch(caption, seed, words, stages, {}, name))
+            if step < steps:
+                climber.step()
+                with torch.no_grad():
+                    noise.mul_(length / noise.norm())
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.generator.parameters()).device
+
+    def _tokens(self, words: tuple[Word, ...]) -> tuple[Tensor, Tensor]:
+        """Ids (1, L) and mask (1, L) of the known words."""
+        tokens, mask = pad([self.vocabulary.encode(word.text for word in words)])
+        return tokens.to(self._device), mask.to(self._device)
+
+    def _noise(self, seed: int) -> Tensor:
+        """(1, Z): made on the CPU, so that a seed means the same on every device."""
+        return torch.randn(self.generator.noise_dim, generator=torch.Generator().manual_seed(seed))[None].to(
+            self._device
+        )
+
+    def _read(self, image: Tensor, tokens: Tensor, mask: Tensor) -> tuple[Redescription, Tensor]:
+        """What is read back; and (T,) the log-probabilities of the caption's words, and of its end if that counts."""
         seen = self.captioner.see(image)
         said = self.captioner.beam(seen, BEAM_WIDTH)[0]
-        told = self.captioner.score(seen, tokens, mask)[0]
-        clock.split("read back")
-        redescription = self._redescribe(said)
-        scores = [log_likelihood(told), content_words(words, redescription)]
-        if self.image_encoder is not None:
-            scores.append(similarity(self.image_encoder(image)[1], sentence))
-            clock.split("match")
-        name = f"{self.info.name} {self.info.sha256[:8]}"
-        return Drawing(caption, seed, words, tuple(stages), redescription, tuple(scores), clock.seconds, name)
+        return self._redescribe(said), self.captioner.score(seen, tokens, mask)[0]
 
     def _redescribe(self, said: Sentence) -> Redescription:
         words = tuple(self.vocabulary.words[token] for token in said.tokens)
@@ -211,6 +356,10 @@ class Clock:
         self.seconds: dict[str, float] = {}
         self._last = time.perf_counter()
 
+    def skip(self) -> None:
+        """Books the time since the last split nowhere."""
+        self._last = time.perf_counter()
+
     def split(self, name: str) -> None:
         """Books the time since the last split under `name`."""
         if torch.cuda.is_available():
@@ -222,9 +371,48 @@ class Clock:
 
 def as_stage(output: StageOutput) -> Stage:
     """A batch of one, as plain data."""
-    words = None if output.word_attention is None else output.word_attention[0].float().cpu().numpy()
-    strength = None if output.sentence_strength is None else output.sentence_strength[0].float().cpu().numpy()
-    return Stage(to_pictures(output.image)[0], words, strength)
+    words, strength = (
+        None if maps is None else maps.detach()[0].float().cpu().numpy()
+        for maps in (output.word_attention, output.sentence_strength)
+    )
+    return Stage(to_pictures(output.image.detach())[0], words, strength)
+
+
+def middle(picture: Image.Image, longest: int = 512) -> Image.Image:
+    """The middle square of a picture as RGB, at most `longest` pixels wide; what is transparent is white."""
+    side = min(picture.size)
+    left, top = (picture.width - side) // 2, (picture.height - side) // 2
+    square = picture.crop((left, top, left + side, top + side))
+    if square.has_transparency_data:
+        square = square.convert("RGBA")
+        square = Image.alpha_composite(Image.new("RGBA", square.size, "white"), square)
+    square = square.convert("RGB")
+    return square if side <= longest else square.resize((longest, longest), Image.Resampling.LANCZOS)
+
+
+def prolong(words: Tensor, length: int) -> Tensor:
+    """(B, L, D) to (B, length, D) by repeating the last word."""
+    return torch.cat([words, words[:, -1:].expand(-1, length - words.shape[1], -1)], dim=1)
+
+
+def slerp(start: Tensor, end: Tensor, share: float) -> Tensor:
+    """The point at `share` of the great circle's way between two vectors (1, Z); 0 and 1 are exactly the ends."""
+    if share in (0.0, 1.0):
+        return end if share else start
+    angle = torch.acos(F.cosine_similarity(start, end).clamp(-1, 1))
+    if float(angle) < 1e-4:
+        return torch.lerp(start, end, share)
+    return (((1 - share) * angle).sin() * start + (share * angle).sin() * end) / angle.sin()
+
+
+def chances(told: Tensor, words: int) -> tuple[float, ...]:
+    """Probabilities of the first `words` tokens from log-probabilities (T,)."""
+    return tuple(told[:words].exp().tolist())
+
+
+def text_scores(words: tuple[Word, ...], redescription: Redescription, told: Tensor) -> list[Score]:
+    """The scores that need no image encoder."""
+    return [log_likelihood(told), content_words(words, redescription), bleu(words, redescription)]
 
 
 def clean(caption: str) -> str:
@@ -274,6 +462,17 @@ def content_words(words: tuple[Word, ...], redescription: Redescription) -> Scor
     shared = len(asked & found)
     value = 2 * shared / (len(asked) + len(found)) if asked or found else 1.0
     return Score("shared words", value, 0.0, 1.0, "Words like colours and parts that both sentences have (F1).")
+
+
+def bleu(words: tuple[Word, ...], redescription: Redescription) -> Score:
+    """BLEU-4 of the redescription against the caption, Papineni et al. 2002; a run length without a match counts as
+    1e-1 matches (method 1 of Chen and Cherry 2014), because single sentences often have no run of four in common."""
+    from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu  # here: it takes a while to import
+
+    value = sentence_bleu(
+        [[word.text for word in words]], list(redescription.words), smoothing_function=SmoothingFunction().method1
+    )
+    return Score("BLEU", float(value), 0.0, 1.0, "Runs of one to four words that both sentences have (BLEU-4).")
 
 
 def similarity(image_code: Tensor, sentence: Tensor) -> Score:

@@ -7,15 +7,16 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from mirrorgan import CaptionError, CheckpointError, MirrorGAN
 from mirrorgan.backbones import build_backbone
 from mirrorgan.captioner import Captioner, CaptionerConfig
 from mirrorgan.checkpoint import save_part, save_tensors, write_manifest
-from mirrorgan.drawing import Drawing, Redescription, Word
+from mirrorgan.drawing import Drawing, Redescription, Sketch, Word
 from mirrorgan.generators.mirrorgan import Config, Generator
 from mirrorgan.image_encoder import ImageEncoder, ImageEncoderConfig
-from mirrorgan.pipeline import MAX_SEED, check_seed, clean, content_words, log_likelihood
+from mirrorgan.pipeline import MAX_SEED, bleu, check_seed, clean, content_words, log_likelihood, middle, slerp
 from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
 from mirrorgan.vocabulary import Vocabulary, pad
 
@@ -201,7 +202,7 @@ def test_the_redescription_has_a_probability_a_word(drawing):
 
 
 def test_scores_lie_in_their_ranges(drawing):
-    assert [score.name for score in drawing.scores] == ["log-likelihood", "shared words", "match"]
+    assert [score.name for score in drawing.scores] == ["log-likelihood", "shared words", "BLEU", "match"]
     for score in drawing.scores:
         assert score.low <= score.value <= score.high
         assert type(score.value) is float and score.meaning
@@ -243,8 +244,161 @@ def test_shared_words_is_the_f1_of_the_words_that_say_something(asked, said, val
 def test_without_an_image_encoder_there_is_no_match(tmp_path):
     model = MirrorGAN.load(write_checkpoint(tmp_path / "plain", with_image_encoder=False))
     drawing = model.draw("a red bird", 0)
-    assert [score.name for score in drawing.scores] == ["log-likelihood", "shared words"]
+    assert [score.name for score in drawing.scores] == ["log-likelihood", "shared words", "BLEU"]
     assert "match" not in drawing.timings
+
+
+def test_bleu_is_the_geometric_mean_of_the_shares_of_runs_found():
+    words = tuple(Word(text, place) for place, text in enumerate(CAPTION.split()))
+    assert bleu(words, Redescription(tuple(word.text for word in words), (0.5,) * 8, True)).value == pytest.approx(1)
+    # Of 5 words 4 are in the caption, of 4 pairs 2, of 3 triples 1, of 2 fours none (0.1 by smoothing); 5 for 8 words.
+    said = Redescription(("a", "small", "red", "wing", "beak"), (0.5,) * 5, True)
+    shares = (4 / 5) * (2 / 4) * (1 / 3) * (0.1 / 2)
+    assert bleu(words, said).value == pytest.approx(shares**0.25 * np.exp(1 - 8 / 5))
+
+
+def test_the_chances_of_the_words_belong_to_the_log_likelihood(model, drawing):
+    assert len(drawing.expected) == len(drawing.known_words)
+    tokens, mask = pad([WORDS.encode(CAPTION.split())])
+    with torch.inference_mode():
+        words, sentence = model.text_encoder(tokens, mask)
+        noise = torch.randn(11, generator=torch.Generator().manual_seed(3))[None]
+        seen = model.captioner.see(model.generator(noise, sentence, words, mask).images[-1])
+        for place, chance in enumerate(drawing.expected):
+            shares = model.captioner.logits(seen, tokens)[0, place].softmax(dim=0)
+            assert chance == pytest.approx(float(shares[tokens[0, place]]), rel=1e-4)
+
+
+# ---------------------------------------------------------------------------------------------- while it grows
+
+
+def test_growing_shows_each_stage_and_ends_with_the_drawing(model, drawing):
+    *sketches, last = model.grow(CAPTION, 3)
+    assert [len(sketch.stages) for sketch in sketches] == [1, 2, 3]
+    assert all(type(sketch) is Sketch for sketch in sketches)
+    assert_same(last, drawing)
+    for sketch in sketches:
+        for stage, final in zip(sketch.stages, drawing.stages, strict=False):
+            assert np.array_equal(np.asarray(stage.image), np.asarray(final.image))
+    assert list(sketches[1].timings) == ["text", "stage 16", "stage 32"]
+
+
+def test_growing_without_reading_back_never_asks_the_captioner(model, monkeypatch):
+    monkeypatch.setattr(model.captioner, "see", None)
+    assert [type(sketch) for sketch in model.grow(CAPTION, 3, read_back=False)] == [Sketch] * 3
+
+
+def test_growing_leaves_gradients_as_they_are_between_its_steps(model):
+    for _ in model.grow(CAPTION, 3):
+        assert torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
+
+
+def test_a_drawing_is_plain_json(drawing):
+    plain = json.loads(json.dumps(drawing.plain, allow_nan=False))
+    assert plain["caption"] == CAPTION and plain["redescription"]["text"] == drawing.redescription.text
+    assert plain["scores"][0]["low"] is None and len(plain["expected"]) == 8
+    assert {name: maps.shape for name, maps in drawing.maps.items()} == {
+        "words_32": (8, 16, 16), "sentence_32": (16, 16), "words_64": (8, 32, 32), "sentence_64": (32, 32),
+    }  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------- pictures of others
+
+
+def test_a_drawing_that_is_brought_back_reads_as_it_did(model, drawing):
+    reading = model.read(drawing.image, CAPTION)
+    assert np.array_equal(np.asarray(reading.image), np.asarray(drawing.image))
+    assert reading.redescription.words == drawing.redescription.words
+    for score, before in zip(reading.scores, drawing.scores, strict=True):
+        assert score.name == before.name and score.value == pytest.approx(before.value, abs=0.05)  # 8-bit pixels
+
+
+def test_a_picture_is_described_without_a_caption(model, drawing):
+    reading = model.read(drawing.image)
+    assert reading.redescription.words == drawing.redescription.words
+    assert (reading.words, reading.scores, reading.expected) == ((), (), ())
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "LA", "RGBA", "P", "CMYK", "1", "I;16"])
+@pytest.mark.parametrize("size", [(40, 90), (90, 40), (1, 1), (1300, 700)])
+def test_every_kind_of_picture_gives_its_middle_square(mode, size):
+    square = middle(Image.new(mode, size))
+    assert square.mode == "RGB" and square.width == square.height == min(*size, 512)
+
+
+def test_the_middle_is_the_middle_and_transparent_is_white():
+    picture = Image.new("RGBA", (30, 10), (0, 0, 255, 255))
+    picture.paste((255, 0, 0, 255), (10, 0, 20, 10))
+    picture.paste((0, 0, 0, 0), (12, 2, 14, 4))
+    pixels = np.asarray(middle(picture))
+    assert (pixels[0, 0] == (255, 0, 0)).all() and (pixels[3, 3] == 255).all() and (pixels[9, 9] == (255, 0, 0)).all()
+
+
+def test_a_caption_of_a_reading_is_checked_as_one_of_a_drawing(model, drawing):
+    with pytest.raises(CaptionError, match="None of these words is known"):
+        model.read(drawing.image, "zzzyx")
+
+
+# -------------------------------------------------------------------------------------------------------- walks
+
+
+def pixels(sketch):
+    return np.asarray(sketch.image).astype(int)
+
+
+def test_a_walk_begins_and_ends_with_the_two_drawings(model, drawing):
+    other = model.draw("a blue bird", 8)
+    walk = list(model.walk((CAPTION, 3), ("a blue bird", 8), 5))
+    assert len(walk) == 5 and len(walk[0].stages) == 3
+    assert np.array_equal(pixels(walk[0]), pixels(drawing)) and np.array_equal(pixels(walk[-1]), pixels(other))
+    assert len({sketch.image.tobytes() for sketch in walk}) == 5
+    assert [sketch.caption for sketch in walk] == [CAPTION] * 2 + ["a blue bird"] * 3
+
+
+def test_a_walk_to_where_one_is_stands_still(model, drawing):
+    for sketch in model.walk((CAPTION, 3), (CAPTION, 3), 3):
+        assert np.abs(pixels(sketch) - pixels(drawing)).max() <= 1
+
+
+def test_a_walk_there_is_a_walk_back(model):
+    there = list(model.walk(("a red bird", 1), ("a small blue bird", 2), 5))
+    back = list(model.walk(("a small blue bird", 2), ("a red bird", 1), 5))
+    for sketch, other in zip(there, reversed(back), strict=True):
+        assert np.abs(pixels(sketch) - pixels(other)).max() <= 1
+
+
+def test_the_great_circle_keeps_the_length():
+    start, end = torch.tensor([[3.0, 0.0, 0.0]]), torch.tensor([[0.0, 3.0, 0.0]])
+    half = slerp(start, end, 0.5)
+    torch.testing.assert_close(half, torch.tensor([[1.0, 1.0, 0.0]]) * 3 / 2**0.5)
+    for share in (0.1, 0.7):
+        assert float(slerp(start, end, share).norm()) == pytest.approx(3, rel=1e-5)
+    assert slerp(start, end, 0.0) is start and slerp(start, end, 1.0) is end
+    torch.testing.assert_close(slerp(start, start.clone(), 0.3), start)
+
+
+def test_a_walk_has_two_ends(model):
+    with pytest.raises(ValueError, match="at least two frames, not 1"):
+        list(model.walk(("a bird", 0), ("a bird", 1), 1))
+
+
+# ----------------------------------------------------------------------------------------------------- climbing
+
+
+def test_climbing_begins_at_the_drawing_and_goes_up(model, drawing):
+    steps = list(model.refine(CAPTION, 3, steps=6))
+    assert [refinement.step for refinement in steps] == list(range(7))
+    assert np.array_equal(pixels(steps[0].sketch), pixels(drawing))
+    assert steps[0].log_likelihood == pytest.approx(drawing.score("log-likelihood"), rel=1e-4)
+    assert max(refinement.log_likelihood for refinement in steps) > steps[0].log_likelihood
+    assert not np.array_equal(pixels(steps[-1].sketch), pixels(drawing))
+
+
+def test_climbing_leaves_the_weights_alone(model):
+    before = {key: value.clone() for key, value in model.generator.state_dict().items()}
+    list(model.refine(CAPTION, 3, steps=2))
+    assert all(torch.equal(value, before[key]) for key, value in model.generator.state_dict().items())
+    assert not any(p.grad is not None or p.requires_grad for p in model.generator.parameters())
 
 
 # ---------------------------------------------------------------------------------------------------- captions
