@@ -1,34 +1,60 @@
-"""The demo: python app.py [--checkpoint DIR_OR_HUB_ID] [--host HOST] [--port PORT]"""
+"""The demo: python app.py, with --checkpoint, --also, --host, --port and --mcp; see --help."""
 
 import argparse
+import importlib.util
 import os
+from functools import partial
+from pathlib import Path
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["DO_NOT_TRACK"] = "1"
 
 from app.interface import build_demo, launch
-from app.studio import Pipeline, Studio
+from app.studio import Pipeline, Shelf
 
 CHECKPOINT = "checkpoints/birds"
 
 
 def load(where: str) -> Pipeline:
+    import torch
+
     from mirrorgan import MirrorGAN
 
-    return MirrorGAN.load(where)
+    return MirrorGAN.load(where, "cuda" if torch.cuda.is_available() else "cpu")
+
+
+def neighbours(where: str) -> list[str]:
+    """Other checkpoint folders in the folder that holds this one."""
+    return sorted(
+        str(path.parent) for path in Path(where).parent.glob("*/checkpoint.json") if path.parent != Path(where)
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Type a caption, watch it become a picture, read it back.")
     parser.add_argument("--checkpoint", default=CHECKPOINT, help="folder or Hub id (default: %(default)s)")
+    parser.add_argument(
+        "--also", nargs="*", default=None, help="more of them to choose from (default: those beside the first)"
+    )
     parser.add_argument("--host", default=None, help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=int, default=None, help="default: the first free one from 7860 on")
+    parser.add_argument("--mcp", action="store_true", help="be an MCP server too (needs: pip install 'gradio[mcp]')")
     arguments = parser.parse_args()
+    if arguments.mcp and importlib.util.find_spec("mcp") is None:
+        parser.error("--mcp needs a package that is not installed: pip install 'gradio[mcp]'")
 
-    studio = Studio(lambda: load(arguments.checkpoint))
-    studio.open()
-    launch(build_demo(studio), server_name=arguments.host, server_port=arguments.port)
+    others = neighbours(arguments.checkpoint) if arguments.also is None else arguments.also
+    places = [arguments.checkpoint, *others]
+    names = [Path(place).name if Path(place).is_dir() else place for place in places]
+    if len(set(names)) < len(names):
+        names = places
+    shelf = Shelf({name: partial(load, place) for name, place in zip(names, places, strict=True)})
+    demo = build_demo(shelf)
+    where = {"server_name": arguments.host, "server_port": arguments.port}
+    launch(demo, **where, prevent_thread_lock=True, mcp_server=arguments.mcp)
+    shelf[shelf.first].open()  # after the page is up: loading would make it wait
+    demo.block_thread()
 
 
 if __name__ == "__main__":

@@ -1,99 +1,125 @@
-"""What happens when somebody clicks. Plain functions: values in, values out, no component enters.
+"""What happens when somebody types, clicks or asks. Plain functions: values in, values out, no component enters.
 
-A page shows one drawing, which stays in its session: only `draw`, `draw_example`, `arrive` and
-`draw_for_programs` ask the model, everything else looks at the drawing again.
+Nothing of a drawing stays on the server: a drawing is its caption, its seed and its model, and is drawn again, or
+handed out again, when it is asked for again. Every value is checked here or by what is called here.
 """
 
+import base64
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, TypedDict
 
 import gradio as gr
-import numpy as np
-from PIL import Image
 
 from app import markup
-from app.limits import MAX_SEED, RefusedError
-from app.markup import Look
-from app.render import COLOURS, enlarge, numbers_of, overlay, png
-from app.studio import EXAMPLE_SEED, Studio
-from mirrorgan.drawing import CaptionError, Drawing
-
-GROWING = -1
-"""The choice "all stages, growing"."""
-SHARED = "all words"
-OWN = "each word"
-LARGE = 512
-"""Side of the large overlay in pixels."""
+from app.export import MEDIA, keep
+from app.inside import inside_of
+from app.limits import MAX_SEED, Purse, RefusedError
+from app.payload import payload
+from app.render import address
+from app.studio import EXAMPLE_SEED, Shelf, Studio
+from mirrorgan.drawing import CaptionError, Drawing, Sketch
 
 Update = Any
 """A value for a component, or gradio's description of a change to it."""
 
 
-class Page(NamedTuple):
-    """Everything on the page that depends on the drawing, in the order of `outputs=`."""
+class Visitor(NamedTuple):
+    """Who asks, as far as fairness needs to know."""
 
-    drawing: Drawing
-    results: Update
-    notes: str
-    picture: str
-    stage: Update
-    strip: str
-    mirror: str
-    scores: str
-    word_maps: Update
-    word: Update
-    word_stage: Update
-    overlay: Update
-    numbers: str
-    region: str
-    sheet: str
-    sentence: str
-    facts: str
+    address: str
+    session: str
 
 
-def draw(studio: Studio, caption: object, seed: object, colours: str, opacity: float, scale: str) -> Page:
-    """Draws the caption and returns the page. What goes wrong is said, and the page stays as it was."""
-    return _page(studio, _drawing(studio, caption, seed), _look(colours, opacity, scale))
+class House(NamedTuple):
+    """What all callbacks share."""
+
+    shelf: Shelf
+    purse: Purse
+
+    def pay(self, visitor: Visitor, drawings: float) -> None:
+        self.purse.spend(*visitor, drawings)
 
 
-def draw_example(studio: Studio, place: int, colours: str, opacity: float, scale: str) -> tuple[Any, ...]:
-    """Shows an example: its caption, its seed and the page."""
-    examples = studio.examples
-    if not isinstance(place, int) or not 0 <= place < len(examples):
-        raise gr.Error("There is no such example.", print_exception=False)
-    caption = examples[place]
-    return caption, EXAMPLE_SEED, *draw(studio, caption, EXAMPLE_SEED, colours, opacity, scale)
+def said(error: Exception) -> gr.Error:
+    """An error for a visitor, as gradio shows it."""
+    return gr.Error(markup.escape(error), print_exception=False)
+
+
+# Drawing
+
+
+def draw(house: House, caption: object, seed: object, model: object, visitor: Visitor) -> Iterator[tuple[Update, str]]:
+    """Yields the first stage, then all stages, then the drawing with its sentence; and an empty hint."""
+    try:
+        house.pay(visitor, 1)
+        for shown in _growing(house.shelf[model], caption, seed, model):
+            yield shown, ""
+    except (RefusedError, CaptionError) as error:
+        raise said(error) from error
+
+
+def live(house: House, caption: object, seed: object, model: object, visitor: Visitor) -> Iterator[tuple[Update, str]]:
+    """Yields the stages of what stands in the box at this moment, not read back. What goes wrong is only a hint."""
+    if not isinstance(caption, str) or not caption.strip():
+        yield gr.skip(), ""
+        return
+    try:
+        house.pay(visitor, 0.5)
+        for shown in _growing(house.shelf[model], caption, seed, model, read_back=False):
+            yield shown, ""
+    except (RefusedError, CaptionError) as error:
+        yield gr.skip(), markup.hint(str(error))
+
+
+def _growing(
+    studio: Studio, caption: object, seed: object, model: object, read_back: bool = True
+) -> Iterator[dict[str, Any]]:
+    """Payloads of the first stage, of all stages, and of the drawing if it is read back."""
+    for sketch in studio.grow(caption, seed, read_back):
+        assert studio.info is not None
+        if isinstance(sketch, Drawing) or len(sketch.stages) in (1, len(studio.info.sizes)):
+            yield _shown(studio, sketch, str(caption), str(model))
+
+
+def shown_of(house: House, sketch: Sketch, model: object) -> dict[str, Any]:
+    """The payload of a drawing of a model."""
+    return _shown(house.shelf[model], sketch, sketch.caption, str(model))
+
+
+def _shown(studio: Studio, sketch: Sketch, asked: str, model: str) -> dict[str, Any]:
+    assert studio.info is not None
+    return payload(sketch, model, studio.info.sizes, studio.info.max_words, asked)
 
 
 def new_seed() -> int:
     return secrets.randbelow(MAX_SEED + 1)
 
 
+# Arriving, examples, models
+
+
 def arrive(
-    studio: Studio,
-    link: Mapping[str, str],
-    drawing: Drawing | None,
-    caption: str | None,
-    seed: object,
-    colours: str,
-    opacity: float,
-    scale: str,
-) -> tuple[Any, ...]:
+    house: House, link: Mapping[str, str], caption: str | None, seed: object, model: str | None, shown: object
+) -> tuple[Update, ...]:
     """Called when a page opens, and every second until the model is there.
 
     Args:
         link: What the address of the page says after its question mark.
+        shown: What the viewer shows already; None at first.
 
     Returns:
-        State of the model, examples, whether to call again, [caption, seed] for the empty boxes, and the page. The page
-        shows the drawing of its link, or the first example if nothing was typed yet.
+        State of the model, examples, whether to call again, [caption, seed, model] for the empty boxes, and the
+        payload: the drawing of the link, or the first example if nothing was typed yet.
     """
-    state = markup.status(studio.info, studio.trouble)
-    examples = gr.Dataset(samples=[[text] for text in studio.examples], visible=bool(studio.examples))
+    wanted = link.get("model") if link.get("model") in house.shelf.keys else None
+    model = wanted if wanted and not shown else model or house.shelf.first
+    studio = house.shelf[model]
+    studio.open()
+    state, examples = about(house, model)
     head = (state, examples, gr.Timer(active=not studio.settled))
-    stay = (gr.skip(), *[gr.skip()] * len(Page._fields))
-    if studio.info is None or drawing is not None:
+    stay = (gr.skip(), gr.skip())
+    if studio.info is None or shown:
         return *head, *stay
     if link.get("caption"):
         caption, seed = link["caption"], _seed_in(link)
@@ -106,53 +132,85 @@ def arrive(
     except (RefusedError, CaptionError) as error:
         gr.Warning(markup.escape(error))
         return *head, *stay
-    return *head, [drawn.caption, drawn.seed], *_page(studio, drawn, _look(colours, opacity, scale))
+    return *head, [drawn.caption, drawn.seed, model], _shown(studio, drawn, drawn.caption, model)
 
 
-def show_stage(drawing: Drawing | None, stage: int, squares: bool) -> Update:
-    """The stage that was chosen, large."""
-    if drawing is None or not GROWING <= stage < len(drawing.stages):
-        return gr.skip()
-    return markup.picture(drawing, None if stage == GROWING else stage, smooth=not squares)
+def about(house: House, model: object) -> tuple[str, Update]:
+    """State of a model, and its examples."""
+    try:
+        studio = house.shelf[model]
+    except RefusedError as error:
+        raise said(error) from error
+    examples = gr.Dataset(samples=[[text] for text in studio.examples], visible=bool(studio.examples))
+    return markup.status(studio.info, studio.trouble), examples
 
 
-def show_word(
-    drawing: Drawing | None, word: int | None, stage: int | None, colours: str, opacity: float, scale: str
-) -> tuple[Update, Update]:
-    """The overlay of one word on one stage, and its numbers."""
-    if drawing is None or word is None or stage is None or not _is_there(drawing, word, stage):
-        return gr.skip(), gr.skip()
-    return _large_overlay(drawing, word, stage, _look(colours, opacity, scale))
+def choose_model(house: House, caption: object, seed: object, model: object, visitor: Visitor) -> Iterator[tuple]:
+    """Yields the state of another model while it loads, then its examples and its drawing of the same caption."""
+    state, examples = about(house, model)
+    yield state, examples, gr.skip(), ""
+    try:
+        house.shelf[model].ready()
+    except RefusedError as error:
+        yield *about(house, model), gr.skip(), markup.hint(str(error))
+        return
+    for shown, hint in draw(house, caption, seed, model, visitor):
+        yield *about(house, model), shown, hint
 
 
-def show_maps(drawing: Drawing | None, colours: str, opacity: float, scale: str) -> tuple[Update, Update]:
-    """The small maps of all words, and those of the sentence."""
-    if drawing is None:
-        return gr.skip(), gr.skip()
-    look = _look(colours, opacity, scale)
-    return markup.sheet(drawing, look), markup.sentence_maps(drawing, look)
+def show_inside(house: House, model: object) -> Update:
+    """The inside of a model, when it is there."""
+    try:
+        studio = house.shelf[model]
+        if studio.info is None:
+            return gr.skip()
+        return inside_of(studio.info, studio.inside())
+    except RefusedError as error:
+        raise said(error) from error
 
 
-def show_region(drawing: Drawing | None, stage: int | None, event: gr.SelectData) -> Update:
-    """Which words were heard at the place of the picture that was clicked."""
-    if drawing is None or stage is None or not _is_there(drawing, 0, stage):
-        return gr.skip()
-    chosen = drawing.stages[stage]
-    assert chosen.word_attention is not None
-    height, width = chosen.word_attention.shape[1:]
-    x, y = event.index
-    row, column = int(y * height / LARGE), int(x * width / LARGE)
-    return markup.region(drawing, chosen, min(max(row, 0), height - 1), min(max(column, 0), width - 1))
+def take_example(house: House, place: object, model: object) -> tuple[str, int, dict[str, Any], str]:
+    """An example's caption, its seed, its payload and an empty hint."""
+    try:
+        studio = house.shelf[model]
+        if not isinstance(place, int) or not 0 <= place < len(studio.examples):
+            raise RefusedError("There is no such example.")
+        drawing = studio.draw(studio.examples[place], EXAMPLE_SEED)
+    except (RefusedError, CaptionError) as error:
+        raise said(error) from error
+    return drawing.caption, drawing.seed, _shown(studio, drawing, drawing.caption, str(model)), ""
 
 
-def choose_tile(drawing: Drawing | None, event: gr.EventData) -> tuple[Update, Update]:
-    """The word and the stage of the small map that was clicked."""
-    word, stage = getattr(event, "word", None), getattr(event, "stage", None)
-    if drawing is None or not isinstance(word, int) or not isinstance(stage, int):
-        return gr.skip(), gr.skip()
-    if not _is_there(drawing, word, stage):
-        return gr.skip(), gr.skip()
-    return word, stage
+def recall(details: Mapping[str, Any]) -> tuple[Update, Update, Update]:
+    """Caption, seed and model of a drawing that the viewer shows again, for their boxes."""
+    caption, seed, model = (details.get(name) for name in ("caption", "seed", "model"))
+    right = isinstance(caption, str) and isinstance(seed, int) and isinstance(model, str)
+    return (caption, seed, model) if right else (gr.skip(), gr.skip(), gr.skip())
+
+
+# Keeping
+
+
+def keep_file(house: House, details: Mapping[str, Any], visitor: Visitor) -> dict[str, str]:
+    """A file of a drawing, as an address that holds it and a name.
+
+    Args:
+        details: kind, caption, seed and model, as the viewer sent them.
+    """
+    kind, caption, model = details.get("kind"), details.get("caption"), details.get("model")
+    try:
+        if not isinstance(kind, str) or kind not in MEDIA:
+            raise RefusedError(f"A drawing can be kept as: {', '.join(MEDIA)}.")
+        house.pay(visitor, 2)
+        studio = house.shelf[model]
+        drawing = studio.draw(caption, details.get("seed"))
+        file = keep(kind, drawing, _shown(studio, drawing, drawing.caption, str(model)))
+    except (RefusedError, CaptionError) as error:
+        raise said(error) from error
+    return {"name": file.name, "href": f"data:{file.media};base64,{base64.b64encode(file.content).decode()}"}
+
+
+# For programs
 
 
 class Answer(TypedDict):
@@ -168,20 +226,24 @@ class Answer(TypedDict):
     scores: dict[str, float]
 
 
-def draw_for_programs(studio: Studio, caption: str, seed: int) -> Answer:
+def draw_for_programs(house: House, caption: object, seed: object, model: object, visitor: Visitor) -> Answer:
     """Draws a caption for a program.
 
     Returns:
         The stages as PNG data addresses, small to large; the sentence read back, and each of its words
         with its probability; the words that were ignored; the scores by name.
     """
-    drawing = _drawing(studio, caption, seed)
+    try:
+        house.pay(visitor, 1)
+        drawing = house.shelf[model or house.shelf.first].draw(caption, seed)
+    except (RefusedError, CaptionError) as error:
+        raise said(error) from error
     read = drawing.redescription
     return {
         "caption": drawing.caption,
         "seed": drawing.seed,
         "checkpoint": drawing.checkpoint,
-        "images": [png(stage.image) for stage in drawing.stages],
+        "images": [address(stage.image) for stage in drawing.stages],
         "redescription": read.text,
         "words": [
             {"word": word, "probability": float(probability)}
@@ -190,79 +252,6 @@ def draw_for_programs(studio: Studio, caption: str, seed: int) -> Answer:
         "unknown_words": [word.text for word in drawing.unknown_words],
         "scores": {score.name: float(score.value) for score in drawing.scores},
     }
-
-
-def _drawing(studio: Studio, caption: object, seed: object) -> Drawing:
-    try:
-        return studio.draw(caption, seed)
-    except (RefusedError, CaptionError) as error:
-        raise gr.Error(markup.escape(error), print_exception=False) from error
-
-
-def _page(studio: Studio, drawing: Drawing, look: Look) -> Page:
-    stages = [(markup.stage_name(shown), place) for place, shown in enumerate(drawing.stages)]
-    assert studio.info is not None
-    return Page(
-        drawing=drawing,
-        results=gr.Column(visible=True),
-        notes=markup.notes(drawing, studio.info.max_words),
-        picture=markup.picture(drawing, None, smooth=True),
-        stage=gr.Radio(choices=[("growing", GROWING), *stages], value=GROWING),
-        strip=markup.strip(drawing),
-        mirror=markup.mirror(drawing),
-        scores=markup.scores(drawing),
-        sentence=markup.sentence_maps(drawing, look),
-        facts=markup.facts(drawing),
-        region="",
-        **_word_maps(drawing, look),
-    )
-
-
-def _word_maps(drawing: Drawing, look: Look) -> dict[str, Update]:
-    """The part of the page that shows where each word went; hidden if the model listens to no words."""
-    attentive = markup.attentive_stages(drawing)
-    if not attentive:
-        hidden = dict.fromkeys(("word", "word_stage"), gr.Radio(choices=[], value=None))
-        return {**hidden, "word_maps": gr.Column(visible=False), "overlay": None, "numbers": "", "sheet": ""}
-    word, stage = _most_telling(drawing), attentive[-1]
-    overlay, numbers = _large_overlay(drawing, word, stage, look)
-    words = [(text, at) for at, text in enumerate(drawing.known_words)]
-    stages = [(markup.stage_name(drawing.stages[place]), place) for place in attentive]
-    return {
-        "word_maps": gr.Column(visible=True),
-        "word": gr.Radio(choices=words, value=word),
-        "word_stage": gr.Radio(choices=stages, value=stage),
-        "overlay": overlay,
-        "numbers": numbers,
-        "sheet": markup.sheet(drawing, look),
-    }
-
-
-def _large_overlay(drawing: Drawing, word: int, stage: int, look: Look) -> tuple[Image.Image, str]:
-    chosen = drawing.stages[stage]
-    assert chosen.word_attention is not None
-    attention = chosen.word_attention[word]
-    scale = markup.word_scale(chosen, word, look)
-    large = overlay(enlarge(chosen.image, LARGE), attention, look.colours, scale, look.opacity)
-    name = drawing.known_words[word]
-    return large, markup.word_numbers(name, chosen, scale, look, numbers_of(attention))
-
-
-def _most_telling(drawing: Drawing) -> int:
-    """The word whose last map differs most from place to place."""
-    maps = drawing.stages[markup.attentive_stages(drawing)[-1]].word_attention
-    assert maps is not None
-    return int(np.ptp(maps, axis=(1, 2)).argmax())
-
-
-def _is_there(drawing: Drawing, word: int, stage: int) -> bool:
-    return 0 <= word < len(drawing.known_words) and stage in markup.attentive_stages(drawing)
-
-
-def _look(colours: str, opacity: float, scale: str) -> Look:
-    if colours not in COLOURS:
-        raise gr.Error(f"Colours are one of: {', '.join(COLOURS)}.", print_exception=False)
-    return Look(colours, min(1.0, max(0.0, float(opacity))), shared=scale == SHARED)
 
 
 def _seed_in(link: Mapping[str, str]) -> int | None:

@@ -1,35 +1,35 @@
 """The page: its components in reading order, then which callback each event calls."""
 
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 
 from app import callbacks, markup
-from app.callbacks import GROWING, OWN, SHARED, Answer, Page
-from app.render import COLOURS
-from app.studio import EXAMPLE_SEED, Studio
+from app import play as playing
+from app.callbacks import Answer, House, Visitor
+from app.limits import Purse
+from app.play import ReadAnswer
+from app.studio import EXAMPLE_SEED, Shelf
 from app.theme import build_theme
+from app.viewer import HEAD, board, viewer
+from app.viewer import inside as inside_view
 
 TITLE = """
 <header class="mg-title"><h1>MirrorGAN</h1>
 <p>Type a caption, watch it become a picture, and read back what the picture says.</p></header>
 """
-TILE_CLICKED = """
-element.addEventListener('click', (event) => {
-  const tile = event.target.closest('button[data-word]');
-  if (tile) trigger('select', {word: Number(tile.dataset.word), stage: Number(tile.dataset.stage)});
-});
-"""
 TAKE_OFFER = """
-(offer, caption, seed) => offer && !caption.trim() ? offer : [caption, seed]
+(offer, caption, seed, model) => offer && !caption.trim() ? offer : [caption, seed, model]
 """
+SAVE = "(file) => { if (file) MirrorGAN.download(file.href, file.name); }"
 HERE = Path(__file__).parent
 LAUNCH: dict[str, Any] = {
     "share": False,
     "show_error": False,
-    "max_file_size": "1mb",
+    "max_file_size": "4mb",
     "enable_monitoring": False,
     "allowed_paths": [],
     "strict_cors": True,
@@ -37,15 +37,17 @@ LAUNCH: dict[str, Any] = {
     "ssr_mode": False,
     "footer_links": ["api"],
     "state_session_capacity": 200,
-    "css_paths": HERE / "page.css",
+    "css_paths": [HERE / "viewer.css", HERE / "page.css"],
+    "head": HEAD,
 }
 """How the page is served; `launch(**LAUNCH, theme=build_theme())`."""
 
 
-def build_demo(studio: Studio) -> gr.Blocks:
+def build_demo(shelf: Shelf, purse: Purse | None = None) -> gr.Blocks:
+    house = House(shelf, purse or Purse())
     with gr.Blocks(title="MirrorGAN", analytics_enabled=False, delete_cache=(3600, 3600)) as demo:
-        drawing = gr.State()
-        offer = gr.JSON(visible=False)  # caption and seed for the boxes, unless somebody types meanwhile
+        offer = gr.JSON(visible=False)  # caption, seed and model for the boxes, unless somebody types meanwhile
+        file = gr.JSON(visible=False)
         timer = gr.Timer(1.0)
         gr.HTML(TITLE)
 
@@ -60,121 +62,232 @@ def build_demo(studio: Studio) -> gr.Blocks:
                 autofocus=True,
                 elem_id="caption",
             )
-            seed = gr.Number(EXAMPLE_SEED, label="Seed", scale=2, min_width=130, elem_id="seed")
+            seed = gr.Number(EXAMPLE_SEED, label="Seed of the noise", scale=2, min_width=130, elem_id="seed")
+            model = gr.Dropdown(
+                list(shelf.keys),
+                value=shelf.first,
+                label="Model",
+                scale=2,
+                min_width=130,
+                visible=len(shelf.keys) > 1,
+                elem_id="model",
+            )
             draw = gr.Button("Draw", variant="primary", scale=1, min_width=100, elem_id="draw")
-            again = gr.Button("New seed", scale=1, min_width=120, elem_id="new-seed")
+            again = gr.Button("New noise", scale=1, min_width=120, elem_id="new-noise")
+        hint = gr.HTML(elem_id="hint")
         examples = gr.Dataset(
             components=[caption], samples=[], type="index", label="Try one", visible=False, elem_id="examples"
         )
         status = gr.HTML(markup.status(None, None), elem_id="status")
-        notes = gr.HTML(elem_id="notes")
 
-        with gr.Column(visible=False, elem_id="results") as results:
-            with gr.Row(elem_classes="mg-top"):
-                with gr.Column(scale=5, min_width=300):
-                    picture = gr.HTML(elem_id="picture")
-                    with gr.Row(elem_classes="mg-tight"):
-                        stage = gr.Radio([("growing", GROWING)], value=GROWING, label="Stage", elem_id="stage")
-                        squares = gr.Checkbox(label="Square pixels", elem_id="squares")
-                with gr.Column(scale=6, min_width=300):
-                    mirror = gr.HTML(elem_id="mirror")
-                    strip = gr.HTML(elem_id="strip")
-                    scores = gr.HTML(elem_id="scores")
-
-            with gr.Column() as word_maps:
+        with gr.Tabs(elem_id="tabs") as tabs:
+            with gr.Tab("Draw", id="draw"):
+                mirror = viewer(elem_id="mirror")
+            with gr.Tab("Play", id="play"):
+                plays = _build_plays(shelf)
+            with gr.Tab("Read a picture", id="read"):
                 gr.HTML(
-                    markup.heading(
-                        "Where each word went",
-                        "From the second stage on, each place of the picture decides which words to listen to. "
-                        "Point at a word to see its map and choose it for its numbers, "
-                        "or click the picture to ask which words that place heard. "
-                        "The first stage has no word attention: it knows the sentence only as a whole.",
+                    markup.explanation(
+                        "Bring a picture of your own: STREAM says what it sees, and a caption is matched with it. "
+                        "The middle square is looked at. The model knows what it was trained on and little else."
                     )
                 )
-                word = gr.Radio(label="Word", elem_id="word")
-                with gr.Row(elem_classes="mg-top"):
-                    with gr.Column(scale=5, min_width=300):
-                        overlay = gr.Image(
-                            format="png",
-                            interactive=False,
-                            show_label=False,
-                            label="Picture with the map of the chosen word",
-                            alt_text="Picture with the map of the chosen word",
-                            buttons=["download", "fullscreen"],
-                            elem_id="overlay",
-                        )
-                    with gr.Column(scale=6, min_width=300):
-                        numbers = gr.HTML(elem_id="numbers")
-                        region = gr.HTML(elem_id="region")
-                        word_stage = gr.Radio(label="Stage", elem_id="word-stage")
-                        colours = gr.Radio(list(COLOURS), value=COLOURS[0], label="Colours", elem_id="colours")
-                        scale = gr.Radio([OWN, SHARED], value=OWN, label="One scale for", elem_id="scale")
-                        opacity = gr.Slider(0, 1, value=0.6, step=0.05, label="Opacity", elem_id="opacity")
-                gr.HTML('<h3 class="mg-h3">All words at all stages</h3>')
-                sheet = gr.HTML(js_on_load=TILE_CLICKED, elem_id="sheet")
+                with gr.Row(equal_height=False, elem_classes="mg-inputs"):
+                    upload = gr.File(
+                        label="Picture: PNG, JPEG, WebP, GIF or BMP, at most 4 MB",
+                        file_types=[".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp"],
+                        type="binary",
+                        height=120,
+                        elem_id="upload",
+                    )
+                    with gr.Column():
+                        fits = gr.Textbox(label="Does this caption fit? (may stay empty)", elem_id="fits")
+                        look = gr.Button("Read it", variant="primary", elem_id="read-it")
+                reading = board(elem_id="reading")
+            with gr.Tab("Inside", id="inside") as inside_tab:
+                inside = inside_view(elem_id="inside")
 
-            gr.HTML(
-                markup.heading(
-                    "Where the whole sentence went",
-                    "How much of the sentence as a whole entered each place. The numbers have no upper end; "
-                    "they compare the places and stages of this drawing.",
-                )
-            )
-            sentence = gr.HTML(elem_id="sentence")
-            with gr.Accordion("Time and weights", open=False):
-                facts = gr.HTML(elem_id="facts")
-
-        parts: dict[str, gr.blocks.Block] = {
-            "drawing": drawing, "results": results, "notes": notes, "picture": picture, "stage": stage,
-            "strip": strip, "mirror": mirror, "scores": scores, "word_maps": word_maps, "word": word,
-            "word_stage": word_stage, "overlay": overlay, "numbers": numbers, "region": region,
-            "sheet": sheet, "sentence": sentence, "facts": facts,
-        }  # fmt: skip
-        page = [parts[name] for name in Page._fields]
-        look = [colours, opacity, scale]
-        model: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1}
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+        work: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 2}
+        waiting: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal", "show_progress_on": hint}
         view: dict[str, Any] = {**quiet, "concurrency_id": "view", "concurrency_limit": 4}
-        latest: dict[str, Any] = {**view, "trigger_mode": "always_last"}
+        latest: dict[str, Any] = {"trigger_mode": "always_last"}
+        asked = [caption, seed, model]
 
-        ask = partial(callbacks.draw, studio)
-        gr.on([caption.submit, draw.click], ask, [caption, seed, *look], page, **quiet, **model)
-        again.click(callbacks.new_seed, None, seed, **view).then(ask, [caption, seed, *look], page, **quiet, **model)
-        examples.click(partial(callbacks.draw_example, studio), [examples, *look], [caption, seed, *page], **view)
+        ask = _for_visitor(partial(callbacks.draw, house))
+        gr.on([caption.submit, draw.click], ask, asked, [mirror, hint], **waiting, **work, **latest)
+        again.click(callbacks.new_seed, None, seed, **view).then(ask, asked, [mirror, hint], **waiting, **work)
+        gr.on(
+            [caption.input, seed.input],
+            _for_visitor(partial(callbacks.live, house)), asked, [mirror, hint], **quiet, **work, **latest,
+        )  # fmt: skip
+        model.input(
+            _for_visitor(partial(callbacks.choose_model, house)), asked, [status, examples, mirror, hint],
+            **waiting, **work, **latest,
+        )  # fmt: skip
+        examples.click(partial(callbacks.take_example, house), [examples, model], [caption, seed, mirror, hint], **view)
 
-        gr.on([stage.input, squares.input], callbacks.show_stage, [drawing, stage, squares], picture, **latest)
-        which = [drawing, word, word_stage, *look]
-        gr.on(
-            [word.input, word_stage.input, colours.input, opacity.input, scale.input],
-            callbacks.show_word, which, [overlay, numbers], **latest,
-        )  # fmt: skip
-        gr.on(
-            [colours.input, opacity.release, scale.input],
-            callbacks.show_maps, [drawing, *look], [sheet, sentence], **latest,
-        )  # fmt: skip
-        overlay.select(callbacks.show_region, [drawing, word_stage], region, **view)
-        sheet.select(callbacks.choose_tile, drawing, [word, word_stage], **view).then(
-            callbacks.show_word, which, [overlay, numbers], **view
-        )
+        def recall(event: gr.EventData) -> tuple[Any, ...]:
+            return callbacks.recall(_details(event))
+
+        def keep(event: gr.EventData, request: gr.Request) -> dict[str, str]:
+            return callbacks.keep_file(house, _details(event), _visitor(request))
+
+        mirror.select(recall, None, asked, **view)
+
+        play: dict[str, Any] = {"concurrency_id": "play", "concurrency_limit": 2}
+        for name, callback in PLAYS.items():
+            part = plays[name]
+            part.run.click(
+                _for_visitor(partial(callback, house)), [*asked, *part.inputs], part.board, **waiting, **play
+            )
+            opened = part.board.select(recall, None, asked, **view)
+            opened = opened.then(lambda: gr.Tabs(selected="draw"), None, tabs, **view)
+            opened.then(ask, asked, [mirror, hint], **waiting, **work)
+
+        def read(request: gr.Request, picture: Any, caption: Any, model: Any) -> dict[str, Any]:
+            return playing.read_picture(house, picture, caption, model, _visitor(request))
+
+        gr.on([look.click, fits.submit, upload.upload], read, [upload, fits, model], reading, **waiting, **play)
+        gr.on([inside_tab.select, model.input], partial(callbacks.show_inside, house), model, inside, **view)
+        mirror.download(keep, None, file, **waiting, **work).then(None, file, None, js=SAVE, **quiet)
 
         def arrive(request: gr.Request, *values: Any) -> tuple[Any, ...]:
-            return callbacks.arrive(studio, dict(request.query_params), *values)
+            return callbacks.arrive(house, dict(request.query_params), *values)
 
         gr.on(
             [demo.load, timer.tick],
-            arrive, [drawing, caption, seed, *look], [status, examples, timer, offer, *page], **view,
-        ).then(None, [offer, caption, seed], [caption, seed], js=TAKE_OFFER, **quiet)  # fmt: skip
+            arrive, [*asked, mirror], [status, examples, timer, offer, mirror], **view,
+        ).then(None, [offer, *asked], asked, js=TAKE_OFFER, **quiet)  # fmt: skip
 
-        demo.load(None, js=(HERE / "page.js").read_text(), **quiet)
+        def draw_for_programs(
+            caption: str, seed: int = EXAMPLE_SEED, model: str = shelf.first, request: gr.Request | None = None
+        ) -> Answer:
+            """Draws a caption and reads the picture back.
 
-        def draw_for_programs(caption: str, seed: int = EXAMPLE_SEED) -> Answer:
-            return callbacks.draw_for_programs(studio, caption, seed)
+            Args:
+                caption: English words, at most 200 characters.
+                seed: 0 to 4294967295; the same seed always gives the same picture.
+                model: One of the checkpoints of this page.
 
-        gr.api(draw_for_programs, api_name="draw", **model)
+            Returns:
+                The stages as PNG data addresses, the sentence read back with its words' probabilities, the words that
+                were ignored, and the scores.
+            """
+            return callbacks.draw_for_programs(house, caption, seed, model, _visitor(request))
 
-    return demo.queue(max_size=16, api_open=False, default_concurrency_limit=1)
+        def read_for_programs(
+            picture: str, caption: str = "", model: str = shelf.first, request: gr.Request | None = None
+        ) -> ReadAnswer:
+            """Describes a picture, and says how well a caption fits it.
+
+            Args:
+                picture: A PNG, JPEG, WebP, GIF or BMP file in base64, at most 4 MB, with or without "data:...,".
+                caption: May stay empty.
+                model: One of the checkpoints of this page.
+
+            Returns:
+                The sentence with its words' probabilities, and the scores of the caption.
+            """
+            return playing.read_for_programs(house, picture, caption, model, _visitor(request))
+
+        gr.api(draw_for_programs, api_name="draw", **work)
+        gr.api(read_for_programs, api_name="read", **play)
+
+    return demo.queue(max_size=32, api_open=False, default_concurrency_limit=1)
+
+
+class Part(NamedTuple):
+    """One way to play: what it asks beside caption, seed and model, its button and what shows the result."""
+
+    inputs: list[Any]
+    run: gr.Button
+    board: gr.HTML
+
+
+PLAYS: dict[str, Callable[..., Any]] = {
+    "change": playing.change_caption,
+    "seeds": playing.six_seeds,
+    "best": playing.best_of,
+    "walk": playing.walk,
+    "uphill": playing.refine,
+    "models": playing.compare_models,
+}
+
+
+def _build_plays(shelf: Shelf) -> dict[str, Part]:
+    """A tab for each way to play with the caption and the seed above."""
+
+    def part(name: str, title: str, says: str, button: str, *fields: Callable[[], Any], visible: bool = True) -> Part:
+        with gr.Tab(title, id=name, visible=visible):
+            gr.HTML(markup.explanation(says))
+            with gr.Row(elem_classes="mg-inputs", equal_height=False):
+                inputs = [field() for field in fields]
+                run = gr.Button(button, variant="primary", min_width=160, scale=0, elem_id=f"run-{name}")
+            return Part(inputs, run, board(elem_id=f"board-{name}"))
+
+    def other_caption(name: str, label: str) -> Callable[[], Any]:
+        return lambda: gr.Textbox(label=label, scale=4, min_width=240, elem_id=f"other-{name}")
+
+    with gr.Tabs(elem_id="plays"):
+        return {
+            "change": part(
+                "change", "Change a word",
+                "The caption above and another one, drawn from the same noise: what changed in the picture, and which "
+                "words listen elsewhere now. Pointing at a word shows it in both.",
+                "Before and after", other_caption("change", "The other caption"),
+            ),
+            "seeds": part(
+                "seeds", "Six seeds", "The caption above with its seed and the five after it. Click one to open it.",
+                "Draw six",
+            ),
+            "best": part(
+                "best", "Best of eight",
+                "Eight seeds from the one above on. STREAM reads each picture; the one in which it finds the caption "
+                "most likely comes first. The number is the caption's log-likelihood: closer to 0 is better.",
+                "Draw eight",
+            ),
+            "walk": part(
+                "walk", "Walk",
+                "From the caption and seed above to others, in even steps. What is left empty stays as it is.",
+                "Walk", other_caption("walk", "To this caption"),
+                lambda: gr.Number(label="To this seed", value=None, scale=1, min_width=120, elem_id="other-seed"),
+            ),
+            "uphill": part(
+                "uphill", "Uphill",
+                "The noise and the sentence vector follow the gradient of the caption's likelihood under STREAM; the "
+                "weights stay as they are. It takes a few seconds.",
+                "Climb",
+            ),
+            "models": part(
+                "models", "Two models", "The caption and the seed above, drawn by another model beside the chosen one.",
+                "Side by side",
+                lambda: gr.Dropdown(list(shelf.keys), value=shelf.keys[-1], label="Other model", elem_id="other-model"),
+                visible=len(shelf.keys) > 1,
+            ),
+        }  # fmt: skip
 
 
 def launch(demo: gr.Blocks, **where: Any) -> tuple[Any, str, str]:
     """Serves the page with the settings that a public page needs."""
     return demo.launch(**LAUNCH, theme=build_theme(), **where)
+
+
+def _visitor(request: gr.Request | None) -> Visitor:
+    host = getattr(getattr(request, "client", None), "host", None)
+    return Visitor(str(host), str(getattr(request, "session_hash", None))[:64])
+
+
+def _details(event: gr.EventData) -> dict[str, Any]:
+    """What a viewer sent with its event."""
+    details = getattr(event, "_data", None)
+    return details if isinstance(details, dict) else {}
+
+
+def _for_visitor(callback: Any) -> Any:
+    """A callback that yields, called with who asks as its last value."""
+
+    def called(request: gr.Request, *values: Any) -> Iterator[Any]:
+        yield from callback(*values, _visitor(request))
+
+    return called

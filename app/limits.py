@@ -2,7 +2,9 @@
 
 import math
 import threading
-from collections.abc import Iterator
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 MAX_CHARACTERS = 200
@@ -74,3 +76,54 @@ class WaitingRoom:
             yield
         finally:
             self._places.release()
+
+
+class Purse:
+    """What each visitor may still ask for: so many drawings at once, and so many more each second.
+
+    A visitor is a session at an address. Sessions are named by the browser, so an address as a whole has its own,
+    larger, allowance. Behind a proxy that hides addresses everybody shares that one.
+    """
+
+    def __init__(
+        self,
+        most: float = 60,
+        each_second: float = 4,
+        address_factor: float = 8,
+        clock: Callable[[], float] = time.monotonic,
+        remembered: int = 4096,
+    ) -> None:
+        """
+        Args:
+            most: Drawings that a session may ask for at once.
+            each_second: Drawings that it gets back.
+            address_factor: How many times that an address may.
+            remembered: Visitors whose state is kept; who was away longest is forgotten, and starts anew.
+        """
+        self._most, self._each_second, self._factor = most, each_second, address_factor
+        self._clock, self._remembered = clock, remembered
+        self._left: OrderedDict[tuple[str, ...], tuple[float, float]] = OrderedDict()  # drawings, and when
+        self._lock = threading.Lock()
+
+    def spend(self, address: str, session: str, drawings: float) -> None:
+        """Takes the drawings from the visitor's allowance.
+
+        Raises:
+            RefusedError: There are not so many left; nothing is taken.
+        """
+        now = self._clock()
+        wanted = {(address,): self._factor, (address, session): 1.0}
+        with self._lock:
+            left = {}
+            for key, factor in wanted.items():
+                had, at = self._left.get(key, (self._most * factor, now))
+                left[key] = min(self._most * factor, had + (now - at) * self._each_second * factor) - drawings
+                if left[key] < 0:
+                    seconds = math.ceil(-left[key] / (self._each_second * factor))
+                    unit = "second" if seconds == 1 else "seconds"
+                    raise RefusedError(f"You asked for many drawings. Please wait {seconds} {unit}.")
+            for key, value in left.items():
+                self._left[key] = (value, now)
+                self._left.move_to_end(key)
+            while len(self._left) > self._remembered:
+                self._left.popitem(last=False)

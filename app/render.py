@@ -1,11 +1,11 @@
-"""Pixels of the page: heatmaps, overlays, colour bars, enlarged pictures.
+"""Pixels and numbers of the page: colour tables, heatmaps, what is said of a map, enlarged pictures.
 
 Dimensions: H and W size of an attention map, L words. PIL sizes are (width, height), arrays (height, width).
 """
 
 import base64
 import io
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib import colormaps
@@ -31,6 +31,8 @@ class Numbers(NamedTuple):
     column: int
     """Of the peak, counted from 0 at the left."""
     mean: float
+    entropy: float
+    """In bits, of the map as a distribution over its places: 0 at a single place, log2(H * W) when it is flat."""
 
 
 def scale_of(attention: np.ndarray) -> Scale:
@@ -39,9 +41,18 @@ def scale_of(attention: np.ndarray) -> Scale:
 
 
 def numbers_of(attention: np.ndarray) -> Numbers:
-    """Peak, its place and the mean of one (H, W) map."""
+    """What is said of one (H, W) map of values of at least 0. A map of zeros counts as flat."""
     row, column = np.unravel_index(int(attention.argmax()), attention.shape)
-    return Numbers(float(attention.max()), int(row), int(column), float(attention.mean()))
+    values = attention.astype(np.float64).ravel()
+    shares = values / values.sum() if values.sum() > 0 else np.full(values.size, 1 / values.size)
+    entropy = -float(np.sum(shares * np.log2(np.where(shares > 0, shares, 1.0))))
+    return Numbers(float(attention.max()), int(row), int(column), float(attention.mean()), max(0.0, entropy))
+
+
+def colour_tables() -> dict[str, str]:
+    """For every colour map base64 of its 256 x 3 bytes, red, green and blue from low to high."""
+    shares = np.arange(256) / 255
+    return {name: base64.b64encode(colormaps[name](shares, bytes=True)[:, :3].tobytes()).decode() for name in COLOURS}
 
 
 def normalise(attention: np.ndarray, scale: Scale) -> np.ndarray:
@@ -63,12 +74,6 @@ def heatmap(attention: np.ndarray, size: tuple[int, int], colours: str, scale: S
     return Image.fromarray(painted[..., :3])
 
 
-def overlay(image: Image.Image, attention: np.ndarray, colours: str, scale: Scale, opacity: float) -> Image.Image:
-    """The heatmap of a (H, W) map laid over a picture; opacity 0 shows the picture, 1 the heatmap."""
-    picture = image.convert("RGB")
-    return Image.blend(picture, heatmap(attention, picture.size, colours, scale), opacity)
-
-
 def enlarge(image: Image.Image, side: int, smooth: bool = True) -> Image.Image:
     """The picture with its longer side `side` pixels long; without smoothing each pixel stays a square."""
     factor = side / max(image.size)
@@ -76,22 +81,8 @@ def enlarge(image: Image.Image, side: int, smooth: bool = True) -> Image.Image:
     return image.resize(size, Image.Resampling.LANCZOS if smooth else Image.Resampling.NEAREST)
 
 
-def colour_bar(colours: str, width: int = 256) -> Image.Image:
-    """The colours from the low end to the high end, one pixel high."""
-    return heatmap(np.linspace(0.0, 1.0, width, dtype=np.float32)[None], (width, 1), colours, Scale(0.0, 1.0))
-
-
-def png(image: Image.Image) -> str:
-    """The picture without loss, as an address that holds it."""
-    return _address(image, "png")
-
-
-def webp(image: Image.Image) -> str:
-    """The picture in high quality and few bytes, as an address that holds it."""
-    return _address(image, "webp", quality=90, method=2)
-
-
-def _address(image: Image.Image, kind: str, **options: int) -> str:
+def address(image: Image.Image, kind: str = "png", **options: Any) -> str:
+    """The picture as an address that holds it."""
     file = io.BytesIO()
     image.save(file, kind, **options)
     return f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}"

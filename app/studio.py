@@ -1,43 +1,78 @@
-"""The model behind the page: it is loaded in the background, draws for one visitor at a time, and has the
-examples ready."""
+"""The models behind the page: loaded in the background, one piece of work at a time, with the examples ready."""
 
 import logging
 import threading
-from collections.abc import Callable
-from typing import Protocol
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol, TypeVar
+
+from PIL import Image
 
 from app.limits import RefusedError, WaitingRoom, caption_from, seed_from
-from mirrorgan.drawing import CaptionError, CheckpointError, CheckpointInfo, Drawing
+from mirrorgan.drawing import (
+    CaptionError,
+    CheckpointError,
+    CheckpointInfo,
+    Drawing,
+    Inside,
+    Reading,
+    Refinement,
+    Sketch,
+)
 
 EXAMPLE_SEED = 0
+REMEMBERED = 32
+"""Drawings, beside the examples, that are handed out again without being drawn again."""
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class Pipeline(Protocol):
-    """What the page needs of a model."""
+    """What the page needs of a model; see `mirrorgan.pipeline.MirrorGAN`."""
 
     @property
     def info(self) -> CheckpointInfo: ...
 
     def draw(self, caption: str, seed: int) -> Drawing: ...
 
+    def grow(self, caption: str, seed: int, read_back: bool = True) -> Iterator[Sketch]: ...
+
+    def read(self, picture: Image.Image, caption: str | None = None) -> Reading: ...
+
+    def walk(self, start: tuple[str, int], end: tuple[str, int], frames: int) -> Iterator[Sketch]: ...
+
+    def refine(self, caption: str, seed: int, steps: int) -> Iterator[Refinement]: ...
+
+    def inside(self) -> Inside: ...
+
 
 class Studio:
-    """Stands between the page and the model, so that the page is there before the weights are."""
+    """Stands between the page and one model, so that the page is there before the weights are."""
 
-    def __init__(self, load: Callable[[], Pipeline], room: WaitingRoom | None = None, patience: float = 60.0) -> None:
+    def __init__(
+        self,
+        load: Callable[[], Pipeline],
+        room: WaitingRoom | None = None,
+        lock: "threading.Lock | None" = None,  # quoted: before Python 3.13 Lock is no class
+        patience: float = 60.0,
+    ) -> None:
         """
         Args:
+            lock: Held while any model works; studios on one machine share it.
             patience: Seconds that a visitor who draws while the model is still loading waits for it.
         """
         self._load = load
         self._patience = patience
         self._settled = threading.Event()
+        self._own = threading.Lock()
         self._room = room or WaitingRoom()
-        self._model = threading.Lock()
+        self._model = lock or threading.Lock()
         self._pipeline: Pipeline | None = None
-        self._examples: dict[str, Drawing] = {}
+        self._thread: threading.Thread | None = None
+        self._drawn: OrderedDict[tuple[str, int], Drawing] = OrderedDict()
+        self.examples: tuple[str, ...] = ()
+        """Captions that are already drawn, with EXAMPLE_SEED."""
         self.trouble: str | None = None
         """Why the checkpoint cannot be used, for visitors; None if it can or if that is not known yet."""
 
@@ -47,20 +82,17 @@ class Studio:
         return self._pipeline.info if self._pipeline else None
 
     @property
-    def examples(self) -> tuple[str, ...]:
-        """Captions that are already drawn, with EXAMPLE_SEED."""
-        return tuple(self._examples)
-
-    @property
     def settled(self) -> bool:
         """True once it is known whether the checkpoint can be used."""
         return self._settled.is_set()
 
     def open(self) -> threading.Thread:
-        """Begins to load in the background, and returns the thread that does it."""
-        thread = threading.Thread(target=self.load, name="load checkpoint", daemon=True)
-        thread.start()
-        return thread
+        """Begins to load in the background, if that has not begun, and returns the thread that does it."""
+        with self._own:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self.load, name="load checkpoint", daemon=True)
+                self._thread.start()
+            return self._thread
 
     def load(self) -> None:
         """Loads the checkpoint and draws its examples. What goes wrong is kept in `trouble`."""
@@ -80,32 +112,138 @@ class Studio:
             log.exception("The checkpoint could not be loaded.")
             self.trouble = "The checkpoint could not be loaded. The log of the server says why."
             return
-        examples = {}
+        examples = []
         for caption in pipeline.info.examples:
             try:
-                examples[caption] = pipeline.draw(caption, EXAMPLE_SEED)
+                with self._model:
+                    self._keep(caption, EXAMPLE_SEED, pipeline.draw(caption, EXAMPLE_SEED))
+                examples.append(caption)
             except CaptionError as error:
                 log.warning("The example %r cannot be drawn: %s", caption, error)
-        self._examples, self._pipeline = examples, pipeline
+        self.examples, self._pipeline = tuple(examples), pipeline
 
     def draw(self, caption: object, seed: object) -> Drawing:
-        """Draws a caption, when the model is there; an example is only handed out.
-
-        Args:
-            caption: Anything that a visitor sent; is checked here.
-            seed: The same.
+        """Draws a caption, when the model is there; what was drawn lately is only handed out.
 
         Raises:
             RefusedError: A value cannot be used, the model is not there, or too many wait for it.
             CaptionError: The model cannot draw this caption.
         """
+        *_, drawing = self.grow(caption, seed)
+        assert isinstance(drawing, Drawing)
+        return drawing
+
+    def grow(self, caption: object, seed: object, read_back: bool = True) -> Iterator[Sketch]:
+        """Yields the sketches of a caption and then, if it is read back, its drawing; see `draw`.
+
+        Args:
+            caption: Anything that a visitor sent; is checked here.
+            seed: The same.
+        """
         text, number = caption_from(caption), seed_from(seed)
-        if self._pipeline is None:
+        pipeline = self.ready()
+        if drawing := self._kept(text, number):
+            yield drawing
+            return
+        for sketch in self._work(lambda: pipeline.grow(text, number, read_back)):
+            if isinstance(sketch, Drawing):
+                self._keep(text, number, sketch)
+            yield sketch
+
+    def read(self, picture: Image.Image, caption: object) -> Reading:
+        """Describes a picture; an empty caption is none. Raises as `draw` does."""
+        text = caption_from(caption) if isinstance(caption, str) and caption.strip() else None
+        pipeline = self.ready()
+        (reading,) = self._work(lambda: iter([pipeline.read(picture, text)]))
+        return reading
+
+    def walk(self, start: tuple[object, object], end: tuple[object, object], frames: int) -> Iterator[Sketch]:
+        """Yields the way from one caption and seed to another. Raises as `draw` does."""
+        first, last = ((caption_from(caption), seed_from(seed)) for caption, seed in (start, end))
+        pipeline = self.ready()
+        yield from self._work(lambda: pipeline.walk(first, last, frames))
+
+    def refine(self, caption: object, seed: object, steps: int) -> Iterator[Refinement]:
+        """Yields the steps uphill. Raises as `draw` does."""
+        text, number = caption_from(caption), seed_from(seed)
+        pipeline = self.ready()
+        yield from self._work(lambda: pipeline.refine(text, number, steps))
+
+    def inside(self) -> Inside:
+        """What the model is made of. Raises as `ready` does."""
+        return self.ready().inside()
+
+    def ready(self) -> Pipeline:
+        """The model, as soon as it is there. Begins to load it if need be.
+
+        Raises:
+            RefusedError: It cannot be used, is not there in time, or too many wait for it.
+        """
+        if self._pipeline is None and not self.settled:
+            self.open()
             with self._room.place():
                 self._settled.wait(self._patience)
         if self._pipeline is None:
             raise RefusedError(self.trouble or "The model is still loading. Please try again in a moment.")
-        if number == EXAMPLE_SEED and text in self._examples:
-            return self._examples[text]
-        with self._room.place(), self._model:
-            return self._pipeline.draw(text, number)
+        return self._pipeline
+
+    def _work(self, begin: Callable[[], Iterator[T]]) -> Iterator[T]:
+        """Steps through a piece of work with the model held at each step only, so that others come in between, and
+        nobody waits for one who went away."""
+        with self._room.place():
+            with self._model:
+                steps = begin()
+            while True:
+                with self._model:
+                    try:
+                        step = next(steps)
+                    except StopIteration:
+                        return
+                yield step
+
+    def _kept(self, caption: str, seed: int) -> Drawing | None:
+        with self._own:
+            if (caption, seed) in self._drawn:
+                self._drawn.move_to_end((caption, seed))
+            return self._drawn.get((caption, seed))
+
+    def _keep(self, caption: str, seed: int, drawing: Drawing) -> None:
+        with self._own:
+            self._drawn[caption, seed] = drawing
+            others = [key for key in self._drawn if not self._is_example(key)]
+            for key in others[: max(0, len(others) - REMEMBERED)]:
+                del self._drawn[key]
+
+    def _is_example(self, key: tuple[str, int]) -> bool:
+        return key[1] == EXAMPLE_SEED and self._pipeline is not None and key[0] in self._pipeline.info.examples
+
+
+class Shelf:
+    """The checkpoints that the page offers, by key. Only what is asked for is loaded."""
+
+    def __init__(self, loaders: Mapping[str, Callable[[], Pipeline]], **options: float) -> None:
+        """
+        Args:
+            loaders: At least one; the first is the one that the page opens with.
+            options: Of every `Studio`.
+        """
+        room, lock = WaitingRoom(), threading.Lock()
+        self.studios = {key: Studio(load, room, lock, **options) for key, load in loaders.items()}
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return tuple(self.studios)
+
+    @property
+    def first(self) -> str:
+        return self.keys[0]
+
+    def __getitem__(self, key: object) -> Studio:
+        """The studio of a checkpoint that a visitor named.
+
+        Raises:
+            RefusedError: There is no such checkpoint here.
+        """
+        if not isinstance(key, str) or key not in self.studios:
+            raise RefusedError(f"There is no such model here; there is: {', '.join(self.keys)}.")
+        return self.studios[key]

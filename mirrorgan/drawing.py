@@ -212,3 +212,20 @@ class CheckpointInfo:
     """Known words of a caption at most."""
     sizes: tuple[int, ...]
     """Pixels of the stages, small to large."""
+
+
+@dataclass(frozen=True)
+class Inside:
+    """What a checkpoint is made of, and how it came about."""
+
+    parameters: dict[str, int]
+    """Numbers that were learnt, by part: "text encoder", "generator", "captioner", "image encoder"; and, as "trunk ...",
+    those of the frozen networks that the last two stand on."""
+    text_dim: int
+    """Channels of words and sentence."""
+    noise_dim: int
+    """Random numbers that a drawing takes."""
+    log: tuple[dict[str, Any], ...]
+    """Lines of the training's log, in order; empty if the checkpoint has none."""
+    scores: tuple[dict[str, Any], ...]
+    """What was measured, as scores.json has it; empty if the checkpoint has none."""

@@ -3,7 +3,9 @@
 Dimensions: L known words of the caption.
 """
 
+import contextlib
 import hashlib
+import json
 import time
 import unicodedata
 from collections.abc import Iterable, Iterator
@@ -23,6 +25,7 @@ from mirrorgan.drawing import (
     CheckpointError,
     CheckpointInfo,
     Drawing,
+    Inside,
     Reading,
     Redescription,
     Refinement,
@@ -56,6 +59,7 @@ class MirrorGAN:
     Attributes:
         info: what the checkpoint says of itself.
         vocabulary: the words it knows.
+        folder: where it was loaded from; None if it was put together in memory.
     """
 
     def __init__(
@@ -66,6 +70,7 @@ class MirrorGAN:
         generator: BaseGenerator,
         captioner: Captioner,
         image_encoder: ImageEncoder | None,
+        folder: Path | None = None,
     ) -> None:
         self.info = info
         self.vocabulary = vocabulary
@@ -73,6 +78,7 @@ class MirrorGAN:
         self.generator = generator
         self.captioner = captioner
         self.image_encoder = image_encoder
+        self.folder = folder
 
     @classmethod
     def load(cls, where: str | Path, device: str = "cpu") -> "MirrorGAN":
@@ -121,7 +127,7 @@ class MirrorGAN:
             if module is not None:
                 to_channels_last(module.eval().requires_grad_(False), device)
         info = read_info(folder, manifest, generator.sizes)
-        return cls(info, vocabulary, text_encoder, generator, captioner, image_encoder)
+        return cls(info, vocabulary, text_encoder, generator, captioner, image_encoder, folder)
 
     def draw(self, caption: str, seed: int) -> Drawing:
         """Draws a caption and reads it back. The same caption and seed always give the same drawing.
@@ -323,6 +329,25 @@ class MirrorGAN:
                 with torch.no_grad():
                     noise.mul_(length / noise.norm())
 
+    def inside(self) -> Inside:
+        """Parameters of the parts, and what the folder tells of training and scores. Damaged lines are left out."""
+        parts: dict[str, torch.nn.Module] = {
+            "text encoder": self.text_encoder,
+            "generator": self.generator,
+            "captioner": self.captioner,
+        }
+        trunks = {self.captioner.config.backbone: self.captioner.backbone}
+        if self.image_encoder is not None:
+            parts["image encoder"] = self.image_encoder
+            trunks[self.image_encoder.config.backbone] = self.image_encoder.backbone
+        parts |= {f"trunk {name}": trunk for name, trunk in trunks.items()}
+        return Inside(
+            {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()},
+            self.text_encoder.config.text_dim,
+            self.generator.noise_dim,
+            *read_history(self.folder),
+        )
+
     @property
     def _device(self) -> torch.device:
         return next(self.generator.parameters()).device
@@ -506,6 +531,19 @@ def read_info(folder: Path, manifest: dict, sizes: tuple[int, ...]) -> Checkpoin
         raise CheckpointError(f"{path}: {missing[0]!r} is missing")
     info: CheckpointInfo = read_config(CheckpointInfo, {**given, "sha256": digest, "sizes": sizes}, path)
     return info
+
+
+def read_history(folder: Path | None) -> tuple[tuple[dict, ...], tuple[dict, ...]]:
+    """The lines of log.jsonl and the scores of scores.json, as far as they are there and whole."""
+    log, scores = [], []
+    if folder is not None and (path := folder / "log.jsonl").is_file():
+        for line in path.read_text(errors="replace").splitlines():
+            with contextlib.suppress(ValueError):
+                log.append(json.loads(line))
+    if folder is not None and (path := folder / "scores.json").is_file():
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            scores = list(json.loads(path.read_text(errors="replace"))["scores"])
+    return tuple(row for row in log if isinstance(row, dict)), tuple(row for row in scores if isinstance(row, dict))
 
 
 def find_folder(where: str | Path) -> Path:

@@ -1,5 +1,6 @@
 """A model that needs no weights: it paints birds with plain shapes, quickly and always the same."""
 
+import dataclasses
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,9 +11,23 @@ from PIL import Image, ImageDraw, ImageFilter
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
+from app.callbacks import House
 from app.interface import build_demo, launch
-from app.studio import Studio
-from mirrorgan.drawing import CaptionError, CheckpointInfo, Drawing, Redescription, Score, Stage, Word
+from app.limits import Purse
+from app.studio import Shelf, Studio
+from mirrorgan.drawing import (
+    CaptionError,
+    CheckpointInfo,
+    Drawing,
+    Inside,
+    Reading,
+    Redescription,
+    Refinement,
+    Score,
+    Sketch,
+    Stage,
+    Word,
+)
 
 PAINTS = {
     "yellow": (236, 196, 62), "red": (196, 58, 46), "blue": (74, 120, 190), "black": (38, 38, 42),
@@ -46,6 +61,9 @@ FAKE = CheckpointInfo(
 )
 
 
+DEAF = dataclasses.replace(FAKE, name="deaf", summary="painted shapes, one stage, no attention", sizes=(128,))
+
+
 @dataclass
 class FakePipeline:
     """Obeys the signature and the promises of MirrorGAN, and counts how often it was asked."""
@@ -54,6 +72,44 @@ class FakePipeline:
     asked: list[tuple[str, int]] = field(default_factory=list)
 
     def draw(self, caption: str, seed: int) -> Drawing:
+        *_, drawing = self.grow(caption, seed)
+        assert isinstance(drawing, Drawing)
+        return drawing
+
+    def grow(self, caption: str, seed: int, read_back: bool = True) -> Iterator[Sketch]:
+        drawing = self._draw(caption, seed)
+        for count in range(1, len(drawing.stages) + 1):
+            stages = drawing.stages[:count]
+            yield Sketch(drawing.caption, seed, drawing.words, stages, {"text": 0.004}, drawing.checkpoint)
+        if read_back:
+            yield drawing
+
+    def read(self, picture: Image.Image, caption: str | None = None) -> Reading:
+        square = picture.convert("RGB").resize((128, 128))
+        colour = min(PAINTS, key=lambda name: np.abs(np.subtract(PAINTS[name], np.asarray(square).mean((0, 1)))).sum())
+        words = _read(caption, self.info.max_words) if caption else ()
+        if caption and not any(word.known for word in words):
+            raise CaptionError("None of these words is known.")
+        scores = (Score("match", 0.4, -1.0, 1.0, "How close the two are."),) if caption else ()
+        return Reading(square, Redescription(("this", colour, "bird"), (0.9, 0.5, 0.8), True), words, scores, ())
+
+    def walk(self, start: tuple[str, int], end: tuple[str, int], frames: int) -> Iterator[Sketch]:
+        first, last = self._draw(*start), self._draw(*end)
+        for frame in range(frames):
+            image = Image.blend(first.image, last.image, frame / (frames - 1))
+            yield Sketch(last.caption, last.seed, last.words, (Stage(image, None, None),), {}, last.checkpoint)
+
+    def refine(self, caption: str, seed: int, steps: int) -> Iterator[Refinement]:
+        for step, sketch in enumerate(self.walk((caption, seed), (caption, seed + 1), steps + 1)):
+            yield Refinement(step, -2.0 + 0.1 * min(step, 5) - 0.01 * max(0, step - 5), sketch)
+
+    def inside(self) -> Inside:
+        log = tuple({"step": step, "seconds": 1.0, "kl": 1 / (1 + step), "note": "x"} for step in range(400))
+        score = {"name": "retrieval", "on": "drawings", "value": 0.25, "count": 2933, "protocol_id": "x/v1"}
+        parts = {"text encoder": 100, "generator": 2000, "captioner": 300, "image encoder": 40, "trunk tiny": 5000}
+        return Inside(parts, 256, 200, log, (score,))
+
+    def _draw(self, caption: str, seed: int) -> Drawing:
         self.asked.append((caption, seed))
         cleaned = "".join(character for character in caption if character.isprintable())
         words = _read(cleaned, self.info.max_words)
@@ -162,9 +218,29 @@ def _stage(large: Image.Image, size: int, words: list[str] | None) -> Stage:
     return Stage(image, shares.astype(np.float32), (length * size / 64).astype(np.float32))
 
 
+class DeafPipeline(FakePipeline):
+    """One stage and no attention, as other systems of the field are; its reader has maps of its own."""
+
+    def _draw(self, caption: str, seed: int) -> Drawing:
+        drawing = super()._draw(caption, seed)
+        read = drawing.redescription
+        maps = np.random.default_rng(0).random((len(read.words), 8, 8)).astype(np.float32)
+        return dataclasses.replace(
+            drawing,
+            stages=(Stage(drawing.image, None, None),),
+            redescription=dataclasses.replace(read, maps=maps / maps.sum(axis=(1, 2), keepdims=True)),
+            checkpoint="deaf 1f09ab3c",
+        )
+
+
 @pytest.fixture
 def pipeline() -> FakePipeline:
     return FakePipeline()
+
+
+@pytest.fixture
+def deaf() -> DeafPipeline:
+    return DeafPipeline(DEAF)
 
 
 @pytest.fixture
@@ -176,16 +252,25 @@ def studio(pipeline: FakePipeline) -> Studio:
 
 
 @pytest.fixture
+def house(pipeline: FakePipeline) -> House:
+    """One loaded model by the key "fake", and visitors who may ask for as much as they like."""
+    shelf = Shelf({"fake": lambda: pipeline})
+    shelf["fake"].load()
+    return House(shelf, Purse(most=10**6))
+
+
+@pytest.fixture
 def drawing(pipeline: FakePipeline) -> Drawing:
     return pipeline.draw("a small yellow bird with black wings", 7)
 
 
 @pytest.fixture(scope="session")
 def url() -> Iterator[str]:
-    """Address of a page with a loaded model, on this machine only."""
-    studio = Studio(FakePipeline)
-    studio.load()
-    demo = build_demo(studio)
+    """Address of a page with two loaded models, on this machine only."""
+    shelf = Shelf({"fake": FakePipeline, "deaf": lambda: DeafPipeline(DEAF)})
+    for key in shelf.keys:
+        shelf[key].load()
+    demo = build_demo(shelf, Purse(most=10**6))
     _, address, _ = launch(demo, prevent_thread_lock=True, quiet=True)
     yield address
     demo.close()

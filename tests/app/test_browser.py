@@ -1,14 +1,19 @@
 """The page in a real browser. Waits for what a person would see, never for a time."""
 
+import io
+import json
 import re
 import shutil
 import threading
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from app.interface import build_demo, launch
-from app.studio import Studio
+from app.studio import Shelf
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium")
@@ -16,8 +21,11 @@ if CHROMIUM is None:
     pytest.skip("There is no chromium on this machine.", allow_module_level=True)
 
 expect = sync_api.expect
-expect.set_options(timeout=60_000)
+TIMES = "\N{MULTIPLICATION SIGN}"
+PATIENCE = 120_000
+expect.set_options(timeout=PATIENCE)
 ARTEFACTS = Path(__file__).parents[2] / "artefacts"
+CAPTION = "#caption textarea, #caption input"
 HOSTILE = [
     '<img src=x onerror="window.hurt=1"> bird',
     "<script>window.hurt=1</script> bird",
@@ -27,7 +35,14 @@ HOSTILE = [
     '"><svg onload=window.hurt=1> bird',
     "[bird](javascript:window.hurt=1) ![bird](https://example.com/bird.png)",
     "\\${window.hurt=1} \u202edrib bird",
+    "</script><script>window.hurt=1</script> costs ${5} \\n bird",
 ]
+PIXELS = """(canvas) => {
+  const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+  let sum = 0;
+  for (let at = 0; at < data.length; at += 61) sum = (sum * 31 + data[at]) >>> 0;
+  return sum;
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -45,16 +60,18 @@ def visit(browser, url):
     """Opens the page, and looks at the end whether it kept to itself."""
     pages, outside, dialogs, errors = [], [], [], []
 
-    def open_page(link: str = "", width: int = 1280, height: int = 900, **options):
+    def open_page(link: str = "", width: int = 1280, height: int = 900, wait: bool = True, **options):
+        options = {"reduced_motion": "reduce", **options}
         page = browser.new_page(viewport={"width": width, "height": height}, **options)
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(PATIENCE)
         page.on("request", lambda request: outside.append(request.url) if _is_outside(request.url, url) else None)
         page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
         page.on("pageerror", lambda error: errors.append(str(error)))
         pages.append(page)
         page.goto(url + link)
-        expect(page.locator("#status")).to_contain_text("painted shapes")
-        expect(page.locator("#mirror")).to_contain_text("The picture says")
+        if wait:
+            expect(page.locator("#status")).to_contain_text("painted shapes")
+            expect(page.locator("#mirror .mv")).to_have_attribute("data-state", "read")
         return page
 
     yield open_page
@@ -69,19 +86,32 @@ def _is_outside(address: str, url: str) -> bool:
 
 
 def draw(page, caption: str) -> None:
-    page.locator("#caption textarea, #caption input").fill(caption)
+    """Types a caption and waits until it is drawn and read back."""
+    page.locator(CAPTION).fill(caption)
     page.get_by_role("button", name="Draw", exact=True).click()
+    shown = "".join(character for character in caption if character.isprintable())
+    expect(page.locator("#mirror .mv")).to_have_attribute("data-state", "read")
+    expect(page.locator("#mirror .mv-frame")).to_have_attribute("aria-label", re.compile(re.escape(shown)))
 
 
-def picture_of(page, selector: str) -> str:
-    """The address of a picture that has arrived."""
-    image = page.locator(f"{selector} img").last
-    expect(image).to_be_visible()
-    return image.get_attribute("src")
+def pixels(page, selector: str = "#mirror .mv-overlay") -> int:
+    return page.locator(selector).evaluate(PIXELS)
 
 
-def choose(page, group: str, label: str) -> None:
-    page.locator(group).get_by_role("radio", name=label, exact=True).check()
+def word(page, text: str):
+    return page.locator("#mirror .mv-word").filter(has_text=re.compile(f"^{text}$"))
+
+
+def requests_of(page) -> list[str]:
+    """Fills up with what the page asks of the server from here on; its heartbeat does not count."""
+    asked: list[str] = []
+    page.on(
+        "request",
+        lambda request: (
+            asked.append(request.url) if request.url.startswith("http") and "heartbeat" not in request.url else None
+        ),
+    )
+    return asked
 
 
 def shoot(page, name: str) -> None:
@@ -89,155 +119,423 @@ def shoot(page, name: str) -> None:
     page.screenshot(path=ARTEFACTS / f"{name}.png", full_page=True)
 
 
-def test_a_caption_becomes_stages_maps_and_a_sentence(visit):
+# Drawing
+
+
+def test_a_caption_becomes_stages_and_a_sentence(visit):
     page = visit()
     draw(page, "a red bird with a white belly")
-    expect(page.locator("#mirror")).to_contain_text("this red bird with a white belly and a short beak")
-    strip = page.locator("#strip figure")
-    expect(strip).to_have_text(["32 px", "64 px", "128 px"])
+    expect(page.locator("#mirror .mv-text")).to_have_text("this red bird with a white belly and a short beak")
+    expect(page.locator("#mirror .mv-strip button")).to_have_text(["32 px", "64 px", "128 px"])
     for place, size in enumerate((32, 64, 128)):
-        image = strip.nth(place).locator("img")
-        expect(image).to_be_visible()
+        image = page.locator("#mirror .mv-strip img").nth(place)
         assert image.evaluate("image => [image.complete, image.naturalWidth]") == [True, size]
-    expect(page.locator("#mirror .mg-pair.mg-replaced")).to_contain_text("this")
-    expect(page.locator("#mirror .mg-pair.mg-added")).to_contain_text("beak")
-    expect(page.locator("#scores")).to_contain_text("worst 0, best 1")
-    expect(page.locator("#sentence figure")).to_have_count(2)
-    expect(page.locator("#sheet .mg-tile b")).to_have_text(["a", "red", "bird", "with", "a", "white", "belly"])
+    expect(page.locator("#mirror .mv-said.mv-replaced")).to_contain_text("this")
+    expect(page.locator("#mirror .mv-said.mv-added")).to_have_count(4)
+    expect(page.locator("#mirror .mv-said.mv-added b").first).to_have_text("+")
+    expect(page.locator("#mirror .mv-scores")).to_contain_text("0 to 1. Share of the words")
+    expect(page.locator("#mirror .mv-scores")).to_contain_text("read back 30")
     shoot(page, "desktop")
+
+
+def test_the_picture_follows_what_is_typed_and_enter_reads_it_back(visit):
+    page = visit()
+    box = page.locator(CAPTION)
+    before = pixels(page, "#mirror .mv-picture")
+    box.fill("")
+    box.press_sequentially("a green bird", delay=20)
+    expect(page.locator("#mirror .mv-frame")).to_have_attribute("aria-label", re.compile("Drawing of: a green bird"))
+    expect(page.locator("#mirror .mv")).to_have_attribute("data-state", "sketch")
+    expect(page.locator("#mirror .mv-strip button:not(:disabled)")).to_have_count(3)
+    expect(page.locator("#mirror .mv-read")).to_contain_text("Press Enter")
+    assert pixels(page, "#mirror .mv-picture") != before
+    expect(page.locator("#seed input")).to_have_value("0")
+    box.press("Enter")
+    expect(page.locator("#mirror .mv-text")).to_contain_text("green bird")
+
+
+def test_what_cannot_be_drawn_yet_is_only_a_hint_while_typing(visit):
+    page = visit()
+    drawn = page.locator("#mirror .mv-text").inner_text()
+    page.locator(CAPTION).fill("qqq zzz")
+    expect(page.locator("#hint")).to_contain_text("None of these words is known")
+    expect(page.locator("#mirror .mv-text")).to_have_text(drawn)
+    expect(page.get_by_test_id("toast-body")).to_have_count(0)
+    page.locator(CAPTION).fill("a red bird")
+    expect(page.locator("#hint")).to_have_text("")
 
 
 def test_what_is_typed_before_the_page_has_settled_stays_and_is_drawn(browser, pipeline):
     opened = threading.Event()
 
     def load():
-        opened.wait(60)
+        opened.wait(600)
         return pipeline
 
-    studio = Studio(load)
-    studio.open()
-    demo = build_demo(studio)
+    demo = build_demo(Shelf({"fake": load}))
     _, address, _ = launch(demo, prevent_thread_lock=True, quiet=True)
-    page = browser.new_page()
+    page = browser.new_page(reduced_motion="reduce")
+    page.set_default_timeout(PATIENCE)
     try:
         page.goto(address)
         expect(page.locator("#status")).to_contain_text("loading")
-        box = page.locator("#caption textarea, #caption input")
-        draw(page, "a red bird")
+        page.locator(CAPTION).fill("a red bird")
+        page.get_by_role("button", name="Draw", exact=True).click()
         opened.set()
-        expect(page.locator("#mirror dd").first).to_have_text("a red bird")
+        expect(page.locator("#mirror .mv-text")).to_contain_text("red bird")
         expect(page.locator("#examples")).to_be_visible()
-        expect(box).to_have_value("a red bird")
+        expect(page.locator(CAPTION)).to_have_value("a red bird")
         page.reload()
-        expect(box).to_have_value(studio.examples[0])
-        page.goto(address, wait_until="commit")
-        box.fill("a green bird")
-        expect(page.locator("#mirror")).to_contain_text("The picture says")
-        expect(box).to_have_value("a green bird")
+        expect(page.locator(CAPTION)).to_have_value(pipeline.info.examples[0])
     finally:
         opened.set()
         page.close()
         demo.close()
 
 
-def test_enter_draws(visit):
-    page = visit()
-    box = page.locator("#caption textarea, #caption input")
-    box.fill("a green bird")
-    box.press("Enter")
-    expect(page.locator("#mirror dd").first).to_have_text("a green bird")
+# The mirror
 
 
-def test_choosing_a_word_stage_colours_and_scale_changes_the_overlay(visit):
+def test_pointing_at_words_lights_the_picture_without_the_server(visit):
     page = visit()
     draw(page, "a yellow bird with black wings")
-    expect(page.locator("#mirror dd").first).to_have_text("a yellow bird with black wings")
-    seen = [picture_of(page, "#overlay")]
-
-    def changed(said: str) -> None:
-        expect(page.locator("#numbers")).to_contain_text(said)
-        expect(page.locator("#overlay img").last).not_to_have_attribute("src", seen[-1])
-        seen.append(picture_of(page, "#overlay"))
-
-    choose(page, "#word", "wings")
-    changed("wordwings")
-    choose(page, "#word-stage", "64 px")
-    changed("stage64 px")
-    choose(page, "#colours", "inferno")
-    changed("wordwings")
-    expect(page.locator("#numbers img")).to_have_attribute("alt", re.compile("inferno"))
-    choose(page, "#scale", "all words")
-    changed("ends of the scale: all words of this stage")
-    assert len(set(seen)) == len(seen)
-
-
-def test_pointing_at_a_word_shows_its_map_without_the_server(visit):
-    page = visit()
-    small = picture_of(page, '#sheet button[data-word="6"][data-stage="2"]')
-    asked = []
-    page.on("request", lambda request: asked.append(request.url) if request.url.startswith("http") else None)
-    page.locator("#word label", has_text="wings").hover()
-    expect(page.locator("#overlay .mg-peek span")).to_have_text("wings")
-    expect(page.locator("#overlay .mg-peek img")).to_have_attribute("src", small)
+    asked, empty = requests_of(page), pixels(page)
+    seen = []
+    for place in range(6):
+        page.locator("#mirror .mv-word").nth(place).hover()
+        seen.append(pixels(page))
+    assert empty not in seen
+    assert len(set(seen)) == 4  # "yellow" and "bird", "black" and "wings" share a place
+    expect(page.locator("#mirror .mv-flag")).to_have_text("“wings”")
+    expect(page.locator("#mirror .mv-numbers")).to_contain_text(f"of 64 {TIMES} 64")
+    expect(page.locator("#mirror .mv-numbers")).to_contain_text("of 12 bits")
+    shoot(page, "word")
     page.locator("h1").hover()
-    expect(page.locator(".mg-peek")).to_have_count(0)
-    assert [address for address in asked if "heartbeat" not in address] == []
+    assert pixels(page) == empty
+    page.get_by_role("button", name="the whole sentence").hover()
+    assert pixels(page) not in [empty, *seen]
+    assert asked == []
 
 
-def test_the_keyboard_chooses_words_too(visit):
+def test_pointing_at_the_picture_says_which_words_were_heard(visit):
     page = visit()
     draw(page, "a yellow bird with black wings")
-    expect(page.locator("#mirror dd").first).to_have_text("a yellow bird with black wings")
-    page.get_by_role("radio", name="black").focus()
-    page.keyboard.press("Space")
-    expect(page.locator("#numbers")).to_contain_text("wordblack")
+    asked = requests_of(page)
+    box = page.locator("#mirror .mv-frame").bounding_box()
+    page.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + 0.52 * box["height"])  # where "wings" speaks
+    expect(page.locator("#mirror .mv-say")).to_have_text(re.compile(r"^This place heard “(black|wings)” \d+ %"))
+    heard = page.locator("#mirror .mv-word").evaluate_all(
+        "words => words.map(word => Number(word.style.getPropertyValue('--heard')))"
+    )
+    assert sum(heard) == pytest.approx(1, abs=0.05) and max(heard) == max(heard[4:6])
+    shoot(page, "place")
+    page.mouse.click(box["x"] + 0.6 * box["width"], box["y"] + 0.52 * box["height"])
+    page.locator("h1").hover()
+    expect(page.locator("#mirror .mv-cell.mv-fixed")).to_be_visible()
+    expect(page.locator("#mirror .mv-say")).to_contain_text("This place heard")
+    page.keyboard.press("Escape")
+    page.locator("#mirror .mv-frame").focus()
+    page.keyboard.press("Escape")
+    expect(page.locator("#mirror .mv-cell")).to_be_hidden()
+    assert asked == []
 
 
-def test_a_tile_opens_its_map(visit):
+def test_a_click_pins_a_word_and_another_lets_it_go(visit):
     page = visit()
-    page.get_by_role("button", name=re.compile("^wings, 64 px")).click()
-    expect(page.locator("#numbers")).to_contain_text("wordwings")
-    expect(page.locator("#numbers")).to_contain_text("stage64 px")
-    expect(page.locator("#word label.selected")).to_have_text("wings")
+    empty = pixels(page)
+    word(page, "wings").click()
+    page.locator("h1").hover()
+    pinned = pixels(page)
+    assert pinned != empty
+    expect(word(page, "wings")).to_have_attribute("aria-pressed", "true")
+    word(page, "bird").hover()
+    assert pixels(page) != pinned
+    word(page, "wings").click()
+    page.locator("h1").hover()
+    assert pixels(page) == empty
 
 
-def test_a_click_on_the_picture_says_which_words_were_heard(visit):
+def test_everything_of_the_mirror_can_be_done_with_the_keyboard(visit):
     page = visit()
-    picture_of(page, "#overlay")
-    page.locator("#overlay img").last.click(position={"x": 200, "y": 200})
-    expect(page.locator("#region")).to_contain_text("picture heard most")
-    expect(page.locator("#region li")).to_have_count(4)
+    empty = pixels(page)
+    page.locator("#mirror .mv-word").first.focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    expect(page.locator("#mirror .mv-word:focus")).to_have_text("bird")
+    expect(page.locator("#mirror .mv-flag")).to_have_text("“bird”")
+    page.keyboard.press("Enter")
+    page.keyboard.press("End")
+    expect(page.locator("#mirror .mv-flag")).to_have_text("the whole sentence")
+    page.locator("#mirror .mv-frame").focus()
+    assert pixels(page) != empty
+    page.keyboard.press("ArrowRight")
+    said = page.locator("#mirror .mv-say").inner_text()
+    for _ in range(4):
+        page.keyboard.press("ArrowDown")
+    expect(page.locator("#mirror .mv-say")).not_to_have_text(said)
+    page.locator("#mirror .mv-strip button").last.focus()
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("#mirror .mv-strip button").nth(1)).to_have_attribute("aria-checked", "true")
+    expect(page.locator("#mirror .mv-strip button:focus")).to_have_text("64 px")
+    page.locator("#mirror .mv-said").first.focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#mirror .mv-said:focus")).to_be_visible()
 
 
-def test_stages_can_be_seen_one_by_one(visit):
+def test_a_word_that_was_read_back_shows_what_it_matches(visit):
     page = visit()
-    expect(page.locator("#picture img")).to_have_count(3)
-    choose(page, "#stage", "32 px")
-    expect(page.locator("#picture figcaption")).to_contain_text("32 px · seed 0")
-    expect(page.locator("#picture img")).to_have_count(1)
-    page.get_by_role("checkbox", name="Square pixels").check()
-    expect(page.locator("#picture img.mg-square")).to_have_count(1)
+    draw(page, "a red bird")  # read back: this red bird and a short beak
+    page.locator("#mirror .mv-said", has_text="red").hover()
+    expect(page.locator("#mirror .mv-say")).to_have_text("“red” is in the caption too. The map is that of “red”.")
+    expect(page.locator("#mirror .mv-word.mv-mate")).to_have_text("red")
+    page.locator("#mirror .mv-said", has_text="this").hover()
+    expect(page.locator("#mirror .mv-say")).to_contain_text("“this” stands where the caption has “a”.")
+    page.locator("#mirror .mv-said", has_text="beak").hover()
+    expect(page.locator("#mirror .mv-say")).to_have_text("“beak” has nothing in the caption that it matches.")
+    word(page, "bird").hover()
+    expect(page.locator("#mirror .mv-said.mv-mate")).to_contain_text("bird")
 
 
-def test_an_example_and_a_new_seed(visit):
+def test_stages_one_by_one_and_the_first_heard_no_words(visit):
+    page = visit()
+    page.locator("#mirror .mv-strip button").first.click()
+    expect(page.locator("#mirror .mv-say")).to_contain_text("The first stage has no word attention")
+    empty = pixels(page)
+    word(page, "wings").hover()
+    expect(page.locator("#mirror .mv-say")).to_contain_text("The first stage has no word attention")
+    assert pixels(page) == empty
+    seen = {pixels(page, "#mirror .mv-picture")}
+    for value in ("0.5", "1", "2"):
+        page.locator("#mirror .mv-stages input").fill(value)
+        seen.add(pixels(page, "#mirror .mv-picture"))
+    assert len(seen) == 4
+    word(page, "wings").hover()
+    assert pixels(page) != empty
+
+
+def test_colours_opacity_scale_and_squares_change_the_map(visit):
+    page = visit()
+    word(page, "wings").click()
+    seen = [pixels(page)]
+    for change in (
+        lambda: page.get_by_label("Colours", exact=True).select_option("inferno"),
+        lambda: page.get_by_label("Opacity").fill("0.9"),
+        lambda: page.get_by_label("One scale for all words").check(),
+        lambda: page.get_by_label("Square pixels").check(),
+    ):
+        change()
+        seen.append(pixels(page))
+    assert len(set(seen)) == len(seen)
+    expect(page.locator("#mirror .mv-numbers")).to_contain_text("ends of the scale: all words of this stage")
+
+
+def test_all_words_at_all_stages_side_by_side(visit):
+    page = visit()
+    page.get_by_text("All words at all stages").click()
+    tiles = page.locator("#mirror .mv-tile button")
+    expect(tiles).to_have_count(2 * 8)
+    page.get_by_role("button", name=re.compile("^wings, 64 pixels")).click()
+    expect(word(page, "wings")).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("#mirror .mv-strip button").nth(1)).to_have_attribute("aria-checked", "true")
+    shoot(page, "all-words")
+
+
+def test_a_model_without_word_maps_says_so_and_shows_its_reader_s(visit):
+    page = visit("?caption=a+red+bird&seed=1&model=deaf", wait=False)
+    expect(page.locator("#status")).to_contain_text("one stage, no attention")
+    expect(page.locator("#mirror .mv-note")).to_contain_text("it has no maps")
+    expect(page.locator("#mirror .mv-stages")).to_be_hidden()
+    empty = pixels(page)
+    word(page, "red").hover()
+    expect(page.locator("#mirror .mv-say")).to_have_text("This model has no word attention.")
+    assert pixels(page) == empty
+    page.locator("#mirror .mv-said", has_text="red").hover()
+    expect(page.locator("#mirror .mv-say")).to_contain_text("The map is where the reader looked for it.")
+    assert pixels(page) != empty
+    shoot(page, "deaf")
+
+
+# Seeds, links, history, files
+
+
+def test_an_example_new_noise_and_what_was_before(visit):
     page = visit()
     page.get_by_role("button", name="a blue bird with a long black tail").click()
-    expect(page.locator("#mirror dd").first).to_have_text("a blue bird with a long black tail")
-    expect(page.locator("#seed input")).to_have_value("0")
-    before = picture_of(page, "#strip")
-    page.get_by_role("button", name="New seed").click()
-    expect(page.locator("#picture figcaption")).not_to_contain_text("seed 0 ")
-    expect(page.locator("#strip img").last).not_to_have_attribute("src", before)
+    expect(page.locator("#mirror .mv-seed")).to_contain_text("seed 0 · fake")
+    expect(page.locator(CAPTION)).to_have_value("a blue bird with a long black tail")
+    page.get_by_role("button", name="New noise").click()
+    expect(page.locator("#mirror .mv-seed")).not_to_contain_text("seed 0 ")
     seed = page.locator("#seed input").input_value()
-    expect(page.locator("#picture figcaption")).to_contain_text(f"seed {seed}")
+    expect(page.locator("#mirror .mv-seed")).to_contain_text(f"seed {seed} ")
+    shelf = page.locator("#mirror .mv-shelf button")
+    expect(shelf).to_have_count(3)
+    shelf.last.click()
+    expect(page.locator("#mirror .mv-seed")).to_contain_text("seed 0 ")
+    expect(page.locator(CAPTION)).to_have_value("a small yellow bird with black wings")
+    expect(page.locator("#seed input")).to_have_value("0")
 
 
-def test_a_link_opens_its_drawing(visit):
+def test_a_link_opens_its_drawing_and_the_page_links_to_itself(visit):
     page = visit("?caption=a+purple+bird&seed=4294967295")
-    expect(page.locator("#mirror dd").first).to_have_text("a purple bird")
-    expect(page.locator("#picture figcaption")).to_contain_text("seed 4294967295")
-    expect(page.locator("#caption textarea, #caption input")).to_have_value("a purple bird")
-    expect(page.locator("#seed input")).to_have_value("4294967295")
+    expect(page.locator("#mirror .mv-seed")).to_contain_text("seed 4294967295")
+    expect(page.locator(CAPTION)).to_have_value("a purple bird")
+    link = page.get_by_role("link", name="Link", exact=True).get_attribute("href")
+    assert link.endswith("?caption=a+purple+bird&seed=4294967295&model=fake")
+
+
+def save(page, name: str):
+    summary = page.locator("#mirror .mv-files summary")
+    if page.locator("#mirror .mv-files[open]").count() == 0:
+        summary.click()
+    with page.expect_download() as event:
+        page.locator("#mirror .mv-files").get_by_role("button", name=name, exact=True).click()
+    return event.value
+
+
+def test_files_that_are_saved_are_what_they_say(visit, browser, tmp_path):
+    page = visit("?caption=a+red+bird+%3C%2Fscript%3E%3Cimg+src%3Dx+onerror%3Dwindow.hurt%3D1%3E&seed=5")
+    kept = {}
+    for name in ("PNG", "Everything", "GIF", "Maps", "JSON", "Figure PDF", "HTML", "This view"):
+        file = save(page, name)
+        assert re.fullmatch(r"mirrorgan-seed-5[\w.-]*", file.suggested_filename)
+        kept[name] = tmp_path / file.suggested_filename
+        file.save_as(kept[name])
+    assert Image.open(kept["PNG"]).size == (128, 128)
+    assert Image.open(kept["GIF"]).n_frames == 13
+    assert Image.open(kept["This view"]).size == (512, 512)
+    assert kept["Figure PDF"].read_bytes().startswith(b"%PDF")
+    assert json.loads(kept["JSON"].read_text())["seed"] == 5
+    with np.load(io.BytesIO(kept["Maps"].read_bytes())) as maps:
+        assert maps["words_128"].shape == (3, 64, 64)
+    assert zipfile.ZipFile(kept["Everything"]).testzip() is None
+
+    alone = browser.new_context(offline=True, reduced_motion="reduce").new_page()
+    alone.goto(kept["HTML"].as_uri())
+    expect(alone.locator(".mv-text")).to_contain_text("red bird")
+    empty = pixels(alone, ".mv-overlay")
+    alone.locator(".mv-word", has_text="red").first.hover()
+    assert pixels(alone, ".mv-overlay") != empty
+    assert alone.evaluate("window.hurt") is None
+    alone.close()
+
+
+# Playing
+
+
+def open_tab(page, *names: str) -> None:
+    for name in names:
+        page.get_by_role("tab", name=name, exact=True).click()
+
+
+def test_a_changed_word_before_and_after(visit):
+    page = visit()
+    open_tab(page, "Play", "Change a word")
+    page.locator("#other-change textarea, #other-change input").fill("a small red bird with black wings")
+    page.get_by_role("button", name="Before and after").click()
+    board = page.locator("#board-change")
+    expect(board.locator(".mb-apart")).to_contain_text("mean difference of the pixels")
+    canvases = board.locator(".mv-overlay")
+    empty = [canvases.nth(side).evaluate(PIXELS) for side in (0, 1)]
+    board.locator(".mv-word").nth(6).hover()
+    assert all(canvases.nth(side).evaluate(PIXELS) != empty[side] for side in (0, 1))
+    shoot(page, "change")
+
+
+def test_six_seeds_and_one_is_opened(visit):
+    page = visit()
+    open_tab(page, "Play", "Six seeds")
+    page.get_by_role("button", name="Draw six").click()
+    cards = page.locator("#board-seeds .mb-cards button")
+    expect(cards).to_have_count(6)
+    shoot(page, "seeds")
+    cards.nth(4).click()
+    expect(page.locator("#mirror .mv-seed")).to_contain_text("seed 4 ")
+    expect(page.locator("#mirror")).to_be_visible()
+    expect(page.locator("#seed input")).to_have_value("4")
+
+
+def test_the_best_of_eight_stands_first(visit):
+    page = visit()
+    open_tab(page, "Play", "Best of eight")
+    page.get_by_role("button", name="Draw eight").click()
+    expect(page.locator("#board-best .mb-best")).to_contain_text("best")
+    expect(page.locator("#board-best .mb-cards button")).to_have_count(8)
+
+
+def test_a_walk_is_seen_moved_through_and_saved(visit):
+    page = visit()
+    open_tab(page, "Play", "Walk")
+    page.locator("#other-walk textarea, #other-walk input").fill("a blue bird")
+    page.locator("#run-walk").click()
+    board = page.locator("#board-walk")
+    expect(board.locator(".mb-save a")).to_have_count(2)
+    expect(board.locator(".mb-frames button")).to_have_count(9)
+    seen = set()
+    for value in ("0", "4.5", "8"):
+        board.locator("input[type=range]").fill(value)
+        seen.add(board.locator("canvas").evaluate(PIXELS))
+    assert len(seen) == 3
+    with page.expect_download() as event:
+        board.get_by_role("link", name="Save as GIF").click()
+    assert Image.open(event.value.path()).is_animated
+    shoot(page, "walk")
+
+
+def test_uphill_draws_its_curve(visit):
+    page = visit()
+    open_tab(page, "Play", "Uphill")
+    page.get_by_role("button", name="Climb").click()
+    expect(page.locator("#board-uphill .mb-frames button")).to_have_count(13)
+    expect(page.locator("#board-uphill svg polyline")).to_have_count(1)
+
+
+def test_two_models_side_by_side(visit):
+    page = visit()
+    open_tab(page, "Play", "Two models")
+    page.get_by_role("button", name="Side by side").click()
+    titles = page.locator("#board-models section h3")
+    expect(titles.nth(0)).to_contain_text("fake 1f09ab3c")
+    expect(titles.nth(1)).to_contain_text("deaf 1f09ab3c")
+
+
+def test_a_picture_of_one_s_own_is_read(visit):
+    page = visit()
+    open_tab(page, "Read a picture")
+    file = io.BytesIO()
+    Image.new("RGB", (300, 200), (196, 58, 46)).save(file, "JPEG")
+    page.locator("#fits textarea, #fits input").fill("a blue bird")
+    page.locator("#upload input[type=file]").set_input_files(
+        {"name": "<img src=x onerror=window.hurt=1>.jpg", "mimeType": "image/jpeg", "buffer": file.getvalue()}
+    )
+    board = page.locator("#reading")
+    expect(board.locator(".mv-said.mv-replaced").last).to_contain_text("red")
+    expect(board.locator(".mv-scores")).to_contain_text("match")
+    shoot(page, "reading")
+
+
+def test_what_is_no_picture_is_refused_in_words(visit):
+    page = visit()
+    open_tab(page, "Read a picture")
+    svg = b"<svg xmlns='http://www.w3.org/2000/svg' onload='window.hurt=1'/>"
+    page.locator("#upload input[type=file]").set_input_files(
+        {"name": "bird.png", "mimeType": "image/png", "buffer": svg}
+    )
+    expect(page.get_by_test_id("toast-body")).to_contain_text("Please use one of: PNG")
+
+
+def test_the_inside_lights_up_with_the_last_drawing(visit):
+    page = visit()
+    open_tab(page, "Inside")
+    box = page.locator('#inside .mb-box[data-part="stage 128"]')
+    expect(box).to_contain_text(f"3 {TIMES} 128 {TIMES} 128")
+    expect(box).to_contain_text(f"7 {TIMES} 64 {TIMES} 64")
+    expect(box).to_contain_text("60 ms")
+    expect(page.locator("#inside svg polyline")).to_have_count(1)
+    expect(page.locator("#inside .mb-table")).to_contain_text("retrieval")
+    shoot(page, "inside")
+
+
+# Manners
 
 
 @pytest.mark.parametrize(
@@ -246,50 +544,63 @@ def test_a_link_opens_its_drawing(visit):
         ("x" * 10_000, "0", "The caption has 10,000 characters. Please use 200 or fewer."),
         ('<b>"zzz"</b> ${1}', "0", 'None of these words is known: "<b>"zzz"</b> ${1}".'),
         ("a bird", "-3", "below 0"),
-        ("a bird", "1.5", "without a fraction"),
         ("a bird", "99999999999", "too large"),
     ],
 )
 def test_an_error_is_a_sentence_and_keeps_the_page(visit, caption, seed, sentence):
     page = visit()
-    drawn = page.locator("#mirror dd").first.inner_text()
+    drawn = page.locator("#mirror .mv-text").inner_text()
     page.locator("#seed input").fill(seed)
-    draw(page, caption)
+    page.locator(CAPTION).fill(caption)
+    page.get_by_role("button", name="Draw", exact=True).click()
     expect(page.get_by_test_id("toast-body")).to_contain_text(sentence)
-    expect(page.locator("#mirror dd").first).to_have_text(drawn)
-    expect(page.locator("#caption textarea, #caption input")).to_have_value(caption)
+    expect(page.locator("#mirror .mv-text")).to_have_text(drawn)
+    expect(page.locator(CAPTION)).to_have_value(caption)
 
 
 def test_hostile_captions_are_shown_as_they_are(visit):
     page = visit()
     for caption in HOSTILE:
         draw(page, caption)
-        shown = "".join(character for character in caption if character.isprintable())
-        expect(page.locator("#mirror dd").first).to_have_text(shown)
         assert page.evaluate("window.hurt") is None, caption
+        page.locator("#mirror .mv-word").first.hover()
+    expect(page.locator("#mirror .mv-shelf button")).to_have_count(len(HOSTILE) + 1)
     shoot(page, "hostile")
 
 
 def test_a_hostile_link_is_shown_as_it_is(visit):
     page = visit("?caption=%3Cimg%20src%3Dx%20onerror%3Dwindow.hurt%3D1%3E%20%24%7Bwindow.hurt%3D1%7D%20bird")
-    expect(page.locator("#mirror dd").first).to_have_text("<img src=x onerror=window.hurt=1> ${window.hurt=1} bird")
+    expect(page.locator(CAPTION)).to_have_value("<img src=x onerror=window.hurt=1> ${window.hurt=1} bird")
 
 
 def test_unknown_words_are_said(visit):
     page = visit()
     draw(page, "a blurple bird")
-    expect(page.locator("#notes")).to_contain_text('"blurple" is not in the vocabulary and was ignored.')
-    expect(page.locator("#notes")).to_contain_text('Nearest known word: "purple".')
-    expect(page.locator("#mirror s")).to_have_text("blurple")
+    expect(page.locator("#mirror .mv-note")).to_contain_text("“blurple” is not in the vocabulary and was ignored.")
+    expect(page.locator("#mirror .mv-note")).to_contain_text("Nearest known word: “purple”.")
+    expect(page.locator("#mirror .mv-word s")).to_have_text("blurple")
 
 
-def test_a_phone_scrolls_only_down(visit):
+def test_a_phone_scrolls_only_down_and_a_tap_pins(visit):
     page = visit(width=390, height=844, is_mobile=True, has_touch=True)
     draw(page, "this bird has a very" + "long" * 30 + " tail and is red with black wings")
-    expect(page.locator("#mirror dd").first).to_contain_text("longlong")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    assert page.locator("#picture .mg-frame").bounding_box()["width"] > 300
+    assert page.locator("#mirror .mv-frame").bounding_box()["width"] > 300
+    places = [page.locator(f"#mirror {name}").bounding_box()["y"] for name in (".mv-words", ".mv-frame", ".mv-read")]
+    assert places == sorted(places)
+    empty = pixels(page)
+    word(page, "wings").tap()
+    expect(word(page, "wings")).to_have_attribute("aria-pressed", "true")
+    assert pixels(page) != empty
+    page.locator("#mirror .mv-frame").tap(position={"x": 150, "y": 150})
+    expect(page.locator("#mirror .mv-cell.mv-fixed")).to_be_visible()
     shoot(page, "phone")
+    for names in (("Play",), ("Read a picture",), ("Inside",)):
+        more = page.locator(".overflow-menu > button, button.overflow-menu")
+        if not page.get_by_role("tab", name=names[0], exact=True).is_visible() and more.count():
+            more.first.click()
+        open_tab(page, *names)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, names
 
 
 def test_dark_is_dark(visit):
@@ -302,7 +613,24 @@ def test_dark_is_dark(visit):
         }"""
     )
     assert text > 600 and ground < 120
+    word(page, "wings").click()
     shoot(page, "dark")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_serious(visit, theme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed").Axe()
+    page = visit(f"?__theme={theme}", color_scheme=theme)
+    for tab in ("Draw", "Play", "Read a picture", "Inside"):
+        open_tab(page, tab)
+        found = axe.run(page, options={"resultTypes": ["violations"]}).response["violations"]
+        serious = [
+            f"{tab}: {one['id']} {node['html'][:160]} {node.get('failureSummary', '')[:200]}"
+            for one in found
+            if one["impact"] in ("serious", "critical")
+            for node in one["nodes"]
+        ]
+        assert serious == []
 
 
 def test_one_heading_names_the_page_and_every_picture_has_words(visit):

@@ -6,21 +6,7 @@ import pytest
 from matplotlib import colormaps
 from PIL import Image
 
-from app.render import (
-    COLOURS,
-    Scale,
-    colour_bar,
-    enlarge,
-    heatmap,
-    normalise,
-    numbers_of,
-    overlay,
-    png,
-    scale_of,
-    webp,
-)
-
-WHITE = Image.new("RGB", (64, 64), "white")
+from app.render import COLOURS, Scale, address, colour_tables, enlarge, heatmap, normalise, numbers_of, scale_of
 
 
 def corner(height: int = 4, width: int = 4) -> np.ndarray:
@@ -35,7 +21,7 @@ def colour_of(share: float, colours: str) -> np.ndarray:
 
 @pytest.mark.parametrize("colours", COLOURS)
 def test_the_corner_that_listened_is_lit(colours):
-    picture = np.asarray(overlay(WHITE, corner(), colours, Scale(0, 1), opacity=1.0)).astype(int)
+    picture = np.asarray(heatmap(corner(), (64, 64), colours, Scale(0, 1))).astype(int)
     assert np.abs(picture[0, -1] - colour_of(1.0, colours)).max() <= 2
     for dark in (picture[0, 0], picture[-1, 0], picture[-1, -1]):
         assert np.abs(dark - colour_of(0.0, colours)).max() <= 2
@@ -43,19 +29,9 @@ def test_the_corner_that_listened_is_lit(colours):
 
 @pytest.mark.parametrize("size", [(64, 64), (90, 40), (40, 90)])
 def test_width_and_height_are_not_mixed_up(size):
-    image = Image.new("RGB", size, "white")
-    picture = np.asarray(overlay(image, corner(2, 8), "gray", Scale(0, 1), opacity=1.0))
+    picture = np.asarray(heatmap(corner(2, 8), size, "gray", Scale(0, 1)))
     assert picture.shape == (size[1], size[0], 3)
     assert picture[0, -1].min() > 250 and picture[-1, 0].max() < 5 and picture[0, 0].max() < 5
-
-
-def test_opacity_0_is_the_picture_and_1_the_map():
-    image = Image.effect_noise((64, 64), 60).convert("RGB")
-    scale = Scale(0, 1)
-    np.testing.assert_array_equal(overlay(image, corner(), "viridis", scale, 0.0), image)
-    np.testing.assert_array_equal(
-        overlay(image, corner(), "viridis", scale, 1.0), heatmap(corner(), (64, 64), "viridis", scale)
-    )
 
 
 def test_a_wider_scale_dims_the_same_map():
@@ -77,24 +53,31 @@ def test_the_scale_ends_at_the_real_values():
     assert scale_of(maps[0]) == pytest.approx((0.1, 0.2))
 
 
-def test_the_colour_bar_runs_from_the_lowest_to_the_highest_colour():
-    for colours in COLOURS:
-        bar = np.asarray(colour_bar(colours, width=100)).astype(int)
-        assert bar.shape == (1, 100, 3)
-        np.testing.assert_array_equal(bar[0, 0], colour_of(0.0, colours))
-        np.testing.assert_array_equal(bar[0, -1], colour_of(1.0, colours))
+@pytest.mark.parametrize("colours", COLOURS)
+def test_the_tables_of_the_browser_are_matplotlib_s(colours):
+    table = np.frombuffer(base64.b64decode(colour_tables()[colours]), np.uint8).reshape(256, 3)
+    for place in (0, 17, 128, 255):
+        np.testing.assert_array_equal(table[place], colour_of(place / 255, colours))
 
 
 @pytest.mark.parametrize("colours", COLOURS)
 def test_colours_only_grow_lighter(colours):
-    red, green, blue = np.asarray(colour_bar(colours)).astype(float)[0].T
-    assert np.diff(0.2126 * red + 0.7152 * green + 0.0722 * blue).min() > -1.5
+    table = np.frombuffer(base64.b64decode(colour_tables()[colours]), np.uint8).reshape(256, 3)
+    assert np.diff(table @ np.array([0.2126, 0.7152, 0.0722])).min() > -1.5
 
 
 def test_numbers_name_the_peak_and_its_place():
     attention = np.zeros((3, 5), dtype=np.float32)
     attention[1, 4] = 0.6
-    assert numbers_of(attention) == pytest.approx((0.6, 1, 4, 0.04))
+    assert numbers_of(attention) == pytest.approx((0.6, 1, 4, 0.04, 0.0))
+
+
+def test_entropy_counts_the_places_that_are_heard_alike():
+    attention = np.zeros((4, 4), dtype=np.float32)
+    attention[0] = 0.3
+    assert numbers_of(attention).entropy == pytest.approx(2)
+    assert numbers_of(np.full((8, 8), 0.1, np.float32)).entropy == pytest.approx(6)
+    assert numbers_of(np.zeros((8, 8), np.float32)).entropy == pytest.approx(6)
 
 
 def test_squares_stay_squares_and_smooth_does_not():
@@ -105,8 +88,8 @@ def test_squares_stay_squares_and_smooth_does_not():
     assert len(np.unique(smooth)) > 8
 
 
-@pytest.mark.parametrize(("address", "worst"), [(png, 0), (webp, 12)])
-def test_an_address_holds_the_picture(address, worst):
+@pytest.mark.parametrize(("kind", "options", "worst"), [("png", {}, 0), ("webp", {"quality": 90}, 12)])
+def test_an_address_holds_the_picture(kind, options, worst):
     image = Image.linear_gradient("L").convert("RGB")
-    kept = Image.open(io.BytesIO(base64.b64decode(address(image).split(",", 1)[1])))
+    kept = Image.open(io.BytesIO(base64.b64decode(address(image, kind, **options).split(",", 1)[1])))
     assert np.abs(np.asarray(kept).astype(int) - np.asarray(image)).max() <= worst

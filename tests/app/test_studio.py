@@ -2,10 +2,11 @@ import threading
 from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
+from PIL import Image
 
 from app.limits import RefusedError, WaitingRoom
-from app.studio import EXAMPLE_SEED, Studio
-from mirrorgan.drawing import CaptionError, CheckpointError
+from app.studio import EXAMPLE_SEED, REMEMBERED, Shelf, Studio
+from mirrorgan.drawing import CaptionError, CheckpointError, Sketch
 
 
 def refusing(error: Exception):
@@ -86,6 +87,9 @@ def test_an_example_that_cannot_be_drawn_is_left_out(pipeline):
                 raise CaptionError("not this one")
             return pipeline.draw(caption, seed)
 
+        def __getattr__(self, name):
+            return getattr(pipeline, name)
+
     studio = Studio(Picky)
     studio.load()
     assert studio.examples == pipeline.info.examples[1:]
@@ -108,3 +112,70 @@ def test_a_full_room_is_refused_and_examples_still_answer(pipeline):
             studio.draw("a red bird", 1)
         assert studio.draw(pipeline.info.examples[0], EXAMPLE_SEED).seed == EXAMPLE_SEED
     assert studio.draw("a red bird", 1).seed == 1
+
+
+def test_what_was_drawn_lately_is_handed_out_again(studio, pipeline):
+    drawing = studio.draw("a red bird", 1)
+    asked = len(pipeline.asked)
+    assert studio.draw("a red bird", 1) is drawing and len(pipeline.asked) == asked
+    assert list(studio.grow("a red bird", 1, read_back=False)) == [drawing]
+    for seed in range(2, REMEMBERED + 2):
+        studio.draw("a red bird", seed)
+    assert studio.draw("a red bird", 1) is not drawing
+    asked = len(pipeline.asked)
+    studio.draw(pipeline.info.examples[0], EXAMPLE_SEED)
+    assert len(pipeline.asked) == asked
+
+
+def test_a_drawing_grows_and_a_sketch_is_not_read_back(studio):
+    assert [len(sketch.stages) for sketch in studio.grow("a red bird", 5)] == [1, 2, 3, 3]
+    assert [type(sketch) for sketch in studio.grow("a red bird", 6, read_back=False)] == [Sketch] * 3
+
+
+def test_others_come_in_between_and_who_goes_away_blocks_nobody(pipeline):
+    room = WaitingRoom(places=2)
+    studio = Studio(lambda: pipeline, room)
+    studio.load()
+    half = studio.grow("a red bird", 5)
+    next(half)
+    assert studio.draw("a blue bird", 6).seed == 6
+    half.close()
+    with room.place(), room.place():
+        pass
+
+
+def test_reading_walking_and_climbing_check_their_values(studio):
+    picture = Image.new("RGB", (40, 40), "red")
+    assert studio.read(picture, "").words == () and studio.read(picture, "a red bird").scores
+    assert len(list(studio.walk(("a red bird", 0), ("a blue bird", 1.0), 4))) == 4
+    assert [refinement.step for refinement in studio.refine("a red bird", 0, 3)] == [0, 1, 2, 3]
+    for call in (
+        lambda: studio.read(picture, "x" * 201),
+        lambda: list(studio.walk(("a red bird", 0), ("a blue bird", -1), 4)),
+        lambda: list(studio.walk(("", 0), ("a blue bird", 1), 4)),
+        lambda: list(studio.refine("a red bird", 0.5, 3)),
+    ):
+        with pytest.raises(RefusedError):
+            call()
+
+
+def test_only_the_checkpoint_that_is_asked_for_is_loaded(pipeline):
+    loaded = []
+
+    def load(name):
+        loaded.append(name)
+        return pipeline
+
+    shelf = Shelf({"one": lambda: load("one"), "two": lambda: load("two")})
+    assert shelf.keys == ("one", "two") and shelf.first == "one" and loaded == []
+    assert shelf["two"].draw("a red bird", 3).seed == 3
+    assert loaded == ["two"]
+    shelf["two"].open().join()
+    assert loaded == ["two"]
+
+
+@pytest.mark.parametrize("key", ["three", "", None, 0, "../one", ["one"], {"one": 1}])
+def test_a_checkpoint_is_one_of_the_table_and_never_a_path(pipeline, key):
+    shelf = Shelf({"one": lambda: pipeline, "two": lambda: pipeline})
+    with pytest.raises(RefusedError, match="There is no such model here; there is: one, two"):
+        shelf[key]

@@ -517,6 +517,26 @@ def test_a_checkpoint_says_what_it_is(model):
     assert (info.examples, info.max_words, info.sizes) == ((CAPTION,), 12, (16, 32, 64))
 
 
+def test_a_checkpoint_shows_what_is_inside(copied):
+    (copied / "log.jsonl").write_text('{"step": 1, "kl": 0.5}\nnot json\n[1]\n{"step": 2, "kl": 0.4}\n')
+    (copied / "scores.json").write_text('{"scores": [{"name": "x", "value": 1.0}]}')
+    respoil(copied)
+    model = MirrorGAN.load(copied)
+    inside = model.inside()
+    assert [row["step"] for row in inside.log] == [1, 2] and inside.scores == ({"name": "x", "value": 1.0},)
+    assert inside.parameters["generator"] == sum(p.numel() for p in model.generator.parameters())
+    assert set(inside.parameters) == {"text encoder", "generator", "captioner", "image encoder", f"trunk {TRUNK}"}
+    assert (inside.text_dim, inside.noise_dim) == (8, 11)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"scores": 3}', '{"scores": [3]}', "half"])
+def test_a_history_that_is_damaged_is_none(copied, content):
+    (copied / "scores.json").write_text(content)
+    respoil(copied)
+    inside = MirrorGAN.load(copied).inside()
+    assert inside.scores == () and inside.log == ()
+
+
 def test_nothing_of_a_loaded_checkpoint_learns(model):
     for part in (model.text_encoder, model.generator, model.captioner, model.image_encoder, model.captioner.backbone):
         assert not any(p.requires_grad for p in part.parameters())

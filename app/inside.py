@@ -1,0 +1,97 @@
+"""The inside of a model for the page: its parts as boxes, its training as curves, its scores as a table."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from mirrorgan.drawing import CheckpointInfo, Inside
+
+POINTS = 150
+"""A curve is sent as means over so many spans of its training."""
+TOGETHER = (("logit real", "logit drawn"),)
+"""Series that are read side by side."""
+NO_SERIES = ("step", "seconds", "pictures a second")
+
+
+def inside_of(info: CheckpointInfo, inside: Inside) -> dict[str, Any]:
+    """What the "Inside" tab shows; its boxes name the parts as the timings of a drawing do."""
+    return {
+        "says": "A caption becomes vectors; the first stage sketches from the sentence and the noise, every later one "
+        "listens again and doubles the size; then the picture is read back. The boxes carry the shapes and the "
+        "times of the last drawing; the longer a part took, the warmer it is.",
+        "boxes": _boxes(info, inside),
+        "curves": curves(inside.log),
+        "scores": [_score(score) for score in inside.scores],
+    }
+
+
+def _boxes(info: CheckpointInfo, inside: Inside) -> list[dict[str, Any]]:
+    def box(part: str, name: str, does: str, at: str, dim: int = 0, parameters: int = 0) -> dict[str, Any]:
+        return {"part": part, "name": name, "does": does, "at": at, "dim": dim, "parameters": parameters}
+
+    learnt = inside.parameters
+    trunks = sum(count for name, count in learnt.items() if name.startswith("trunk "))
+    boxes = [
+        box("text", "STEM", "words and sentence become vectors", "text", inside.text_dim, learnt["text encoder"]),
+        box("noise", "Noise", "what the caption leaves open", "noise", inside.noise_dim),
+    ]
+    for place, size in enumerate(info.sizes):
+        does = "a sketch from sentence and noise" if place == 0 else "listens, refines, doubles"
+        boxes.append(box(f"stage {size}", f"Stage {place + 1}", does, "stage"))
+    boxes[2]["parameters"] = learnt["generator"]
+    boxes[2]["does"] += "; parameters are of all stages"
+    boxes.append(
+        box("read back", "STREAM", "reads a sentence from the picture", "read", 0, learnt["captioner"] + trunks)
+    )
+    if "image encoder" in learnt:
+        boxes.append(
+            box("match", "DAMSM", "compares picture and caption", "match", inside.text_dim, learnt["image encoder"])
+        )
+    return boxes
+
+
+def curves(log: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Every series of numbers in the log over its steps, at most POINTS points each."""
+    series: dict[str, list[tuple[float, float]]] = {}
+    for row in log:
+        step = row.get("step")
+        if not _is_number(step):
+            continue
+        for name, value in row.items():
+            if name not in NO_SERIES and _is_number(value):
+                series.setdefault(name, []).append((float(step), float(value)))  # type: ignore[arg-type]
+    series = {name: points for name, points in series.items() if len(points) > 1}
+    drawn = []
+    for name in list(series):
+        group = next((group for group in TOGETHER if name in group), (name,))
+        names = [one for one in group if one in series]
+        if names:
+            lines = [{"name": one, "points": thin(series.pop(one))} for one in names]
+            drawn.append({"title": ", ".join(names), "lines": lines})
+    return drawn
+
+
+def thin(points: Sequence[tuple[float, float]]) -> list[list[float]]:
+    """Points as means over at most POINTS spans of equally many."""
+    span = math.ceil(len(points) / POINTS)
+    spans = [points[at : at + span] for at in range(0, len(points), span)]
+    return [[_mean([x for x, _ in some]), _mean([y for _, y in some])] for some in spans]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(f"{sum(values) / len(values):.5g}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _score(score: dict[str, Any]) -> dict[str, str]:
+    value = score.get("value")
+    return {
+        "name": str(score.get("name", "")),
+        "on": str(score.get("on", "")),
+        "value": f"{value:.3f}" if _is_number(value) else "",
+        "count": f"{score['count']:,}" if _is_number(score.get("count")) else "",
+        "protocol": str(score.get("protocol_id", "")),
+    }

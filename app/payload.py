@@ -1,0 +1,142 @@
+"""A drawing as the viewer in the browser takes it: plain JSON, with pictures and 8-bit maps as text.
+
+Everything that pointing, walking and switching need is in here, so the viewer never asks the server.
+
+Dimensions: K maps, H and W size of a map.
+"""
+
+import base64
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from app.compare import compare
+from app.render import address, numbers_of
+from mirrorgan.drawing import Drawing, Redescription, Score, Sketch, Stage, Word
+
+LARGEST_MAP = 64
+"""Maps of more places a side are sent as means over blocks; their numbers are of the whole map."""
+EXACT_PICTURE = 128
+"""Pictures up to this many pixels a side are sent without loss."""
+
+
+def payload(sketch: Sketch, model: str, sizes: Sequence[int], max_words: int, asked: str) -> dict[str, Any]:
+    """What the viewer shows.
+
+    Args:
+        model: Key of the checkpoint, for links.
+        sizes: Of all stages, also of those that are still to come.
+        max_words: Known words that the model takes.
+        asked: The caption as it stood in its box.
+    """
+    drawing = sketch if isinstance(sketch, Drawing) else None
+    typed = [word.text for word in sketch.words]
+    return {
+        "caption": sketch.caption,
+        "asked": asked,
+        "seed": sketch.seed,
+        "model": model,
+        "checkpoint": sketch.checkpoint,
+        "sizes": list(sizes),
+        "words": _words(sketch.words, drawing.expected if drawing else (), max_words),
+        "stages": [_stage(stage) for stage in sketch.stages],
+        "read": _read(drawing.redescription, typed) if drawing else None,
+        "scores": [score_of(score) for score in drawing.scores] if drawing else [],
+        "timings": [[part, round(1000 * seconds, 1)] for part, seconds in sketch.timings.items()],
+    }
+
+
+def score_of(score: Score) -> dict[str, Any]:
+    return {**score.plain, "value": round(score.value, 4)}
+
+
+def _words(words: tuple[Word, ...], expected: tuple[float, ...], max_words: int) -> list[dict[str, Any]]:
+    known = 0
+    described = []
+    for word in words:
+        cut = not word.known and word.suggestion is None and known >= max_words
+        known += word.known
+        chance = expected[word.position] if expected and word.position is not None else None
+        described.append(
+            {
+                "text": word.text,
+                "place": word.position,
+                "near": word.suggestion,
+                "cut": cut,
+                "chance": None if chance is None else round(chance, 4),
+            }
+        )
+    return described
+
+
+def _stage(stage: Stage) -> dict[str, Any]:
+    words, sentence = stage.word_attention, stage.sentence_attention
+    return {
+        "size": stage.size,
+        "image": picture(stage.image),
+        "words": None if words is None else pack(words),
+        "sentence": None if sentence is None else pack(sentence[None]),
+    }
+
+
+def _read(read: Redescription, typed: Sequence[str]) -> dict[str, Any]:
+    return {
+        "words": list(read.words),
+        "chances": [round(chance, 4) for chance in read.probabilities],
+        "complete": read.complete,
+        "maps": None if read.maps is None else pack(read.maps),
+        "matches": [
+            {"kind": match.kind, "typed": list(match.typed), "read": list(match.read)}
+            for match in compare(typed, read.words)
+        ],
+    }
+
+
+def pack(maps: np.ndarray) -> dict[str, Any]:
+    """(K, H, W) maps as 8 bits between their own ends, each with its numbers.
+
+    Returns:
+        height, width and data (base64 of K x height x width bytes, map after map); rows and columns of the
+        whole maps; and K long each: low, high, row and column of the peak, mean, entropy.
+    """
+    numbers = [numbers_of(one) for one in maps]
+    low, high = maps.min(axis=(1, 2)), maps.max(axis=(1, 2))
+    extent = np.where(high > low, high - low, 1.0)[:, None, None]
+    small = shrink(maps, LARGEST_MAP)
+    bits = np.clip((small - low[:, None, None]) / extent * 255, 0, 255).round().astype(np.uint8)
+    return {
+        "height": small.shape[1],
+        "width": small.shape[2],
+        "rows": maps.shape[1],
+        "columns": maps.shape[2],
+        "data": base64.b64encode(bits.tobytes()).decode(),
+        "low": [_short(value) for value in low],
+        "high": [_short(value) for value in high],
+        "row": [one.row for one in numbers],
+        "column": [one.column for one in numbers],
+        "mean": [_short(one.mean) for one in numbers],
+        "entropy": [round(one.entropy, 2) for one in numbers],
+    }
+
+
+def shrink(maps: np.ndarray, largest: int) -> np.ndarray:
+    """(K, H, W) with at most `largest` places a side, each the mean of what it stands for."""
+    height, width = (min(side, largest) for side in maps.shape[1:])
+    if (height, width) == maps.shape[1:]:
+        return maps
+    resized = [Image.fromarray(one.astype(np.float32)).resize((width, height), Image.Resampling.BOX) for one in maps]
+    return np.stack([np.asarray(one) for one in resized])
+
+
+def picture(image: Image.Image) -> str:
+    """The picture as an address that holds it: small ones without loss, large ones in high quality."""
+    if max(image.size) <= EXACT_PICTURE:
+        return address(image, "webp", lossless=True, quality=20, method=1)
+    return address(image, "webp", quality=92, method=2)
+
+
+def _short(value: float) -> float:
+    """Five digits that count: enough to print three."""
+    return float(f"{value:.5g}")

@@ -1,0 +1,299 @@
+"""What one can do with a drawing besides looking at it: change its caption, its seed, its model; walk; climb; read.
+
+Callbacks as in `app.callbacks`. Each yields what the board in the browser shows: plain JSON with a `kind`.
+"""
+
+import base64
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, TypedDict
+
+import numpy as np
+from PIL import Image, ImageChops
+
+from app.callbacks import House, Visitor, said, shown_of
+from app.compare import compare
+from app.export import animation
+from app.limits import RefusedError
+from app.payload import picture, score_of
+from app.render import Scale, heatmap
+from app.studio import Studio
+from app.uploads import MAX_BYTES, picture_from
+from mirrorgan.drawing import CaptionError, Drawing, Sketch
+
+SEEDS = 6
+BEST_OF = 8
+FRAMES = 9
+STEPS = 12
+MOVED = 4
+"""So many words are named whose attention moved."""
+THUMB = 256
+
+Board = dict[str, Any]
+
+
+def change_caption(
+    house: House, caption: object, seed: object, model: object, other: object, visitor: Visitor
+) -> Iterator[Board]:
+    """Before and after another caption, with the same noise."""
+    try:
+        house.pay(visitor, 2)
+        studio = house.shelf[model]
+        before = studio.draw(caption, seed)
+        yield _pair(house, before, None, model, model)
+        yield _pair(house, before, studio.draw(other, seed), model, model)
+    except (RefusedError, CaptionError) as error:
+        raise said(error) from error
+
+
+def compare_models(
+    house: House, caption: object, seed: object, model: object, other: object, visitor: Visitor
+) -> Iterator[Board]:
+    """The same caption and seed drawn by two models. A seed is the same noise only where the models agree on it."""
+    try:
+        house.pay(visitor, 2)
+        first, second = house.shelf[model], house.shelf[other]
+        before = first.draw(caption, seed)
+        yield _pair(house, before, None, model, other)
+        yield _pair(house, before, second.draw(caption, seed), model, other)
+    except (RefusedError, CaptionError) as error:
+        raise said(error) from error
+
+
+def _pair(house: House, left: Drawing, right: Drawing | None, model: object, other: object) -> Board:
+    board: Board = {"kind": "pair", "left": shown_of(house, left, model), "right": None, "facts": [], "moved": []}
+    if right is None:
+        return board
+    board["right"] = shown_of(house, right, other)
+    difference, mean = picture_difference(left.image, right.image)
+    board["difference"] = {"image": picture(difference), "title": "How much each place changed"}
+    board["facts"] = [f"mean difference of the pixels: {mean:.1f} of 255"]
+    board["moved"] = [{"word": word, "share": round(share, 3)} for word, share in moved_attention(left, right)]
+    return board
+
+
+def picture_difference(before: Image.Image, after: Image.Image) -> tuple[Image.Image, float]:
+    """Where two pictures differ, dark to light, stretched to its own largest difference; and the mean difference of
+    their pixels, 0 to 255. The smaller one is enlarged."""
+    side = max(before.width, after.width)
+    same = [image.resize((side, side), Image.Resampling.BICUBIC) for image in (before, after)]
+    apart = np.asarray(ImageChops.difference(*same), dtype=np.float32).mean(axis=2)
+    return heatmap(apart, (side, side), "inferno", Scale(0.0, max(1.0, float(apart.max())))), float(apart.mean())
+
+
+def moved_attention(before: Sketch, after: Sketch) -> list[tuple[str, float]]:
+    """The words that both captions have, and how much of each one's attention is elsewhere at the last stage.
+
+    Half the L1 distance between the two maps as distributions over their places: 0 where nothing moved, 1 where no
+    place is shared. Most moved first.
+    """
+    old, new = before.stages[-1].word_attention, after.stages[-1].word_attention
+    if old is None or new is None or old.shape[1:] != new.shape[1:]:
+        return []
+    moved = []
+    for match in compare(before.known_words, after.known_words):
+        if match.kind == "equal":
+            apart = _shares(old[match.typed[0]]) - _shares(new[match.read[0]])
+            moved.append((before.known_words[match.typed[0]], float(np.abs(apart).sum() / 2)))
+    return sorted(moved, key=lambda item: -item[1])[:MOVED]
+
+
+def _shares(attention: np.ndarray) -> np.ndarray:
+    total = float(attention.sum())
+    return attention / total if total > 0 else np.full_like(attention, 1 / attention.size)
+
+
+def six_seeds(house: House, caption: object, seed: object, model: object, visitor: Visitor) -> Iterator[Board]:
+    """The caption with this seed and the five after it, as they come."""
+    try:
+        house.pay(visitor, SEEDS * 0.5)
+        studio = house.shelf[model]
+        cards: list[dict[str, Any]] = []
+        for number in _seeds_from(seed, SEEDS):
+            *_, sketch = studio.grow(caption, number, read_back=False)
+            cards.append(_card(sketch, model, f"seed {sketch.seed}"))
+            yield {"kind": "cards", "cards": list(cards), "of": SEEDS}
+    except (RefusedError, CaptionError) as error:
+        raise said(error) from error
+
+
+def best_of(house: House, caption: object, seed: object, model: object, visitor: Visitor) -> Iterator[Board]:
+    """Draws the caption eight times and puts first what its reader finds most fitting."""
+    try:
+        house.pay(visitor, BEST_OF)
+        studio = house.shelf[model]
+        drawn: list[Drawing] = []
+        for number in _seeds_from(seed, BEST_OF):
+            drawn.append(studio.draw(caption, number))
+            yield _ranked(drawn, model)
+    except (RefusedError, CaptionError) as error:
+        raise said(error) from error
+
+
+def _ranked(drawn: Sequence[Drawing], model: object) -> Board:
+    ranked = sorted(drawn, key=lambda drawing: -(drawing.score("log-likelihood") or -math.inf))
+    cards = [
+        _card(
+            drawing,
+            model,
+            f"{drawing.score('log-likelihood'):.2f}",
+            f"seed {drawing.seed}: {drawing.redescription.text}",
+        )
+        for drawing in ranked
+    ]
+    return {"kind": "cards", "cards": cards, "of": BEST_OF, "best": len(drawn) == BEST_OF}
+
+
+def _seeds_from(seed: object, count: int) -> list[object]:
+    """The seed, as it was sent, and those after it; going round at the end."""
+    if isinstance(seed, bool) or not isinstance(seed, int | float) or seed != seed or abs(seed) == math.inf:
+        return [seed]
+    return [seed, *((int(seed) + step) % 2**32 for step in range(1, count))]
+
+
+def _card(sketch: Sketch, model: object, title: str, note: str = "") -> dict[str, Any]:
+    return {
+        "image": picture(sketch.image),
+        "title": title,
+        "note": note,
+        "caption": sketch.caption,
+        "seed": sketch.seed,
+        "model": str(model),
+    }
+
+
+def walk(
+    house: House,
+    caption: object,
+    seed: object,
+    model: object,
+    other: object,
+    other_seed: object,
+    visitor: Visitor,
+) -> Iterator[Board]:
+    """The way to another caption and seed, as it is drawn, and then as an animation. What is left out stays."""
+    try:
+        house.pay(visitor, FRAMES * 0.5)
+        studio = house.shelf[model]
+        to = other if isinstance(other, str) and other.strip() else caption
+        end = (to, seed if other_seed is None else other_seed)
+        sketches: list[Sketch] = []
+        for sketch in studio.walk((caption, seed), end, FRAMES):
+            sketches.append(sketch)
+            yield _strip(sketches)
+        images = [sketch.image for sketch in sketches]
+        back = images[-2:0:-1]
+        board = _strip(sketches)
+        board["files"] = [
+            {"label": "Save as WebP", "name": "mirrorgan-walk.webp", "href": _href(images + back, "webp")},
+            {"label": "Save as GIF", "name": "mirrorgan-walk.gif", "href": _href(images + back, "gif")},
+        ]
+        yield board
+    except (RefusedError, CaptionError) as error:
+        raise said(error) from error
+
+
+def _strip(sketches: Sequence[Sketch]) -> Board:
+    frames = [
+        {"image": picture(sketch.image), "title": f"{round(100 * place / (FRAMES - 1))} %"}
+        for place, sketch in enumerate(sketches)
+    ]
+    return {"kind": "strip", "frames": frames, "of": FRAMES, "there_and_back": True}
+
+
+def _href(images: list[Image.Image], kind: str) -> str:
+    content = animation(images, kind, milliseconds=60, between=2, side=THUMB, rest=240)
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def refine(house: House, caption: object, seed: object, model: object, visitor: Visitor) -> Iterator[Board]:
+    """Climbs the likelihood of the caption, step by step, with its curve."""
+    try:
+        house.pay(visitor, 2 * STEPS)
+        steps: list[tuple[Sketch, float]] = []
+        for refinement in house.shelf[model].refine(caption, seed, STEPS):
+            steps.append((refinement.sketch, refinement.log_likelihood))
+            yield _climb(steps)
+    except (RefusedError, CaptionError) as error:
+        raise said(error) from error
+
+
+def _climb(steps: Sequence[tuple[Sketch, float]]) -> Board:
+    frames = [
+        {"image": picture(sketch.image), "title": f"step {place}: {value:.2f}"}
+        for place, (sketch, value) in enumerate(steps)
+    ]
+    values = [round(value, 4) for _, value in steps]
+    return {
+        "kind": "strip",
+        "frames": frames,
+        "of": STEPS + 1,
+        "curve": {"values": values, "title": "log-likelihood of the caption, step by step"},
+        "best": int(np.argmax(values)),
+        "there_and_back": False,
+    }
+
+
+def read_picture(house: House, content: object, caption: object, model: object, visitor: Visitor) -> Board:
+    """The sentence that the model reads in a picture that a visitor brought, and how well a caption fits it."""
+    try:
+        house.pay(visitor, 1)
+        studio: Studio = house.shelf[model]
+        reading = studio.read(picture_from(content), caption)
+    except (RefusedError, CaptionError) as error:
+        raise said(error) from error
+    assert studio.info is not None
+    typed = [word.text for word in reading.words]
+    said_words = reading.redescription
+    return {
+        "kind": "reading",
+        "image": picture(reading.image),
+        "typed": typed,
+        "unused": [word.text for word in reading.words if not word.known],
+        "read": list(said_words.words),
+        "chances": [round(chance, 4) for chance in said_words.probabilities],
+        "complete": said_words.complete,
+        "matches": [
+            {"kind": match.kind, "typed": list(match.typed), "read": list(match.read)}
+            for match in (compare(typed, said_words.words) if typed else ())
+        ],
+        "scores": [score_of(score) for score in reading.scores],
+    }
+
+
+class ReadAnswer(TypedDict):
+    """What /read returns."""
+
+    redescription: str
+    words: list[dict[str, Any]]
+    unknown_words: list[str]
+    scores: dict[str, float]
+
+
+def read_for_programs(house: House, content: object, caption: object, model: object, visitor: Visitor) -> ReadAnswer:
+    """What `read_picture` says, for a program.
+
+    Args:
+        content: The file in base64, with or without the head of a data address.
+    """
+    try:
+        if not isinstance(content, str) or len(content) > 2 * MAX_BYTES:
+            raise RefusedError("The picture must be a file in base64, of at most 4 MB.")
+        try:
+            file = base64.b64decode(content.split(",", 1)[-1], validate=True)
+        except ValueError:
+            raise RefusedError("The picture must be a file in base64.") from None
+        house.pay(visitor, 1)
+        reading = house.shelf[model or house.shelf.first].read(picture_from(file), caption)
+    except (RefusedError, CaptionError) as error:
+        raise said(error) from error
+    read = reading.redescription
+    return {
+        "redescription": read.text,
+        "words": [
+            {"word": word, "probability": float(chance)}
+            for word, chance in zip(read.words, read.probabilities, strict=True)
+        ],
+        "unknown_words": [word.text for word in reading.words if not word.known],
+        "scores": {score.name: float(score.value) for score in reading.scores},
+    }

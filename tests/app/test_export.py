@@ -1,0 +1,95 @@
+"""Every file that a drawing can be kept as, opened and looked into."""
+
+import io
+import json
+import re
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.export import GROWN, MEDIA, animation, keep
+from app.payload import payload
+
+HOSTILE = "a </script><script>alert(1)</script> $\\frac{1}{2}$ ${1} bird 🐦"
+
+
+def kept(kind, drawing):
+    return keep(kind, drawing, payload(drawing, "fake", (32, 64, 128), 18, drawing.caption))
+
+
+@pytest.mark.parametrize("kind", MEDIA)
+def test_every_kind_is_made_whatever_was_typed_and_named_without_it(pipeline, kind):
+    drawing = pipeline.draw(HOSTILE, 7)
+    file = kept(kind, drawing)
+    assert re.fullmatch(r"mirrorgan-seed-7[\w.]*\.\w+", file.name)
+    assert file.media == MEDIA[kind] and len(file.content) > 300
+
+
+def test_the_picture_is_exact(drawing):
+    opened = Image.open(io.BytesIO(kept("png", drawing).content))
+    np.testing.assert_array_equal(opened, drawing.image)
+
+
+def test_the_maps_are_exact(drawing):
+    with np.load(io.BytesIO(kept("npz", drawing).content)) as maps:
+        assert set(maps) == {"words", "words_64", "sentence_64", "words_128", "sentence_128"}
+        assert maps["words"].tolist() == list(drawing.known_words)
+        np.testing.assert_array_equal(maps["words_128"], drawing.stages[2].word_attention)
+        np.testing.assert_array_equal(maps["sentence_64"], drawing.stages[1].sentence_attention)
+
+
+def test_the_json_is_json(drawing):
+    plain = json.loads(kept("json", drawing).content)
+    assert plain["caption"] == drawing.caption and plain["seed"] == 7
+    assert plain["redescription"]["text"] == drawing.redescription.text
+
+
+def test_the_archive_has_everything(drawing):
+    with zipfile.ZipFile(io.BytesIO(kept("zip", drawing).content)) as archive:
+        assert archive.testzip() is None
+        names = archive.namelist()
+        assert {"32.png", "64.png", "128.png", "maps.npz", "drawing.json", "maps/sentence_128.png"} <= set(names)
+        assert sum(name.startswith("maps/words_64-") for name in names) == len(drawing.known_words)
+        assert Image.open(archive.open("maps/words_64-01.png")).size == (128, 128)
+
+
+@pytest.mark.parametrize("kind", ["gif", "webp"])
+def test_the_animation_grows_from_the_first_stage_to_the_last(drawing, kind):
+    moving = Image.open(io.BytesIO(kept(kind, drawing).content))
+    # 13 frames; WebP joins two that are alike.
+    assert moving.is_animated and moving.n_frames in (12, 13) and moving.size == (GROWN, GROWN)
+    for frame, stage in ((0, drawing.stages[0]), (moving.n_frames - 1, drawing.stages[2])):
+        moving.seek(frame)
+        large = stage.image.resize((GROWN, GROWN), Image.Resampling.LANCZOS)
+        assert np.abs(np.asarray(moving.convert("RGB")).astype(int) - np.asarray(large)).mean() < 6
+
+
+def test_an_animation_fades_evenly():
+    black, white = Image.new("RGB", (16, 16)), Image.new("RGB", (16, 16), "white")
+    moving = Image.open(io.BytesIO(animation([black, white], "gif", between=4, side=32)))
+    levels = []
+    for frame in range(moving.n_frames):
+        moving.seek(frame)
+        levels.append(int(np.asarray(moving.convert("L")).mean()))
+    assert levels == pytest.approx([0, 64, 128, 191, 255], abs=2)
+
+
+@pytest.mark.parametrize(("kind", "begins"), [("pdf", b"%PDF-"), ("figure", b"\x89PNG")])
+def test_the_figure_is_of_its_kind(drawing, kind, begins):
+    assert kept(kind, drawing).content.startswith(begins)
+
+
+def test_the_page_of_its_own_needs_nothing_else_and_holds_no_tag_of_the_caption(pipeline):
+    text = kept("html", pipeline.draw(HOSTILE, 0)).content.decode()
+    assert text.count("</script>") == 2
+    assert not re.search(r"""(?:src|href)\s*=\s*["']?(?:https?:)?//""", text)
+    inside = re.search(r'<script id="drawing" type="application/json">(.*?)</script>', text, re.DOTALL)
+    assert inside and json.loads(inside[1])["drawing"]["caption"] == HOSTILE
+    assert "default-src 'none'" in text and "@@" not in text
+
+
+@pytest.mark.parametrize("kind", MEDIA)
+def test_a_model_without_maps_can_be_kept_too(deaf, kind):
+    assert len(kept(kind, deaf.draw("a red bird", 0)).content) > 200

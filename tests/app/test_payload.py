@@ -1,0 +1,110 @@
+import base64
+import dataclasses
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.payload import LARGEST_MAP, pack, payload, picture, shrink
+from mirrorgan.drawing import Redescription, Sketch, Stage
+
+
+def show(drawing):
+    return payload(drawing, "fake", (32, 64, 128), 18, drawing.caption)
+
+
+def unpack(packed):
+    """The maps that the browser makes of it."""
+    bits = np.frombuffer(base64.b64decode(packed["data"]), np.uint8)
+    bits = bits.reshape(-1, packed["height"], packed["width"]) / 255
+    low, high = (np.array(packed[name])[:, None, None] for name in ("low", "high"))
+    return low + bits * (high - low)
+
+
+def image_of(address):
+    return Image.open(io.BytesIO(base64.b64decode(address.split(",", 1)[1])))
+
+
+def test_maps_come_back_to_half_of_a_256th_of_their_range():
+    maps = np.random.default_rng(0).random((3, 16, 24)).astype(np.float32) * np.array([1, 1e-3, 50])[:, None, None]
+    packed = pack(maps.astype(np.float32))
+    assert (packed["height"], packed["width"], packed["rows"], packed["columns"]) == (16, 24, 16, 24)
+    worst = np.abs(unpack(packed) - maps).max(axis=(1, 2))
+    assert (worst <= np.ptp(maps, axis=(1, 2)) * (0.5 / 255 + 1e-4)).all()
+
+
+def test_a_flat_map_stays_flat():
+    np.testing.assert_allclose(unpack(pack(np.full((1, 4, 4), 0.25, np.float32))), 0.25)
+
+
+def test_large_maps_are_sent_as_means_with_the_numbers_of_the_whole():
+    maps = np.random.default_rng(1).random((2, 128, 128)).astype(np.float32)
+    packed = pack(maps)
+    assert (packed["height"], packed["width"], packed["rows"], packed["columns"]) == (64, 64, 128, 128)
+    means = maps.reshape(2, 64, 2, 64, 2).mean(axis=(2, 4))
+    np.testing.assert_allclose(unpack(packed), means, atol=0.003)
+    row, column = np.unravel_index(maps[1].argmax(), (128, 128))
+    assert (packed["row"][1], packed["column"][1]) == (row, column)
+    assert packed["high"][1] == pytest.approx(maps[1].max(), rel=1e-4)
+    assert packed["mean"][1] == pytest.approx(maps[1].mean(), rel=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(2, 64, 64), (2, 3, 5)])
+def test_small_maps_are_not_touched(shape):
+    maps = np.random.default_rng(2).random(shape).astype(np.float32)
+    assert shrink(maps, LARGEST_MAP) is maps
+
+
+def test_pictures_up_to_128_pixels_are_exact_and_larger_ones_close():
+    noise = Image.fromarray(np.random.default_rng(3).integers(0, 256, (128, 128, 3), dtype=np.uint8))
+    np.testing.assert_array_equal(image_of(picture(noise)), noise)
+    smooth = Image.linear_gradient("L").convert("RGB")
+    assert np.abs(np.asarray(image_of(picture(smooth))).astype(int) - np.asarray(smooth)).max() < 12
+
+
+def test_a_drawing_is_json_with_all_that_pointing_needs(drawing):
+    shown = json.loads(json.dumps(show(drawing), allow_nan=False))
+    assert [stage["size"] for stage in shown["stages"]] == shown["sizes"] == [32, 64, 128]
+    assert shown["stages"][0]["words"] is None and shown["stages"][0]["sentence"] is None
+    assert len(shown["stages"][2]["words"]["low"]) == len(drawing.known_words)
+    assert [word["text"] for word in shown["words"]] == drawing.caption.split()
+    assert shown["words"][2]["chance"] == pytest.approx(drawing.expected[2], abs=1e-4)
+    assert shown["read"]["words"] == list(drawing.redescription.words) and shown["read"]["maps"] is None
+    assert [score["low"] for score in shown["scores"]] == [0.0, None]
+    assert shown["timings"][0] == ["text", 4.0]
+    assert len(json.dumps(shown)) < 250_000
+
+
+def test_every_word_of_both_sentences_is_matched_once(drawing):
+    matches = show(drawing)["read"]["matches"]
+    assert sorted(at for match in matches for at in match["typed"]) == list(range(len(drawing.words)))
+    assert sorted(at for match in matches for at in match["read"]) == list(range(len(drawing.redescription.words)))
+
+
+def test_a_sketch_has_no_sentence_yet(pipeline):
+    first, *_ = pipeline.grow("a red bird", 3)
+    assert type(first) is Sketch
+    shown = show(first)
+    assert shown["read"] is None and shown["scores"] == [] and len(shown["stages"]) == 1
+    assert shown["sizes"] == [32, 64, 128] and shown["words"][0]["chance"] is None
+
+
+def test_unknown_words_and_those_that_were_cut_are_told_apart(pipeline):
+    words = show(pipeline.draw("a blurple bird with " + "red " * 20, 0))["words"]
+    assert words[1]["near"] == "purple" and words[1]["place"] is None and not words[1]["cut"]
+    assert words[-1]["cut"] and words[-1]["near"] is None
+
+
+def test_maps_of_the_reader_come_along(drawing):
+    maps = np.random.default_rng(4).random((2, 8, 8)).astype(np.float32)
+    read = Redescription(("red", "bird"), (0.5, 0.6), True, maps)
+    shown = show(dataclasses.replace(drawing, redescription=read))
+    np.testing.assert_allclose(unpack(shown["read"]["maps"]), maps, atol=0.003)
+
+
+def test_a_model_without_attention_can_be_shown(drawing):
+    deaf = dataclasses.replace(drawing, stages=(Stage(drawing.image, None, None),))
+    (stage,) = show(deaf)["stages"]
+    assert stage["words"] is None and stage["sentence"] is None

@@ -1,0 +1,89 @@
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.limits import RefusedError
+from app.uploads import FORMATS, MAX_BYTES, picture_from
+
+
+def encoded(kind="PNG", size=(40, 30), **options):
+    file = io.BytesIO()
+    Image.linear_gradient("L").resize(size).convert("RGB").save(file, kind, **options)
+    return file.getvalue()
+
+
+def png_that_claims(width, height):
+    """A whole small PNG whose header says another size: what a decompression bomb looks like from outside."""
+    data = bytearray(encoded())
+    header = struct.pack(">II", width, height) + bytes(data[24:29])
+    data[16:29] = header
+    data[29:33] = struct.pack(">I", zlib.crc32(b"IHDR" + header))
+    return bytes(data)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_pictures_of_the_usual_kinds_are_read(kind):
+    picture = picture_from(encoded(kind))
+    assert picture.size == (40, 30)
+
+
+def test_the_picture_is_turned_as_the_camera_was():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    assert picture_from(encoded("JPEG", exif=exif.tobytes())).size == (30, 40)
+
+
+def test_the_pixels_are_those_of_the_file():
+    noise = np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(noise).save(file, "PNG")
+    np.testing.assert_array_equal(picture_from(file.getvalue()), noise)
+
+
+def test_a_picture_with_a_page_behind_it_is_only_its_pixels():
+    polyglot = encoded("GIF") + b"<html><script>alert(1)</script></html>"
+    assert picture_from(polyglot).size == (40, 30)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "Choose a picture first"),
+        ("picture.png", "no picture file"),
+        ({"path": "/etc/passwd"}, "no picture file"),
+        (b"", "Please use one of: PNG"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>", "Please use one of"),
+        (b"<html><img src=x onerror=alert(1)></html>", "Please use one of"),
+        (b"%PDF-1.7", "Please use one of"),
+        (b"\x89PNG\r\n\x1a\n" + b"\0" * 50, "picture"),
+        (encoded("BMP")[:900], "damaged"),
+        (b"x" * (MAX_BYTES + 1), "4.0 MB. Please use 4 MB or less"),
+        (png_that_claims(20_000, 20_000), "far too many pixels"),
+        (png_that_claims(8_192, 4_000), "8,192 by 4,000 pixels"),
+        (png_that_claims(8_000, 8_000), "24 million in all"),
+        (png_that_claims(9_000, 20), "8,192 a side"),
+        (encoded(size=(8, 60)), "smaller than 16 pixels"),
+    ],
+)
+def test_what_is_no_fit_picture_is_refused_in_words(content, reason):
+    with pytest.raises(RefusedError, match=reason):
+        picture_from(content)
+
+
+def test_a_bomb_is_refused_before_it_is_decoded(monkeypatch):
+    bombs = [png_that_claims(20_000, 20_000), png_that_claims(8_000, 8_000)]
+    monkeypatch.setattr(Image.Image, "load", None)
+    for bomb in bombs:
+        with pytest.raises(RefusedError, match="pixels"):
+            picture_from(bomb)
+
+
+def test_vectors_and_documents_are_never_opened():
+    file = io.BytesIO()
+    Image.new("RGB", (40, 40)).save(file, "TIFF")
+    with pytest.raises(RefusedError, match="Please use one of"):
+        picture_from(file.getvalue())
