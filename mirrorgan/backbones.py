@@ -300,9 +300,14 @@ def _fold(module: nn.Module) -> None:
             _fold(child)
 
 
-def resize(images: Tensor, size: int) -> Tensor:
-    """Bilinear resize of (B, 3, S, S) to `size`; smoothed when shrinking. Nothing is done at the same size."""
+def resize(images: Tensor, size: int, smooth: bool = True) -> Tensor:
+    """Bilinear resize of (B, 3, S, S) to `size`. Nothing is done at the same size.
+
+    Args:
+        smooth: when shrinking, every pixel is a mean over all that it covers. The released code takes its four
+            neighbours only: False.
+    """
     if images.shape[-1] == size and images.shape[-2] == size:
         return images
-    shrinking = images.shape[-1] > size
+    shrinking = smooth and images.shape[-1] > size
     return F.interpolate(images, size=(size, size), mode="bilinear", align_corners=False, antialias=shrinking)

@@ -20,6 +20,8 @@ class CaptionerConfig:
     backbone: str = "efficientnet_lite1"
     image_size: int = 128
     """Pictures are resized to this many pixels before the backbone."""
+    smooth: bool = True
+    """Pictures that shrink are smoothed first. The released code does not: False."""
     embedding_dim: int = 256
     hidden_dim: int = 512
     ends: bool = True
@@ -73,7 +75,7 @@ class Captioner(nn.Module):
 
     def see(self, images: Tensor) -> Tensor:
         """Pictures (B, 3, S, S) in [-1, 1] to the LSTM's first input, (B, E). Gradients reach the pictures."""
-        return self.project(self.backbone(resize(images, self.config.image_size)).pooled)
+        return self.project(self.backbone(resize(images, self.config.image_size, self.config.smooth)).pooled)
 
     def project(self, pooled: Tensor) -> Tensor:
         """The backbone's pooled feature (B, P) to (B, E)."""

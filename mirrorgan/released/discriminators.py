@@ -1,0 +1,28 @@
+"""Discriminators in a checkpoint folder: no part of what draws, kept for whoever trains on or measures with them."""
+
+from pathlib import Path
+
+from mirrorgan.checkpoint import load_part, read_json
+from mirrorgan.discriminators import find_discriminator
+from mirrorgan.discriminators.base import BaseDiscriminator
+from mirrorgan.drawing import CheckpointError
+from mirrorgan.vocabulary import Vocabulary
+
+
+def load_discriminators(folder: Path) -> dict[int, BaseDiscriminator]:
+    """The discriminators of a folder that `convert` wrote, by the pixels of the pictures that they judge.
+
+    Raises:
+        CheckpointError: a file is damaged or of another model.
+    """
+    vocabulary = Vocabulary.load(folder / "vocabulary.json")
+    found = {}
+    for path in sorted(folder.glob("discriminator.*.json")):
+        try:
+            module = find_discriminator(str(read_json(path).get("discriminator")))
+        except ValueError as error:
+            raise CheckpointError(f"{path}: {error}") from error
+        size = int(path.stem.removeprefix("discriminator."))
+        loaded = load_part(folder, path.stem, module.Config, module.Discriminator, vocabulary.hash)
+        found[size] = loaded.eval().requires_grad_(False)
+    return dict(sorted(found.items()))

@@ -1,0 +1,322 @@
+"""What the tests of released files share: how Python 2 wrote them, and small networks under their names.
+
+The networks are written from the facts of papers and released code, in the released naming, and share nothing with ours.
+"""
+
+import pickle
+import struct
+from types import SimpleNamespace
+
+import pytest
+import torch
+import torchvision
+from torch import nn
+from torch.nn import functional as F
+
+WORDS = ("<end>", "this", "bird", "red", "small", "has", "a", "wings", "blue", "beak", "with")
+
+
+class Python2Pickler(pickle._Pickler):
+    """Writes every text as Python 2 wrote its `str`: bytes of no encoding."""
+
+    dispatch = dict(pickle._Pickler.dispatch)
+
+    def save_text(self, text, encoding="utf-8"):
+        raw = text.encode(encoding)
+        if len(raw) < 256:
+            self.write(pickle.SHORT_BINSTRING + struct.pack("<B", len(raw)) + raw)
+        else:
+            self.write(pickle.BINSTRING + struct.pack("<i", len(raw)) + raw)
+        self.memoize(text)
+
+    dispatch[str] = save_text
+
+
+def dump_python2(content, file):
+    Python2Pickler(file, protocol=2).dump(content)
+
+
+def tables(words):
+    return dict(enumerate(words)), {word: number for number, word in enumerate(words)}
+
+
+def captions_of(words=WORDS):
+    """What captions.pickle holds: captions of two training pictures and two test pictures, and the dictionary."""
+    return [[[1, 2, 5, 3, 7], [6, 4, 3, 2]], [[6, 8, 2], [4, 2, 10, 6, 9]], *tables(words)]
+
+
+def randomize(module):
+    """Random weights and batch statistics that keep activations near 1."""
+    for child in module.modules():
+        if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d):
+            if child.affine:
+                nn.init.uniform_(child.weight, 0.5, 1.0)
+                nn.init.uniform_(child.bias, -0.3, 0.3)
+            nn.init.uniform_(child.running_mean, -0.3, 0.3)
+            nn.init.uniform_(child.running_var, 0.5, 1.5)
+        elif isinstance(child, nn.Conv2d | nn.Linear):
+            nn.init.xavier_normal_(child.weight)
+            if child.bias is not None:
+                nn.init.uniform_(child.bias, -0.3, 0.3)
+    return module.eval().requires_grad_(False)
+
+
+# ------------------------------------------------------------------------------------------- encoders, STREAM
+
+
+class RnnEncoder(nn.Module):
+    """DAMSM's text encoder: w (B, 2H, L), s (B, 2H). Takes lengths that fall."""
+
+    def __init__(self, words, embedding, hidden):
+        super().__init__()
+        self.encoder = nn.Embedding(words, embedding)
+        self.rnn = nn.LSTM(embedding, hidden, batch_first=True, bidirectional=True)
+
+    def forward(self, captions, lengths):
+        packed = nn.utils.rnn.pack_padded_sequence(self.encoder(captions), lengths, batch_first=True)
+        outputs, (state, _) = self.rnn(packed)
+        outputs, _ = nn.utils.rnn.pad_packed_sequence(outputs, batch_first=True)
+        return outputs.transpose(1, 2), state.transpose(0, 1).reshape(len(captions), -1)
+
+
+class CnnEncoder(nn.Module):
+    """DAMSM's image encoder: regions (B, D, 17, 17), global (B, D)."""
+
+    def __init__(self, text_dim):
+        super().__init__()
+        net = torchvision.models.inception_v3(weights=None, aux_logits=False, transform_input=False, init_weights=False)
+        for name, child in net.named_children():
+            if name.startswith(("Conv2d", "Mixed")):
+                self.add_module(name, child)
+        self.emb_features = nn.Conv2d(768, text_dim, 1, bias=False)
+        self.emb_cnn_code = nn.Linear(2048, text_dim)
+
+    def forward(self, x):
+        x = F.interpolate(x, size=(299, 299), mode="bilinear", align_corners=False)
+        x = self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(x)))
+        x = self.Conv2d_4a_3x3(self.Conv2d_3b_1x1(F.max_pool2d(x, 3, 2)))
+        x = self.Mixed_5d(self.Mixed_5c(self.Mixed_5b(F.max_pool2d(x, 3, 2))))
+        for name in "abcde":
+            x = getattr(self, f"Mixed_6{name}")(x)
+        features = x
+        x = self.Mixed_7c(self.Mixed_7b(self.Mixed_7a(x)))
+        return self.emb_features(features), self.emb_cnn_code(F.avg_pool2d(x, 8).flatten(1))
+
+
+class CaptionCnn(nn.Module):
+    def __init__(self, embedding):
+        super().__init__()
+        self.resnet = nn.Sequential(*list(torchvision.models.resnet152(weights=None).children())[:-1])
+        self.linear = nn.Linear(2048, embedding)
+        self.bn = nn.BatchNorm1d(embedding, momentum=0.01)
+
+    def forward(self, x):
+        x = F.interpolate(x, size=(224, 224), mode="bilinear", align_corners=False)
+        return self.bn(self.linear(self.resnet(x).flatten(1)))
+
+
+class CaptionRnn(nn.Module):
+    def __init__(self, words, embedding, hidden):
+        super().__init__()
+        self.embed = nn.Embedding(words, embedding)
+        self.lstm = nn.LSTM(embedding, hidden, 1, batch_first=True)
+        self.linear = nn.Linear(hidden, words)
+
+    def forward(self, features, captions, lengths):
+        """Logits of all words of all captions in a row, step by step."""
+        inputs = torch.cat([features[:, None], self.embed(captions)], 1)
+        packed = nn.utils.rnn.pack_padded_sequence(inputs, lengths, batch_first=True)
+        return self.linear(self.lstm(packed)[0].data)
+
+    def sample(self, features, steps=20):
+        chosen, inputs, state = [], features[:, None], None
+        for _ in range(steps):
+            outputs, state = self.lstm(inputs, state)
+            best = self.linear(outputs[:, 0]).max(1)[1]
+            chosen.append(best)
+            inputs = self.embed(best)[:, None]
+        return torch.stack(chosen, 1)
+
+
+# ------------------------------------------------------------------------------------------ AttnGAN, MirrorGAN
+
+
+class Glu(nn.Module):
+    def forward(self, x):
+        half = x.shape[1] // 2
+        return x[:, :half] * torch.sigmoid(x[:, half:])
+
+
+def conv3x3(before, after):
+    return nn.Conv2d(before, after, 3, 1, 1, bias=False)
+
+
+def up(before, after):
+    double = nn.Upsample(scale_factor=2, mode="nearest")
+    return nn.Sequential(double, conv3x3(before, 2 * after), nn.BatchNorm2d(2 * after), Glu())
+
+
+class CaNet(nn.Module):
+    def __init__(self, text_dim, condition):
+        super().__init__()
+        self.condition = condition
+        self.fc = nn.Linear(text_dim, 4 * condition)
+
+    def forward(self, s, eps):
+        both = Glu()(self.fc(s))
+        return both[:, : self.condition] + eps * (0.5 * both[:, self.condition :]).exp()
+
+
+class FirstNet(nn.Module):
+    def __init__(self, width, inputs):
+        super().__init__()
+        self.width = width
+        self.fc = nn.Sequential(nn.Linear(inputs, width * 32, bias=False), nn.BatchNorm1d(width * 32), Glu())
+        for k in range(4):
+            self.add_module(f"upsample{k + 1}", up(width // 2**k, width // 2 ** (k + 1)))
+
+    def forward(self, z, c):
+        x = self.fc(torch.cat([c, z], 1)).view(-1, self.width, 4, 4)
+        for k in range(4):
+            x = getattr(self, f"upsample{k + 1}")(x)
+        return x
+
+
+class Attention(nn.Module):
+    """Words, and MirrorGAN's sentence beside them."""
+
+    def __init__(self, ngf, text_dim, sentence):
+        super().__init__()
+        self.conv_context = nn.Conv2d(text_dim, ngf, 1, bias=False)
+        if sentence:
+            self.linear = nn.Linear(100, ngf)
+            self.conv_sentence_vis = nn.Conv2d(ngf, ngf, 1, bias=False)
+
+    def words(self, h, w, mask, order):
+        """mask (B, L), True at padding; order "legacy" repeats it batch by batch."""
+        batch, channels, side, _ = h.shape
+        target = h.view(batch, channels, -1).transpose(1, 2)
+        source = self.conv_context(w[..., None]).squeeze(3)
+        scores = torch.bmm(target, source).view(batch * side * side, -1)
+        repeated = mask.repeat(side * side, 1) if order == "legacy" else mask.repeat_interleave(side * side, 0)
+        maps = scores.masked_fill(repeated, -float("inf")).softmax(1).view(batch, side * side, -1).transpose(1, 2)
+        return torch.bmm(source, maps).view(batch, channels, side, side), maps.view(batch, -1, side, side)
+
+    def sentence(self, h, c):
+        v = self.linear(c)[:, :, None, None].repeat(1, 1, *h.shape[2:])
+        return v * self.conv_sentence_vis(h * v).softmax(1)
+
+
+class Residual(nn.Module):
+    def __init__(self, c):
+        super().__init__()
+        self.block = nn.Sequential(conv3x3(c, 2 * c), nn.BatchNorm2d(2 * c), Glu(), conv3x3(c, c), nn.BatchNorm2d(c))
+
+    def forward(self, x):
+        return x + self.block(x)
+
+
+class NextNet(nn.Module):
+    def __init__(self, ngf, text_dim, residual, sentence):
+        super().__init__()
+        self.att = Attention(ngf, text_dim, sentence)
+        self.residual = nn.Sequential(*[Residual(2 * ngf) for _ in range(residual)])
+        self.upsample = up(2 * ngf, ngf)
+        self.conv = nn.Conv2d(3 * ngf, 2 * ngf, 1, bias=False) if sentence else None
+
+    def forward(self, h, c, w, mask, order):
+        heard, maps = self.att.words(h, w, mask, order)
+        joined = torch.cat([h, heard], 1)
+        if self.conv is not None:
+            joined = self.conv(torch.cat([joined, self.att.sentence(h, c)], 1))
+        return self.upsample(self.residual(joined)), maps
+
+
+class ImageNet(nn.Module):
+    def __init__(self, ngf):
+        super().__init__()
+        self.img = nn.Sequential(conv3x3(ngf, 3), nn.Tanh())
+
+
+class GNet(nn.Module):
+    def __init__(self, ngf=4, text_dim=16, residual=2, sentence=True, stages=3, noise=100):
+        super().__init__()
+        self.ca_net = CaNet(text_dim, 100)
+        self.h_net1 = FirstNet(16 * ngf, 100 + noise)
+        for k in range(2, stages + 1):
+            self.add_module(f"h_net{k}", NextNet(ngf, text_dim, residual, sentence))
+        for k in range(1, stages + 1):
+            self.add_module(f"img_net{k}", ImageNet(ngf))
+        self.stages = stages
+
+    def forward(self, z, eps, s, w, mask, order="right"):
+        c = self.ca_net(s, eps)
+        h = self.h_net1(z, c)
+        images, maps = [self.img_net1.img(h)], []
+        for k in range(2, self.stages + 1):
+            h, found = getattr(self, f"h_net{k}")(h, c, w, mask, order)
+            images.append(getattr(self, f"img_net{k}").img(h))
+            maps.append(found)
+        return images, maps
+
+
+def halving(before, after):
+    return [nn.Conv2d(before, after, 4, 2, 1, bias=False), nn.BatchNorm2d(after), nn.LeakyReLU(0.2)]
+
+
+def keeping(before, after):
+    return [conv3x3(before, after), nn.BatchNorm2d(after), nn.LeakyReLU(0.2)]
+
+
+class Logits(nn.Module):
+    def __init__(self, ndf, text_dim):
+        super().__init__()
+        self.jointConv = nn.Sequential(*keeping(8 * ndf + text_dim, 8 * ndf)) if text_dim else None
+        self.outlogits = nn.Sequential(nn.Conv2d(8 * ndf, 1, 4, 4), nn.Sigmoid())
+
+    def forward(self, features, s=None):
+        if self.jointConv is not None:
+            features = self.jointConv(torch.cat([features, s[:, :, None, None].repeat(1, 1, 4, 4)], 1))
+        return self.outlogits(features).view(-1)
+
+
+class DNet(nn.Module):
+    def __init__(self, size, ndf=2, text_dim=16, unconditional=True):
+        super().__init__()
+        first = [nn.Conv2d(3, ndf, 4, 2, 1, bias=False), nn.LeakyReLU(0.2)]
+        first += [layer for k in (1, 2, 4) for layer in halving(k * ndf, 2 * k * ndf)]
+        self.img_code_s16 = nn.Sequential(*first)
+        if size == 128:
+            self.img_code_s32 = nn.Sequential(*halving(8 * ndf, 16 * ndf))
+            self.img_code_s32_1 = nn.Sequential(*keeping(16 * ndf, 8 * ndf))
+        if size == 256:
+            self.img_code_s32 = nn.Sequential(*halving(8 * ndf, 16 * ndf))
+            self.img_code_s64 = nn.Sequential(*halving(16 * ndf, 32 * ndf))
+            self.img_code_s64_1 = nn.Sequential(*keeping(32 * ndf, 16 * ndf))
+            self.img_code_s64_2 = nn.Sequential(*keeping(16 * ndf, 8 * ndf))
+        self.UNCOND_DNET = Logits(ndf, 0) if unconditional else None
+        self.COND_DNET = Logits(ndf, text_dim)
+
+    def forward(self, x):
+        for name, child in self.named_children():
+            if name.startswith("img_code"):
+                x = child(x)
+        return x
+
+
+@pytest.fixture
+def small_resnet(monkeypatch):
+    """torchvision's ResNet-152 with one block in the place of 3, 8, 36 and 3: the same names, a sixth of the weights."""
+    from torchvision.models.resnet import Bottleneck, ResNet
+
+    monkeypatch.setattr(torchvision.models, "resnet152", lambda weights=None: ResNet(Bottleneck, [1, 1, 1, 1]))
+
+
+@pytest.fixture
+def theirs():
+    """The released networks and how their files are written."""
+    return SimpleNamespace(
+        words=WORDS, captions_of=captions_of, tables=tables, dump_python2=dump_python2, randomize=randomize,
+        RnnEncoder=RnnEncoder, CnnEncoder=CnnEncoder, CaptionCnn=CaptionCnn, CaptionRnn=CaptionRnn, GNet=GNet,
+        DNet=DNet, Python2Pickler=Python2Pickler,
+    )  # fmt: skip
