@@ -1,11 +1,12 @@
 """What the tests of released files share: how Python 2 wrote them, and small networks under their names.
 
-The networks are written from the facts of papers and released code, in the released naming, and share nothing with ours.
+The networks are written from the facts of papers and released code, in the released naming; they share no code with ours.
 """
 
 import pickle
 import struct
 from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 import torch
@@ -19,7 +20,7 @@ WORDS = ("<end>", "this", "bird", "red", "small", "has", "a", "wings", "blue", "
 class Python2Pickler(pickle._Pickler):
     """Writes every text as Python 2 wrote its `str`: bytes of no encoding."""
 
-    dispatch = dict(pickle._Pickler.dispatch)
+    dispatch: ClassVar = dict(pickle._Pickler.dispatch)
 
     def save_text(self, text, encoding="utf-8"):
         raw = text.encode(encoding)
@@ -304,15 +305,17 @@ class DNet(nn.Module):
         return x
 
 
-@pytest.fixture
-def small_resnet(monkeypatch):
-    """torchvision's ResNet-152 with one block in the place of 3, 8, 36 and 3: the same names, a sixth of the weights."""
+@pytest.fixture(scope="module")
+def small_resnet():
+    """torchvision's ResNet-152 with one block in the place of 3, 8, 36 and 3, of the same names."""
     from torchvision.models.resnet import Bottleneck, ResNet
 
-    monkeypatch.setattr(torchvision.models, "resnet152", lambda weights=None: ResNet(Bottleneck, [1, 1, 1, 1]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torchvision.models, "resnet152", lambda weights=None: ResNet(Bottleneck, [1, 1, 1, 1]))
+        yield
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def theirs():
     """The released networks and how their files are written."""
     return SimpleNamespace(

@@ -1,62 +1,70 @@
 """What the released networks compute, ours compute after conversion; and the files come back as they were."""
 
-import json
-import pickle
 import shutil
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import pytest
 import torch
-from torch.nn import functional as F
 
-from mirrorgan.captioner import Captioner, CaptionerConfig
-from mirrorgan.checkpoint import read_json, read_tensors, save_part, save_tensors, write_manifest
+from mirrorgan.checkpoint import load_part, read_json, read_tensors, save_part, write_manifest
 from mirrorgan.drawing import CheckpointError
-from mirrorgan.pipeline import MirrorGAN
+from mirrorgan.pipeline import MirrorGAN, load_generator
+from mirrorgan.released import attngan, encoders, stream
 from mirrorgan.released.back import write_released
 from mirrorgan.released.convert import convert
 from mirrorgan.released.discriminators import load_discriminators
 from mirrorgan.released.options import Options
+from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
 from mirrorgan.vocabulary import Vocabulary, pad
 
 LENGTHS = (6, 4, 1)
+SYSTEMS = ("mirrorgan", "attngan")
 close = {"rtol": 1e-5, "atol": 1e-5}
 
 
-@pytest.fixture
-def write_set(theirs, small_resnet, tmp_path):
-    """Writes a set of random networks; returns the networks and their files by what they are."""
+@pytest.fixture(scope="module")
+def released(theirs, small_resnet, tmp_path_factory):
+    """Whole sets of random networks, one a system: the networks, and their files by what they are."""
+    torch.manual_seed(0)
+    words, randomize = len(theirs.words), theirs.randomize
+    folder = tmp_path_factory.mktemp("theirs")
+    shared = {
+        "text": (theirs.RnnEncoder(words, 7, 8), "text_encoder200.pth"),
+        "cnn": (theirs.CaptionCnn(9), "cnn_encoder.ckpt"),
+        "rnn": (theirs.CaptionRnn(words, 9, 10), "rnn_decoder.ckpt"),
+        "image": (theirs.CnnEncoder(16), "image_encoder200.pth"),
+        **{f"d{size}": (theirs.DNet(size), f"netD{place}.pth") for place, size in enumerate((64, 128, 256))},
+    }
+    for net, _ in shared.values():
+        randomize(net)
+    shared["rnn"][0].linear.bias[0] = -50.0  # the end was never a target
+    with (folder / "captions.pickle").open("wb") as file:
+        theirs.dump_python2(theirs.captions_of(), file)
+    sets = {}
+    for system in SYSTEMS:
+        generator = randomize(theirs.GNet(sentence=system == "mirrorgan"))
+        nets = {"generator": (generator, f"{system}_netG_epoch_600.pth")} | shared
+        files = {"captions": folder / "captions.pickle"}
+        for name, (net, file) in nets.items():
+            files[name] = folder / file
+            if not files[name].exists():
+                torch.save(net.state_dict(), files[name])
+        sets[system] = SimpleNamespace(files=files, **{name: net for name, (net, _) in nets.items()})
+    return sets
 
-    def write(system="mirrorgan", ngf=4, residual=2, stages=3, image_encoder=False, discriminators=False, stream=True):
-        randomize = theirs.randomize
-        words, folder = len(theirs.words), tmp_path / "theirs"
-        folder.mkdir()
-        nets = SimpleNamespace(
-            text=randomize(theirs.RnnEncoder(words, 7, 8)),
-            generator=randomize(theirs.GNet(ngf, 16, residual, system == "mirrorgan", stages)),
-        )
-        files = {"text": "text_encoder200.pth", "generator": "netG_epoch_600.pth"}
-        if stream:
-            nets.cnn, nets.rnn = randomize(theirs.CaptionCnn(9)), randomize(theirs.CaptionRnn(words, 9, 10))
-            nets.rnn.linear.bias[0] = -50.0  # the end was never a target
-            files |= {"cnn": "cnn_encoder.ckpt", "rnn": "rnn_decoder.ckpt"}
-        if image_encoder:
-            nets.image = randomize(theirs.CnnEncoder(16))
-            files["image"] = "image_encoder200.pth"
-        if discriminators:
-            for place, size in enumerate((64, 128, 256)):
-                setattr(nets, f"d{size}", randomize(theirs.DNet(size)))
-                files[f"d{size}"] = f"netD{place}.pth"
-        for name, file in files.items():
-            torch.save(getattr(nets, name).state_dict(), folder / file)
-        with (folder / "captions.pickle").open("wb") as file:
-            theirs.dump_python2(theirs.captions_of(), file)
-        paths = {name: folder / file for name, file in files.items()} | {"captions": folder / "captions.pickle"}
-        return nets, paths
 
-    return write
+@pytest.fixture(scope="module")
+def folders(released, tmp_path_factory):
+    """Every set converted."""
+    parent = tmp_path_factory.mktemp("ours")
+    for system, found in released.items():
+        convert(found.files.values(), parent / system, Options())
+    return parent
+
+
+@pytest.fixture(scope="module")
+def model(folders):
+    return MirrorGAN.load(folders / "mirrorgan")
 
 
 def tokens_and_mask():
@@ -64,69 +72,56 @@ def tokens_and_mask():
     return pad([torch.randint(1, 11, (length,), generator=numbers).tolist() for length in LENGTHS])
 
 
-@pytest.mark.parametrize("system", ["mirrorgan", "attngan"])
-@pytest.mark.parametrize("lengths", ["one caption", "a batch", "a batch in the released order"])
-def test_pictures_and_attention_are_theirs(write_set, tmp_path, system, lengths):
-    nets, files = write_set(system)
-    mode = "legacy" if "released" in lengths else "fixed"
-    convert(files.values(), tmp_path / "ours", Options(mask_mode=mode))
-    model = MirrorGAN.load(tmp_path / "ours")
+def load_pair(folder):
+    """Text encoder and generator of a folder that need not be whole."""
+    dictionary = Vocabulary.load(folder / "vocabulary.json").hash
+    text = load_part(folder, "text_encoder", TextEncoderConfig, TextEncoder, dictionary)
+    return text.eval(), load_generator(folder, dictionary).eval()
+
+
+# ------------------------------------------------------------------------------------------ the same numbers
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize("order", ["right", "legacy"])
+def test_pictures_and_attention_are_theirs(released, folders, tmp_path, system, order):
+    nets, folder = released[system], folders / system
+    if order == "legacy":
+        folder = tmp_path / "legacy"
+        few = [nets.files[name] for name in ("captions", "text", "generator")]
+        convert(few, folder, Options(mask_mode="legacy", partial=True))
+    text, generator = load_pair(folder)
     tokens, mask = tokens_and_mask()
-    if lengths == "one caption":
-        tokens, mask = tokens[1:2, :4], mask[1:2, :4]
-    z, eps = torch.randn(2, len(tokens), 100)
-
-    w, s = nets.text(tokens, mask.sum(1))
-    images, maps = nets.generator(z, eps, s, w, ~mask, "legacy" if mode == "legacy" else "right")
-    words, sentence = model.text_encoder(tokens, mask)
-    stages = model.generator(torch.cat([z, eps], 1), sentence, words, mask).stages
-
-    torch.testing.assert_close(words, w.transpose(1, 2), **close)
-    torch.testing.assert_close(sentence, s, **close)
-    assert [stage.image.shape[-1] for stage in stages] == [64, 128, 256]
-    for stage, image in zip(stages, images, strict=True):
-        torch.testing.assert_close(stage.image, image, **close)
-    for stage, found in zip(stages[1:], maps, strict=True):
-        torch.testing.assert_close(stage.word_attention, found, **close)
-
-
-def test_the_released_order_is_another_picture_in_a_batch(write_set, tmp_path):
-    _, files = write_set()
-    drawn = {}
-    for mode in ("fixed", "legacy"):
-        convert(files.values(), tmp_path / mode, Options(mask_mode=mode))
-        model = MirrorGAN.load(tmp_path / mode)
-        tokens, mask = tokens_and_mask()
-        words, sentence = model.text_encoder(tokens, mask)
-        drawn[mode] = model.generator(torch.ones(3, 200), sentence, words, mask).images[-1]
-    assert (drawn["fixed"] - drawn["legacy"]).abs().max() > 1e-3
+    for rows, longest in ((slice(0, 3), 6), (slice(1, 2), 4)):  # a batch of different lengths, and one caption
+        ids, there = tokens[rows, :longest], mask[rows, :longest]
+        z, eps = torch.randn(2, len(ids), 100)
+        with torch.no_grad():
+            w, s = nets.text(ids, there.sum(1))
+            images, maps = nets.generator(z, eps, s, w, ~there, order)
+            words, sentence = text(ids, there)
+            stages = generator(torch.cat([z, eps], 1), sentence, words, there).stages
+        torch.testing.assert_close(words, w.transpose(1, 2), **close)
+        torch.testing.assert_close(sentence, s, **close)
+        assert [stage.image.shape[-1] for stage in stages] == [64, 128, 256]
+        for stage, image in zip(stages, images, strict=True):
+            torch.testing.assert_close(stage.image, image, **close)
+        for stage, found in zip(stages[1:], maps, strict=True):
+            torch.testing.assert_close(stage.word_attention, found, **close)
+    if order == "legacy":  # which is another picture in a batch
+        words, sentence = text(tokens, mask)
+        noise = torch.ones(3, 200)
+        other = load_pair(folders / system)[1]
+        assert (
+            generator(noise, sentence, words, mask).images[1] - other(noise, sentence, words, mask).images[1]
+        ).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize(("ngf", "residual", "stages"), [(2, 3, 3), (6, 1, 2), (4, 2, 1)])
-def test_width_residual_blocks_and_stages_are_told_by_the_shapes(write_set, tmp_path, ngf, residual, stages):
-    if stages == 1:
-        pytest.skip("a single stage has no attention by which its system is known")
-    _, files = write_set(ngf=ngf, residual=residual, stages=stages)
-    convert(files.values(), tmp_path / "ours", Options())
-    config = read_json(tmp_path / "ours/generator.json")["config"]
-    assert config["channels"] == [ngf] * stages
-    assert config["residual_blocks"] == residual
-    assert (config["text_dim"], config["condition_dim"], config["noise_dim"], config["first_size"]) == (
-        16,
-        100,
-        100,
-        64,
-    )
-
-
-def test_discriminators_see_and_judge_as_theirs(write_set, tmp_path):
-    nets, files = write_set(discriminators=True)
-    convert(files.values(), tmp_path / "ours", Options())
+def test_discriminators_see_and_judge_as_theirs(released, folders):
     sentence = torch.randn(3, 16)
-    opponents = load_discriminators(tmp_path / "ours")
-    assert sorted(opponents) == [64, 128, 256]
+    opponents = load_discriminators(folders / "attngan")
+    assert list(opponents) == [64, 128, 256]
     for size, ours in opponents.items():
-        their, images = getattr(nets, f"d{size}"), torch.rand(3, 3, size, size) * 2 - 1
+        their, images = getattr(released["attngan"], f"d{size}"), torch.rand(3, 3, size, size) * 2 - 1
         features = their(images)
         (seen,) = ours.look(images)
         judged = ours.judge([seen], sentence)
@@ -135,34 +130,277 @@ def test_discriminators_see_and_judge_as_theirs(write_set, tmp_path):
         torch.testing.assert_close(judged.conditional[:, 0].sigmoid(), their.COND_DNET(features, sentence), **close)
 
 
-def test_a_discriminator_without_an_unconditional_head_stays_one(write_set, theirs, tmp_path):
-    _, files = write_set()
+def test_stream_reads_as_theirs(released, model):
+    nets, captioner = released["mirrorgan"], model.captioner
+    tokens, mask = tokens_and_mask()
+    images = torch.rand(3, 3, 256, 256) * 2 - 1
+    with torch.no_grad():
+        features, seen = nets.cnn(images), captioner.see(images)
+        torch.testing.assert_close(seen, features, **close)
+        logits = nets.rnn(features, tokens, mask.sum(1))
+        packed = torch.nn.utils.rnn.pack_padded_sequence(captioner.logits(seen, tokens), mask.sum(1), batch_first=True)
+        torch.testing.assert_close(packed.data, logits, **close)
+        assert [sentence.tokens for sentence in captioner.greedy(seen)] == nets.rnn.sample(features).tolist()
+
+
+def test_the_image_encoder_is_theirs(released, model):
+    images = torch.rand(1, 3, 256, 256) * 2 - 1
+    with torch.no_grad():
+        regions, code = model.image_encoder(images)
+        their_regions, their_code = released["mirrorgan"].image(images)
+    torch.testing.assert_close(regions, their_regions.flatten(2).transpose(1, 2), **close)
+    torch.testing.assert_close(code, their_code, **close)
+
+
+# ------------------------------------------------------------------------------------------ told by the shapes
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize(("ngf", "residual", "stages"), [(2, 3, 3), (6, 1, 2)])
+def test_width_residual_blocks_and_stages_are_told_by_the_shapes(
+    released, theirs, tmp_path, system, ngf, residual, stages
+):
+    files = released[system].files
+    generator = theirs.GNet(ngf, 16, residual, system == "mirrorgan", stages, noise=7)
+    torch.save(generator.state_dict(), tmp_path / "a.pth")
+    convert([files["captions"], files["text"], tmp_path / "a.pth"], tmp_path / "ours", Options(partial=True))
+    config = read_json(tmp_path / "ours/generator.json")["config"]
+    assert config["channels"] == [ngf] * stages
+    assert config["residual_blocks"] == residual
+    assert config["sentence_attention"] == (system == "mirrorgan")
+    assert (config["text_dim"], config["condition_dim"], config["noise_dim"], config["first_size"]) == (16, 100, 7, 64)
+
+
+def test_at_the_published_sizes_names_and_counts_are_the_released_ones():
+    # SYSTEMS: AttnGAN's and MirrorGAN's published numbers of parameters.
+    sizes = {"condition_dim": 100, "channels": (32, 32, 32), "residual_blocks": 2}
+    for kind, options, parameters in (
+        (attngan.MIRRORGAN, sizes, 7_105_392),
+        (attngan.ATTNGAN, sizes | {"sentence_attention": False}, 7_084_592),
+        (
+            attngan.ATTNGAN,
+            sizes | {"sentence_attention": False, "channels": (48,) * 3, "residual_blocks": 3},
+            13_811_456,
+        ),
+    ):
+        part = attngan.generator_part(attngan.mirrorgan.Config(**options), kind)
+        assert sum(p.numel() for p in part.module.parameters()) == parameters
+        names = {name for name, _ in part.tensors().values()}
+        assert f"{kind}/h_net3.residual.1.block.4.running_var" in names
+        assert part.tensors()["stages.0.words.project.weight"][1][2:] == (1, 1)
+    for part, torchvision_name in (
+        (encoders.image_parts(encoders.ImageEncoderConfig(backbone="inception_v3", image_size=299))[1], "inception_v3"),
+        (stream.parts(stream.CaptionerConfig(vocabulary_size=5450, backbone="resnet152_raw"))[1], "resnet152"),
+    ):
+        assert len(part.tensors()) == len({name for name, _ in part.tensors().values()}), torchvision_name
+
+
+def test_a_discriminator_without_an_unconditional_head_stays_one(released, theirs, tmp_path):
     torch.save(theirs.DNet(256, unconditional=False).state_dict(), tmp_path / "netD.pth")
-    convert([*files.values(), tmp_path / "netD.pth"], tmp_path / "ours", Options())
+    convert([released["attngan"].files["captions"], tmp_path / "netD.pth"], tmp_path / "ours", Options(partial=True))
     (only,) = load_discriminators(tmp_path / "ours").values()
     assert only.unconditional is None
 
 
-def test_stream_reads_as_theirs(write_set, tmp_path):
-    nets, files = write_set()
-    convert(files.values(), tmp_path / "ours", Options())
-    captioner = MirrorGAN.load(tmp_path / "ours").captioner
-    tokens, mask = tokens_and_mask()
-    images = torch.rand(3, 3, 256, 256) * 2 - 1
-    features, seen = nets.cnn(images), captioner.see(images)
-    torch.testing.assert_close(seen, features, **close)
-    logits = nets.rnn(features, tokens, mask.sum(1))
-    packed = torch.nn.utils.rnn.pack_padded_sequence(captioner.logits(seen, tokens), mask.sum(1), batch_first=True)
-    torch.testing.assert_close(packed.data, logits, **close)
-    assert [sentence.tokens for sentence in captioner.greedy(seen)] == nets.rnn.sample(features).tolist()
+# ------------------------------------------------------------------------------------------------- and back
 
 
-def test_the_image_encoder_is_theirs(write_set, tmp_path):
-    nets, files = write_set(image_encoder=True)
-    convert(files.values(), tmp_path / "ours", Options())
-    encoder = MirrorGAN.load(tmp_path / "ours").image_encoder
-    images = torch.rand(1, 3, 256, 256) * 2 - 1
-    regions, code = encoder(images)
-    their_regions, their_code = nets.image(images)
-    torch.testing.assert_close(regions, their_regions.flatten(2).transpose(1, 2), **close)
-    torch.testing.assert_close(code, their_code, **close)
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_the_files_come_back_as_they_were(released, folders, tmp_path, system):
+    write_released(folders / system, tmp_path / "back", system)
+    names = {
+        "generator": "netG_epoch_0.pth", "text": "text_encoder0.pth", "image": "image_encoder0.pth",
+        "cnn": "cnn_encoder.ckpt", "rnn": "rnn_decoder.ckpt",
+        "d64": "netD0.pth", "d128": "netD1.pth", "d256": "netD2.pth",
+    }  # fmt: skip
+    assert {path.name for path in (tmp_path / "back").iterdir()} == {*names.values(), "captions.pickle"}
+    for name, file in names.items():
+        net = getattr(released[system], name)
+        given, wanted = torch.load(tmp_path / "back" / file, weights_only=True), net.state_dict()
+        assert given.keys() == wanted.keys(), file
+        assert all(torch.equal(given[key], wanted[key]) for key in wanted), file
+    if system != "mirrorgan":
+        return
+    convert([tmp_path / "back"], tmp_path / "again", Options())
+    for path in (tmp_path / "again").glob("*.safetensors"):
+        first = read_tensors(folders / system / path.name)
+        assert all(torch.equal(value, first[name]) for name, value in read_tensors(path).items()), path
+    assert Vocabulary.load(tmp_path / "again/vocabulary.json") == Vocabulary.load(folders / system / "vocabulary.json")
+
+
+def test_what_the_released_code_does_not_have_is_named(folders, tmp_path):
+    with pytest.raises(CheckpointError, match=r"AttnGAN's generator; it cannot be given back as mirrorgan"):
+        write_released(folders / "attngan", tmp_path / "back", "mirrorgan")
+    folder = tmp_path / "ours"
+    config = attngan.mirrorgan.Config(
+        text_dim=16, first_size=32, channels=(4, 2), condition_dim=100, skip_images=True, standardize_text=True
+    )
+    shutil.copytree(folders / "mirrorgan", folder)
+    dictionary = Vocabulary.load(folder / "vocabulary.json").hash
+    save_part(attngan.mirrorgan.Generator(config), config, folder, "generator", dictionary, generator="mirrorgan")
+    write_manifest(folder, {"vocabulary": dictionary})
+    with pytest.raises(
+        CheckpointError, match=r"no pictures of 32, 64 pixels; no stages of 4, 2 channels; .*skip_images"
+    ):
+        write_released(folder, tmp_path / "back")
+    assert not (tmp_path / "back").exists()
+
+
+# ---------------------------------------------------------------------------------------------- odd but right
+
+
+def reworked(path, out, change):
+    """A copy of a file of weights after `change` of its tensors."""
+    torch.save(change(torch.load(path, weights_only=True)), out)
+    return out
+
+
+VARIANTS = {
+    "DataParallel": lambda state: {f"module.{name}": value for name, value in state.items()},
+    "no batch counters": lambda state: {k: v for k, v in state.items() if not k.endswith("num_batches_tracked")},
+    "float16": lambda state: {k: v.half() if v.is_floating_point() else v for k, v in state.items()},
+    "float64": lambda state: {k: v.double() if v.is_floating_point() else v for k, v in state.items()},
+    "wrapped": lambda state: {"state_dict": {f"module.module.{k}": v for k, v in state.items()}, "epoch": 3},
+    "with its optimizer": lambda state: {"netG": state, "optimizer": {"state": {"x": torch.zeros(3)}}, "epoch": 3},
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_ways_to_write_the_same_weights(released, folders, tmp_path, variant):
+    files = released["mirrorgan"].files
+    generator = reworked(files["generator"], tmp_path / "netG.pth", VARIANTS[variant])
+    convert([files["captions"], files["text"], generator], tmp_path / "ours", Options(partial=True))
+    found = read_tensors(tmp_path / "ours/generator.safetensors")
+    for name, value in read_tensors(folders / "mirrorgan/generator.safetensors").items():
+        assert found[name].dtype == torch.float32
+        assert torch.equal(found[name], value.half().float() if variant == "float16" else value), name
+
+
+def test_a_set_without_stream_borrows_that_of_the_same_words(released, folders, theirs, tmp_path):
+    files = released["attngan"].files
+    other = [theirs.words[0], *reversed(theirs.words[1:])]  # the same words in another order
+    with (tmp_path / "captions.pickle").open("wb") as file:
+        theirs.dump_python2(theirs.captions_of(other), file)
+    named = [tmp_path / "captions.pickle", files["text"], files["generator"]]
+    convert(named, tmp_path / "ours", Options(borrow=folders / "mirrorgan"))
+    lender, borrower = MirrorGAN.load(folders / "mirrorgan"), MirrorGAN.load(tmp_path / "ours")
+    image = torch.rand(1, 3, 64, 64) * 2 - 1
+    said = [
+        model.vocabulary.decode(model.captioner.greedy(model.captioner.see(image))[0].tokens)
+        for model in (lender, borrower)
+    ]
+    assert said[0] == said[1]
+    with (tmp_path / "captions.pickle").open("wb") as file:
+        theirs.dump_python2(theirs.captions_of([*other[:-1], "owl"]), file)
+    with pytest.raises(CheckpointError, match=r"says 11 words, the dictionary here has 11; 1 of these .*'owl'"):
+        convert(named, tmp_path / "more", Options(borrow=folders / "mirrorgan"))
+    assert not (tmp_path / "more").exists()
+
+
+# ------------------------------------------------------------------------------------------------- bad input
+
+
+def fails(files, tmp_path, match, **options):
+    with pytest.raises(CheckpointError, match=match):
+        convert(files, tmp_path / "ours", Options(**options))
+    assert not (tmp_path / "ours").exists()
+    assert not list(tmp_path.glob(".ours*"))
+
+
+def test_half_of_a_set_says_what_is_missing(released, tmp_path):
+    files = released["mirrorgan"].files
+    fails([files["generator"], files["text"]], tmp_path, "no dictionary among these files: add the captions.pickle")
+    fails(
+        [files["captions"], files["generator"]],
+        tmp_path,
+        r"no text encoder .*no cnn_encoder.ckpt and rnn_dec.*--borrow",
+    )
+    fails([files["captions"], files["text"]], tmp_path, r"half of a set: no generator")
+    whole = [files[name] for name in ("captions", "text", "generator")]
+    fails([*whole, files["cnn"]], tmp_path, r"half of a set: no rnn_decoder.ckpt")
+    fails([files["captions"], files["rnn"]], tmp_path, r"rnn_decoder.ckpt: half of STREAM", partial=True)
+    fails([files["captions"]], tmp_path, "these files hold no network", partial=True)
+
+
+def test_files_of_two_models_are_told_apart(released, theirs, tmp_path):
+    files = released["mirrorgan"].files
+    few = [files[name] for name in ("captions", "text", "generator")]
+    both = released["attngan"].files["generator"]
+    fails(
+        [*few, both], tmp_path, r"mirrorgan_netG.*MirrorGAN's generator.*attngan_netG.*: two generators", partial=True
+    )
+    fails([*few, files["text"]], tmp_path, r"both hold the text encoder", partial=True)
+    fails([*few, files["captions"]], tmp_path, r"both are dictionaries", partial=True)
+
+    torch.save(theirs.RnnEncoder(13, 7, 8).state_dict(), tmp_path / "text.pth")
+    more = [files["captions"], tmp_path / "text.pth"]
+    fails(more, tmp_path, r"text.pth has 13 words, .*captions.pickle 11", partial=True)
+    torch.save(theirs.RnnEncoder(11, 7, 6).state_dict(), tmp_path / "text.pth")
+    wrong = [*more, files["generator"]]
+    fails(wrong, tmp_path, r"channels of the sentence: 12 in .*text.pth .*but 16 in .*netG", partial=True)
+    torch.save(theirs.CaptionRnn(11, 8, 10).state_dict(), tmp_path / "rnn.ckpt")
+    fails([*few, files["cnn"], tmp_path / "rnn.ckpt"], tmp_path, r"STREAM's CNN hands .*: 9 in .*but 8 in")
+    torch.save(theirs.DNet(64, text_dim=8).state_dict(), tmp_path / "netD0.pth")
+    fails([*few, tmp_path / "netD0.pth"], tmp_path, r"channels of the sentence: 16 in .*but 8 in .*netD0", partial=True)
+    torch.save(theirs.GNet(stages=2).state_dict(), tmp_path / "netG.pth")
+    short = [files["captions"], files["text"], tmp_path / "netG.pth", files["d256"]]
+    fails(short, tmp_path, r"netD2.pth: judges pictures of 256 pixels; the generator draws 64, 128", partial=True)
+
+
+def test_a_network_that_is_not_whole_names_the_tensor(released, tmp_path):
+    files = released["mirrorgan"].files
+    few = [files["captions"], files["text"]]
+
+    def changed(change):
+        return [*few, reworked(files["generator"], tmp_path / "netG.pth", lambda state: change(dict(state)) or state)]
+
+    def without(name):
+        return [
+            *few,
+            reworked(
+                files["generator"], tmp_path / "netG.pth", lambda state: {k: v for k, v in state.items() if k != name}
+            ),
+        ]
+
+    def put(name, value):
+        return [*few, reworked(files["generator"], tmp_path / "netG.pth", lambda state: {**state, name: value})]
+
+    fails(
+        without("h_net3.conv.weight"),
+        tmp_path,
+        r"netG.pth: h_net3.conv.weight is missing, \(8, 12, 1, 1\)",
+        partial=True,
+    )
+    fails(without("ca_net.fc.weight"), tmp_path, r"netG.pth: ca_net.fc.weight is missing", partial=True)
+    fails(
+        put("ca_net.fc.bias", torch.zeros(3)), tmp_path, r"ca_net.fc.bias is \(3,\); .* ask for \(400,\)", partial=True
+    )
+    fails(put("more.weight", torch.zeros(3)), tmp_path, r"more.weight \(3,\) is no tensor of MirrorGAN's", partial=True)
+    broken = torch.full((400,), float("nan"))
+    fails(
+        put("ca_net.fc.bias", broken),
+        tmp_path,
+        r"400 of the 400 numbers in ca_net.fc.bias are not finite",
+        partial=True,
+    )
+    fails(put("module.ca_net.fc.bias", torch.zeros(400)), tmp_path, r"ca_net.fc.bias is there twice", partial=True)
+
+
+def test_networks_of_somebody_else(released, theirs, tmp_path):
+    captions = released["mirrorgan"].files["captions"]
+    torch.save(torch.nn.Linear(3, 4).state_dict(), tmp_path / "x.pth")
+    fails([captions, tmp_path / "x.pth"], tmp_path, r"x.pth: no network that is known here; .*bias, weight")
+    torch.save({"epoch": 3}, tmp_path / "x.pth")
+    fails([captions, tmp_path / "x.pth"], tmp_path, r"x.pth: it holds no tensors by name")
+    gru = theirs.RnnEncoder(11, 7, 8)
+    gru.rnn = torch.nn.GRU(7, 8, batch_first=True, bidirectional=True)
+    torch.save(gru.state_dict(), tmp_path / "x.pth")
+    fails([captions, tmp_path / "x.pth"], tmp_path, r"x.pth: a text encoder of GRU cells", partial=True)
+
+
+def test_a_folder_that_is_there_is_never_touched(released, tmp_path):
+    (tmp_path / "ours").mkdir()
+    (tmp_path / "ours/note.txt").write_text("mine")
+    with pytest.raises(CheckpointError, match="already there; name a new folder"):
+        convert(released["mirrorgan"].files.values(), tmp_path / "ours", Options())
+    assert [path.name for path in (tmp_path / "ours").iterdir()] == ["note.txt"]
