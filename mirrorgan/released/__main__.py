@@ -2,10 +2,10 @@
        cnn_encoder.ckpt rnn_decoder.ckpt --out checkpoints/mine
 python -m mirrorgan.released checkpoints/mine --as mirrorgan --out released/
 
-Turns what the original repositories of AttnGAN and MirrorGAN wrote into a checkpoint folder, and back. What a file is
-and how large its network, is told by the tensors in it, not by its name. Files are read as tensors and plain tables; a
-file that would run code is refused. Discriminators (netD0.pth, ...) are kept too, if they are among the files. A set
-without STREAM borrows that of another checkpoint with the same words.
+Turns what the original repositories of AttnGAN, MirrorGAN, SSA-GAN and DF-GAN wrote into a checkpoint folder, and back.
+What a file is and how large its network, is told by the tensors in it, not by its name. Files are read as tensors and
+plain tables; a file that would run code is refused. Discriminators (netD0.pth, ...) are kept too, if they are among the
+files. A set without STREAM borrows that of another checkpoint with the same words.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from pathlib import Path
 from mirrorgan.drawing import CheckpointError
 from mirrorgan.released.back import write_released
 from mirrorgan.released.convert import convert
+from mirrorgan.released.layout import TITLES
 from mirrorgan.released.options import Options
 from mirrorgan.released.stream import BACKBONES
 
@@ -27,7 +28,7 @@ def main() -> None:
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="released files, or a folder of them")
     parser.add_argument("--out", type=Path, required=True, help="a new folder")
     parser.add_argument(
-        "--as", dest="system", choices=("attngan", "mirrorgan"),
+        "--as", dest="system", choices=tuple(TITLES),
         help="the way back: FILE is a checkpoint folder, --out gets the files that this system's code reads",
     )  # fmt: skip
     parser.add_argument("--borrow", type=Path, metavar="FOLDER", help="take STREAM from this checkpoint of ours")

@@ -3,16 +3,14 @@
 import torch
 
 from mirrorgan.discriminators import pyramid
-from mirrorgan.generators import mirrorgan
-from mirrorgan.released.layout import Part, Released
+from mirrorgan.generators import find_generator, mirrorgan
+from mirrorgan.released.layout import Contents, Part, Released
 from mirrorgan.released.options import Options
 from mirrorgan.released.reading import State
 
 ATTNGAN, MIRRORGAN = "attngan.generator", "mirrorgan.generator"
-"""Known by h_net1.fc.0.weight; MirrorGAN's by the sentence attention's linear layer beside it."""
-
-SIZES = (64, 128, 256)
-"""Of the pictures that the three discriminators judge."""
+DISCRIMINATORS = {64: "discriminator_of_64", 128: "discriminator_of_128", 256: "discriminator_of_256"}
+"""By the pixels of the pictures that they judge; the same networks in both systems."""
 
 FIRST = "img_code_s16"
 DEEPER: dict[int, tuple[str, ...]] = {
@@ -22,35 +20,35 @@ DEEPER: dict[int, tuple[str, ...]] = {
 }
 """Blocks after the first four convolutions, in the order in which a picture meets them."""
 
+LAST_HEAD = "img_net.img.0"
+"""The only head of AttnGAN's DCGAN variant."""
 
-def discriminator_kind(size: int) -> str:
-    return f"discriminator{SIZES.index(size)}"
+RELEASED = ("channel", True, True, "conditioning")
+"""Axis, convolution, bias and subject of the sentence attention in MirrorGAN's released code."""
+
+MARKS: dict[str, tuple[str, ...]] = {
+    MIRRORGAN: ("h_net2.att.conv_context.weight", "h_net2.att.linear.weight"),
+    ATTNGAN: ("h_net2.att.conv_context.weight",),
+    DISCRIMINATORS[256]: (f"{FIRST}.0.weight", "img_code_s64.0.weight"),
+    DISCRIMINATORS[128]: (f"{FIRST}.0.weight", "img_code_s32.0.weight"),
+    DISCRIMINATORS[64]: (f"{FIRST}.0.weight",),
+}
+"""Tensors by which each is known; the first that fits."""
 
 
-def kind_of(state: State) -> str | None:
-    """What of these systems the tensors are of; None if nothing."""
-    if "h_net2.att.linear.weight" in state:
-        return MIRRORGAN
-    if "h_net2.att.conv_context.weight" in state:
-        return ATTNGAN
-    if f"{FIRST}.0.weight" not in state:
-        return None
-    deepest = 256 if "img_code_s64.0.weight" in state else 128 if "img_code_s32.0.weight" in state else 64
-    return discriminator_kind(deepest)
+DISCRIMINATOR_NAME = "pyramid"
+"""Ours."""
 
 
 def parts(released: Released, options: Options) -> list[Part]:
     """The generator and the discriminators that are there."""
-    found = [
-        generator_part(generator_config(released, kind, options), kind)
-        for kind in (ATTNGAN, MIRRORGAN)
-        if kind in released
-    ]
-    found += [
-        discriminator_part(discriminator_config(released, size))
-        for size in SIZES
-        if discriminator_kind(size) in released
-    ]
+    found = []
+    for kind in (ATTNGAN, MIRRORGAN):
+        if kind in released:
+            found.append(generator_part(generator_config(released, kind, options)))
+    for size, kind in DISCRIMINATORS.items():
+        if kind in released:
+            found.append(discriminator_part(discriminator_config(released, size)))
     return found
 
 
@@ -59,31 +57,36 @@ def generator_config(released: Released, kind: str, options: Options) -> mirrorg
     rows, text_dim = released.shape(f"{kind}/ca_net.fc.weight", 2)
     joined = released.shape(f"{kind}/h_net1.fc.0.weight", 2)[1]
     doublings = released.count(f"{kind}/h_net1.upsample{{}}.1.weight")
-    residual = released.count(f"{kind}/h_net2.residual.{{}}.block.0.weight", first=0)
     ends = [f"h_net1.upsample{doublings}"]
     ends += [f"h_net{k + 2}.upsample" for k in range(released.count(f"{kind}/h_net{{}}.upsample.1.weight", first=2))]
-    channels = [released.shape(f"{kind}/{end}.1.weight", 4)[0] // 2 for end in ends]  # the other half is for the GLU
-    return mirrorgan.Config(
+    config: mirrorgan.Config = find_generator(kind.split(".")[0]).Config(
         text_dim=text_dim,
         condition_dim=rows // 4,
         noise_dim=joined - rows // 4,
         first_size=4 * 2**doublings,
-        channels=tuple(channels),
-        residual_blocks=residual,
+        channels=tuple(released.shape(f"{kind}/{end}.1.weight", 4)[0] // 2 for end in ends),  # half is for the GLU
+        residual_blocks=released.count(f"{kind}/h_net2.residual.{{}}.block.0.weight", first=0),
         sentence_attention=kind == MIRRORGAN,
         sentence_axis=options.sentence_axis,
-        sentence_preconv=released.has(f"{kind}/h_net2.att.conv_sentence_vis.weight") or kind == ATTNGAN,
-        join="reduce" if released.has(f"{kind}/h_net2.conv.weight") else "wide",
+        sentence_preconv=kind == ATTNGAN or released.has(f"{kind}/h_net2.att.conv_sentence_vis.weight"),
+        sentence_bias=kind == ATTNGAN or released.has(f"{kind}/h_net2.att.linear.bias"),
+        join="reduce" if kind == ATTNGAN or released.has(f"{kind}/h_net2.conv.weight") else "wide",
         mask_mode=options.mask_mode,
+        pictures="last" if released.has(f"{kind}/{LAST_HEAD}.weight") else "all",
     )
+    return config
 
 
-def generator_part(config: mirrorgan.Config, kind: str) -> Part:
+def generator_part(config: mirrorgan.Config) -> Part:
+    kind = MIRRORGAN if config.sentence_attention else ATTNGAN
     with torch.device("meta"):
         module = mirrorgan.Generator(config)
     names = {"condition.linear": "ca_net.fc", "first.start": "h_net1.fc"}
     names |= {f"first.blocks.{k}": f"h_net1.upsample{k + 1}" for k in range(len(module.first.blocks))}
-    names |= {f"heads.{k}": f"img_net{k + 1}.img.0" for k in range(len(module.heads))}
+    if config.pictures == "last":
+        names["heads.0"] = LAST_HEAD
+    else:
+        names |= {f"heads.{k}": f"img_net{k + 1}.img.0" for k in range(len(module.heads))}
     for k in range(len(module.stages)):
         ours, theirs = f"stages.{k}", f"h_net{k + 2}"
         names |= {
@@ -101,14 +104,14 @@ def generator_part(config: mirrorgan.Config, kind: str) -> Part:
         module=module,
         names={ours: f"{kind}/{theirs}" for ours, theirs in names.items()},
         pointwise=pointwise,
-        extra={"generator": "mirrorgan"},
+        extra={"generator": kind.split(".")[0]},
     )
 
 
 def cannot_say(config: mirrorgan.Config) -> list[str]:
     """What the released code of neither system has, of our options; nothing if the generator can be given back."""
     wrong = []
-    if config.first_size != SIZES[0] or len(config.channels) > len(SIZES):
+    if config.first_size != 64 or len(config.channels) > 3:
         wrong.append(f"pictures of {', '.join(map(str, config.sizes))} pixels")
     if len(set(config.channels)) > 1:
         wrong.append(f"stages of {', '.join(map(str, config.channels))} channels")
@@ -121,17 +124,17 @@ def cannot_say(config: mirrorgan.Config) -> list[str]:
     if config.sentence_attention:
         if config.condition_dim != 100:
             wrong.append(f"condition of {config.condition_dim} channels")
-        if config.sentence_axis != "channel":
-            wrong.append(f"{config.sentence_axis} sentence attention")
-        if not config.sentence_preconv:
-            wrong.append("sentence attention without its convolution")
+        if (config.sentence_axis, config.sentence_preconv, config.sentence_bias, config.sentence_of) != RELEASED:
+            wrong.append("sentence attention of the paper's or a fork's form")
         if config.join != "reduce":
             wrong.append(f"{config.join} join")
+        if config.pictures != "all":
+            wrong.append("stages that do not draw")
     return wrong
 
 
 def discriminator_config(released: Released, size: int) -> pyramid.Config:
-    kind = discriminator_kind(size)
+    kind = DISCRIMINATORS[size]
     channels = released.shape(f"{kind}/{FIRST}.0.weight", 4)[0]
     joined = released.shape(f"{kind}/COND_DNET.jointConv.0.weight", 4)[1]
     return pyramid.Config(
@@ -154,11 +157,18 @@ def discriminator_part(config: pyramid.Config) -> Part:
         "joint": "COND_DNET.jointConv",
         "conditional": "COND_DNET.outlogits.0",
     }
-    kind = discriminator_kind(config.image_size)
+    kind = DISCRIMINATORS[config.image_size]
     return Part(
         name=f"discriminator.{config.image_size}",
         config=config,
         module=module,
         names={ours: f"{kind}/{theirs}" for ours, theirs in names.items()},
-        extra={"discriminator": "pyramid"},
+        extra={"discriminator": DISCRIMINATOR_NAME},
     )
+
+
+def files(states: dict[str, State]) -> Contents:
+    """What their released code reads; it takes the epoch from a name."""
+    named = {ATTNGAN: "netG_epoch_0.pth", MIRRORGAN: "netG_epoch_0.pth"}
+    named |= {kind: f"netD{place}.pth" for place, kind in enumerate(DISCRIMINATORS.values())}
+    return {named[kind]: state for kind, state in states.items()}

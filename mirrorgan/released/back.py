@@ -10,26 +10,19 @@ import torch
 
 from mirrorgan.captioner import CaptionerConfig
 from mirrorgan.checkpoint import load_tensors, read_config, read_json, read_manifest, read_tensors
-from mirrorgan.discriminators import pyramid
+from mirrorgan.discriminators import find_discriminator
 from mirrorgan.drawing import CheckpointError
-from mirrorgan.generators import mirrorgan
+from mirrorgan.generators import find_generator
 from mirrorgan.image_encoder import ImageEncoderConfig
-from mirrorgan.released import attngan, encoders, stream
-from mirrorgan.released.layout import TITLES, Part, give
+from mirrorgan.released import attngan, dfgan, encoders, ssagan, stream
+from mirrorgan.released.layout import TITLES, Contents, Part, give, spoken
 from mirrorgan.released.reading import State
 from mirrorgan.text_encoder import TextEncoderConfig
 from mirrorgan.vocabulary import Vocabulary
 
-FILES = {
-    attngan.ATTNGAN: "netG_epoch_0.pth",
-    attngan.MIRRORGAN: "netG_epoch_0.pth",
-    encoders.TEXT: "text_encoder0.pth",
-    encoders.IMAGE: "image_encoder0.pth",
-    stream.CNN: "cnn_encoder.ckpt",
-    stream.RNN: "rnn_decoder.ckpt",
-    **{attngan.discriminator_kind(size): f"netD{place}.pth" for place, size in enumerate(attngan.SIZES)},
-}
-"""Names that the released code looks for; their numbers are of the epoch, which it reads from the name."""
+SYSTEMS = (attngan, ssagan, dfgan)
+BY_GENERATOR: dict[str, Any] = {"mirrorgan": attngan, "attngan": attngan, "ssagan": ssagan, "dfgan": dfgan}
+"""Which of them gives a generator of ours back."""
 
 CAPTIONS = "captions.pickle"
 
@@ -41,7 +34,7 @@ def write_released(folder: Path, out: Path, system: str | None = None) -> list[s
     caption: it draws, and does not train.
 
     Args:
-        system: "attngan" or "mirrorgan"; what the generator is, if None.
+        system: "attngan", "mirrorgan", "ssagan" or "dfgan"; what the generator is, if None.
 
     Returns:
         what was written, and what was left out and why, a line each.
@@ -57,13 +50,17 @@ def write_released(folder: Path, out: Path, system: str | None = None) -> list[s
     vocabulary = Vocabulary.load(folder / "vocabulary.json")
     parts, lines = _parts(folder, system)
     states = give((part, _tensors(folder, part)) for part in parts)
+    contents: Contents = {}
+    for module in (encoders, stream, *SYSTEMS):
+        if own := {kind: state for kind, state in states.items() if kind in module.MARKS}:
+            contents |= module.files(own)
 
     fresh = out.with_name(f".{out.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     try:
-        for kind, state in states.items():
-            torch.save(state, fresh / FILES[kind], _use_new_zipfile_serialization=False)
+        for name, content in contents.items():
+            torch.save(content, fresh / name, _use_new_zipfile_serialization=False)
         words = list(vocabulary.words)
         tables = [dict(enumerate(words)), {word: number for number, word in enumerate(words)}]
         (fresh / CAPTIONS).write_bytes(pickle.dumps([[], [], *tables], protocol=2))
@@ -72,13 +69,14 @@ def write_released(folder: Path, out: Path, system: str | None = None) -> list[s
         os.rename(fresh, out)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
-    return [*(f"{out / FILES[kind]}" for kind in states), f"{out / CAPTIONS}", *lines]
+    return [*(f"{out / name}" for name in contents), f"{out / CAPTIONS}", *lines]
 
 
-def _parts(folder: Path, system: str | None) -> tuple[list[Part], list[str]]:
+def _parts(folder: Path, asked: str | None) -> tuple[list[Part], list[str]]:
     """What of a checkpoint can be given back, and a sentence for each part that cannot."""
     lines: list[str] = []
-    parts = [_generator(folder, system), encoders.text_part(_config(folder, encoders.TEXT, TextEncoderConfig))]
+    system, generator = _generator(folder, asked)
+    parts = [generator, encoders.text_part(_config(folder, encoders.TEXT, TextEncoderConfig))]
     if (folder / "image_encoder.json").exists():
         see = _config(folder, encoders.IMAGE, ImageEncoderConfig)
         if (see.backbone, see.image_size, see.pool) == (encoders.BACKBONE, encoders.IMAGE_SIZE, 1):
@@ -91,24 +89,31 @@ def _parts(folder: Path, system: str | None) -> tuple[list[Part], list[str]]:
             parts += stream.parts(read)
         else:
             lines.append(f"captioner left out: it stands on {read.backbone}, theirs on a ResNet-152")
-    for size in attngan.SIZES:
-        name = f"discriminator.{size}"
-        if (folder / f"{name}.json").exists():
-            parts.append(attngan.discriminator_part(_config(folder, name, pyramid.Config)))
+    for path in sorted(folder.glob("discriminator.*.json")):
+        judge = read_json(path).get("discriminator")
+        if judge != system.DISCRIMINATOR_NAME:
+            raise CheckpointError(f"{path}: a discriminator {judge!r}, of no released system of this generator")
+        config = read_config(find_discriminator(judge).Config, read_json(path).get("config"), path)
+        parts.append(system.discriminator_part(config))
     return parts, lines
 
 
-def _generator(folder: Path, system: str | None) -> Part:
+def _generator(folder: Path, asked: str | None) -> tuple[Any, Part]:
+    """The module of its system, and the generator."""
     path = folder / "generator.json"
     content = read_json(path)
-    config = read_config(mirrorgan.Config, content.get("config"), path)
-    kind = attngan.MIRRORGAN if config.sentence_attention else attngan.ATTNGAN
-    own = kind.split(".")[0]
-    if system not in (None, own):
-        raise CheckpointError(f"{path}: this is {TITLES[own]}'s generator; it cannot be given back as {system}'s")
-    if wrong := attngan.cannot_say(config):
+    name = str(content.get("generator"))
+    system = BY_GENERATOR.get(name)
+    if system is None:
+        raise CheckpointError(f"{path}: no released code has the generator {name!r}; {', '.join(BY_GENERATOR)} do")
+    config = read_config(find_generator(name).Config, content.get("config"), path)
+    part = system.generator_part(config)
+    own = part.kinds[0].split(".")[0]
+    if asked not in (None, own):
+        raise CheckpointError(f"{path}: this is {spoken(part.kinds[0])}; it cannot be given back as {asked}'s")
+    if wrong := system.cannot_say(config):
         raise CheckpointError(f"{path}: {TITLES[own]}'s released code has no {'; no '.join(wrong)}")
-    return attngan.generator_part(config, kind)
+    return system, part
 
 
 def _config(folder: Path, name: str, kind: type[Any]) -> Any:

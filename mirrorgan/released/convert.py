@@ -12,7 +12,7 @@ from typing import Any
 from mirrorgan.checkpoint import read_json, read_manifest, read_tensors, sha256, write_manifest, write_tensors
 from mirrorgan.drawing import CheckpointError
 from mirrorgan.pipeline import MirrorGAN
-from mirrorgan.released import attngan, encoders, stream
+from mirrorgan.released import attngan, dfgan, encoders, ssagan, stream
 from mirrorgan.released.layout import TITLES, Part, Released, count_parameters, same, spoken
 from mirrorgan.released.options import Options
 from mirrorgan.released.reading import Captions, State, read_captions, read_states
@@ -20,8 +20,8 @@ from mirrorgan.vocabulary import Vocabulary
 
 PICKLES = (".pickle", ".pkl", ".p")
 WEIGHTS = (".pth", ".pt", ".ckpt", ".tar")
-SYSTEMS = (attngan,)
-"""One module each; every one says of tensors whether they are its own, and turns them into parts."""
+SYSTEMS = (attngan, ssagan, dfgan)
+"""One module each: how its networks are known (MARKS), what they become here (parts), how they go back (files)."""
 
 SOURCES = "released.json"
 """In the folder: which files it was made from."""
@@ -138,10 +138,11 @@ def _listed(files: Iterable[Path]) -> list[Path]:
 
 def kind_of(state: State) -> str | None:
     """Which network these tensors are of; None if of none that is known."""
-    for kind, marks in (encoders.MARKS | stream.MARKS).items():
-        if all(name in state for name in marks):
-            return kind
-    return next((kind for system in SYSTEMS if (kind := system.kind_of(state)) is not None), None)
+    for module in (encoders, stream, *SYSTEMS):
+        for kind, marks in module.MARKS.items():
+            if all(name in state for name in marks):
+                return kind
+    return None
 
 
 def check_dictionary(found: Set) -> Vocabulary:
@@ -211,11 +212,27 @@ def find_parts(networks: Released, options: Options) -> list[Part]:
         raise CheckpointError(
             f"{networks.files[alone]}: half of STREAM; cnn_encoder.ckpt and rnn_decoder.ckpt go together"
         )
+    check_one_system(networks)
     for system in SYSTEMS:
         parts += system.parts(networks, options)
     if not parts:
         raise CheckpointError("these files hold no network")
     return parts
+
+
+def check_one_system(networks: Released) -> None:
+    """Raises CheckpointError if networks are of several systems, or a discriminator lacks its half."""
+    first: tuple[Any, str] | None = None
+    for kind in networks.states:
+        for system in SYSTEMS:
+            if kind in system.MARKS:
+                if first is not None and first[0] is not system:
+                    named = [f"{networks.files[one]} ({spoken(one)})" for one in (first[1], kind)]
+                    raise CheckpointError(f"{' and '.join(named)}: of two systems; name the files of one")
+                first = first or (system, kind)
+    halves = (dfgan.DISCRIMINATOR, dfgan.HEAD)
+    if (there := [half for half in halves if half in networks]) and len(there) == 1:
+        raise CheckpointError(f"{networks.files[there[0]]}: {spoken(there[0])} without its other half")
 
 
 def check_together(networks: Released, parts: Iterable[Part]) -> None:

@@ -5,11 +5,12 @@ import torch
 from mirrorgan.backbones import build_backbone
 from mirrorgan.drawing import CheckpointError
 from mirrorgan.image_encoder import ImageEncoder, ImageEncoderConfig
-from mirrorgan.released.layout import Part, Released
+from mirrorgan.released.layout import Contents, Part, Released
+from mirrorgan.released.reading import State
 from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
 
 TEXT, IMAGE = "text_encoder", "image_encoder"
-MARKS = {TEXT: ("encoder.weight", "rnn.weight_ih_l0"), IMAGE: ("emb_features.weight",)}
+MARKS: dict[str, tuple[str, ...]] = {TEXT: ("encoder.weight", "rnn.weight_ih_l0"), IMAGE: ("emb_features.weight",)}
 """Tensors by which each is known."""
 
 BACKBONE, IMAGE_SIZE = "inception_v3", 299
@@ -64,3 +65,8 @@ def image_parts(config: ImageEncoderConfig) -> list[Part]:
         Part(name=IMAGE, config=config, module=module, names=names, pointwise=frozenset({"to_regions"})),
         Part(name=f"backbone.{config.backbone}", module=backbone, names=trunk),
     ]
+
+
+def files(states: dict[str, State]) -> Contents:
+    """What the released code reads; it finds the image encoder's name by the text encoder's."""
+    return {f"{kind}0.pth": state for kind, state in states.items()}

@@ -16,6 +16,9 @@ from torch import Tensor, nn
 from mirrorgan.drawing import CheckpointError
 from mirrorgan.released.reading import State
 
+Contents = dict[str, dict[str, Any]]
+"""What files hold, by their names."""
+
 TITLES = {"attngan": "AttnGAN", "mirrorgan": "MirrorGAN", "ssagan": "SSA-GAN", "dfgan": "DF-GAN"}
 """Of systems, as their papers write them."""
 
@@ -46,13 +49,15 @@ class Part:
         """The released name and shape of every tensor, by our name.
 
         Raises:
-            KeyError: the table of names forgets one.
+            CheckpointError: there is no place for one in the released layout.
         """
         found = {}
         for ours, tensor in self.module.state_dict().items():
             if ours.endswith("num_batches_tracked"):
                 continue
             prefix = _longest_prefix(ours, self.names)
+            if prefix is None:
+                raise CheckpointError(f"{self.name}: the released code has no {ours}")
             shape = tuple(tensor.shape)
             if prefix in self.pointwise and ours.endswith(".weight"):
                 shape = (*shape, 1, 1)
@@ -60,11 +65,9 @@ class Part:
         return found
 
 
-def _longest_prefix(name: str, prefixes: Iterable[str]) -> str:
+def _longest_prefix(name: str, prefixes: Iterable[str]) -> str | None:
     found = [prefix for prefix in prefixes if name == prefix or name.startswith(f"{prefix}.")]
-    if not found:
-        raise KeyError(name)
-    return max(found, key=len)
+    return max(found, key=len, default=None)
 
 
 class Released:

@@ -62,10 +62,7 @@ def read_states(path: Path) -> dict[str, State]:
 
 def _load(path: Path) -> Any:
     try:
-        try:
-            return torch.load(path, map_location="cpu", weights_only=True)
-        except UnicodeDecodeError:  # names that Python 2 wrote as bytes
-            return torch.load(path, map_location="cpu", weights_only=True, encoding="latin1")
+        return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if wanted := re.search(r"GLOBAL ([\w.]+)", str(error)):
             raise CheckpointError(
@@ -258,9 +255,11 @@ def _integer(value: Any) -> int:
 
 def _ids(captions: Any, size: int, path: Path) -> list[list[int]]:
     try:
+        if wrong := [one for one in (captions, *captions) if not isinstance(one, list | tuple | _Numbers)]:
+            raise TypeError(f"{type(wrong[0]).__name__} in the place of one")
         read = [[_integer(number) for number in caption] for caption in captions]
     except TypeError as error:
         raise CheckpointError(f"{path}: its captions are not lists of ids ({error})") from error
-    if wrong := [number for caption in read for number in caption if not 0 <= number < size]:
-        raise CheckpointError(f"{path}: a caption names word {wrong[0]:,}, its dictionary has {size:,}")
+    if unknown := [number for caption in read for number in caption if not 0 <= number < size]:
+        raise CheckpointError(f"{path}: a caption names word {unknown[0]:,}, its dictionary has {size:,}")
     return read

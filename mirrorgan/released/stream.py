@@ -5,10 +5,14 @@ import torch
 from mirrorgan.backbones import build_backbone
 from mirrorgan.captioner import Captioner, CaptionerConfig
 from mirrorgan.drawing import CheckpointError
-from mirrorgan.released.layout import Part, Released, same
+from mirrorgan.released.layout import Contents, Part, Released, same
+from mirrorgan.released.reading import State
 
 CNN, RNN = "cnn_encoder", "rnn_decoder"
-MARKS = {CNN: ("bn.running_mean", "linear.weight"), RNN: ("embed.weight", "lstm.weight_ih_l0")}
+MARKS: dict[str, tuple[str, ...]] = {
+    CNN: ("bn.running_mean", "linear.weight"),
+    RNN: ("embed.weight", "lstm.weight_ih_l0"),
+}
 """Tensors by which each is known."""
 
 BACKBONES = {"none": "resnet152_raw", "imagenet": "resnet152"}
@@ -65,3 +69,8 @@ def parts(config: CaptionerConfig) -> list[Part]:
         Part(name="captioner", config=config, module=module, names=names),
         Part(name=f"backbone.{config.backbone}", module=backbone, names=trunk),
     ]
+
+
+def files(states: dict[str, State]) -> Contents:
+    """What the released code reads."""
+    return {f"{kind}.ckpt": state for kind, state in states.items()}

@@ -1,6 +1,6 @@
 """What the tests of released files share: how Python 2 wrote them, and small networks under their names.
 
-The networks are written from the facts of papers and released code, in the released naming; they share no code with ours.
+The networks are written from the facts of papers and released code, in the released naming; none of ours is in them.
 """
 
 import pickle
@@ -59,6 +59,9 @@ def randomize(module):
             nn.init.xavier_normal_(child.weight)
             if child.bias is not None:
                 nn.init.uniform_(child.bias, -0.3, 0.3)
+    for name, parameter in module.named_parameters():
+        if name.endswith("gamma"):  # gates, which start shut
+            nn.init.uniform_(parameter, 0.3, 0.6)
     return module.eval().requires_grad_(False)
 
 
@@ -240,25 +243,31 @@ class ImageNet(nn.Module):
 
 
 class GNet(nn.Module):
-    def __init__(self, ngf=4, text_dim=16, residual=2, sentence=True, stages=3, noise=100):
+    """AttnGAN's or, with `sentence`, MirrorGAN's; `dcgan` has one head, and no residual blocks."""
+
+    def __init__(self, ngf=4, text_dim=16, residual=2, sentence=True, stages=3, noise=100, dcgan=False):
         super().__init__()
         self.ca_net = CaNet(text_dim, 100)
         self.h_net1 = FirstNet(16 * ngf, 100 + noise)
         for k in range(2, stages + 1):
-            self.add_module(f"h_net{k}", NextNet(ngf, text_dim, residual, sentence))
-        for k in range(1, stages + 1):
-            self.add_module(f"img_net{k}", ImageNet(ngf))
-        self.stages = stages
+            self.add_module(f"h_net{k}", NextNet(ngf, text_dim, 0 if dcgan else residual, sentence))
+        if dcgan:
+            self.img_net = ImageNet(ngf)
+        else:
+            for k in range(1, stages + 1):
+                self.add_module(f"img_net{k}", ImageNet(ngf))
+        self.stages, self.dcgan = stages, dcgan
 
     def forward(self, z, eps, s, w, mask, order="right"):
         c = self.ca_net(s, eps)
         h = self.h_net1(z, c)
-        images, maps = [self.img_net1.img(h)], []
+        images, maps = [] if self.dcgan else [self.img_net1.img(h)], []
         for k in range(2, self.stages + 1):
             h, found = getattr(self, f"h_net{k}")(h, c, w, mask, order)
-            images.append(getattr(self, f"img_net{k}").img(h))
             maps.append(found)
-        return images, maps
+            if not self.dcgan:
+                images.append(getattr(self, f"img_net{k}").img(h))
+        return ([self.img_net.img(h)] if self.dcgan else images), maps
 
 
 def halving(before, after):
@@ -305,6 +314,173 @@ class DNet(nn.Module):
         return x
 
 
+# --------------------------------------------------------------------------------------------- SSA-GAN, DF-GAN
+
+
+class TwoLinear(nn.Module):
+    def __init__(self, inputs, hidden, outputs):
+        super().__init__()
+        self.linear1, self.linear2 = nn.Linear(inputs, hidden), nn.Linear(hidden, outputs)
+
+    def forward(self, s):
+        return self.linear2(self.linear1(s).relu())[:, :, None, None]
+
+
+class SemanticAffine(nn.Module):
+    def __init__(self, c, text_dim):
+        super().__init__()
+        self.batch_norm2d = nn.BatchNorm2d(c, affine=False)
+        self.fc_gamma, self.fc_beta = TwoLinear(text_dim, text_dim, c), TwoLinear(text_dim, text_dim, c)
+
+    def forward(self, x, s, m):
+        return self.batch_norm2d(x) * (1 + m * self.fc_gamma(s)) + m * self.fc_beta(s)
+
+
+def mask_net(c):
+    return nn.Sequential(nn.Conv2d(c, 100, 3, 1, 1), nn.BatchNorm2d(100), nn.ReLU(), nn.Conv2d(100, 1, 1))
+
+
+class SemanticBlock(nn.Module):
+    def __init__(self, before, after, text_dim, last):
+        super().__init__()
+        self.gamma = nn.Parameter(torch.zeros(1))
+        self.c1, self.c2 = nn.Conv2d(before, after, 3, 1, 1), nn.Conv2d(after, after, 3, 1, 1)
+        self.affine0, self.affine2 = SemanticAffine(before, text_dim), SemanticAffine(after, text_dim)
+        if before != after:
+            self.c_sc = nn.Conv2d(before, after, 1)
+        self.conv_mask = None if last else mask_net(after)
+
+    def forward(self, x, s, raw):
+        m = torch.sigmoid(F.interpolate(raw, size=x.shape[2:], mode="bilinear", align_corners=True))
+        y = self.c1(self.affine0(x, s, m).relu())
+        y = self.c2(self.affine2(y, s, m).relu())
+        y = (self.c_sc(x) if hasattr(self, "c_sc") else x) + self.gamma * y
+        return y, None if self.conv_mask is None else self.conv_mask(y), m
+
+
+class SemanticG(nn.Module):
+    """SSA-GAN's NetG: picture and seven masks."""
+
+    def __init__(self, nf=2, text_dim=16, noise=100):
+        super().__init__()
+        self.fc, self.wide = nn.Linear(noise, 8 * nf * 16), 8 * nf
+        self.conv_mask = mask_net(8 * nf)
+        widths = [8, 8, 8, 8, 8, 4, 2, 1]
+        for k in range(7):
+            self.add_module(f"block{k}", SemanticBlock(widths[k] * nf, widths[k + 1] * nf, text_dim, k == 6))
+        self.conv_img = nn.Sequential(nn.BatchNorm2d(nf), nn.LeakyReLU(0.2), nn.Conv2d(nf, 3, 3, 1, 1), nn.Tanh())
+
+    def forward(self, z, s):
+        x = self.fc(z).view(-1, self.wide, 4, 4)
+        raw, masks = self.conv_mask(x), []
+        for k in range(7):
+            if k:
+                x = F.interpolate(x, scale_factor=2)
+            x, raw, m = getattr(self, f"block{k}")(x, s, raw)
+            masks.append(m)
+        return self.conv_img(x), masks
+
+
+class DownBlock(nn.Module):
+    def __init__(self, before, after):
+        super().__init__()
+        self.gamma = nn.Parameter(torch.zeros(1))
+        self.conv_r = nn.Sequential(
+            nn.Conv2d(before, after, 4, 2, 1, bias=False), nn.LeakyReLU(0.2),
+            nn.Conv2d(after, after, 3, 1, 1, bias=False), nn.LeakyReLU(0.2),
+        )  # fmt: skip
+        self.conv_s, self.learned = nn.Conv2d(before, after, 1), before != after
+
+    def forward(self, x):
+        return F.avg_pool2d(self.conv_s(x) if self.learned else x, 2) + self.gamma * self.conv_r(x)
+
+
+class JointHead(nn.Module):
+    def __init__(self, c, nf, text_dim):
+        super().__init__()
+        self.joint_conv = nn.Sequential(
+            nn.Conv2d(c + text_dim, 2 * nf, 3, 1, 1, bias=False), nn.LeakyReLU(0.2),
+            nn.Conv2d(2 * nf, 1, 4, 1, 0, bias=False),
+        )  # fmt: skip
+
+    def forward(self, features, s):
+        return self.joint_conv(torch.cat([features, s[:, :, None, None].repeat(1, 1, 4, 4)], 1)).view(-1)
+
+
+class OneWayD(nn.Module):
+    """SSA-GAN's NetD (`widest` 16, its head inside), or DF-GAN's (8, its head NetC apart)."""
+
+    def __init__(self, widest, nf=2, text_dim=16):
+        super().__init__()
+        self.conv_img = nn.Conv2d(3, nf, 3, 1, 1)
+        widths = [1, 2, 4, 8, widest, widest, widest]
+        blocks = [DownBlock(widths[k] * nf, widths[k + 1] * nf) for k in range(6)]
+        if widest == 16:
+            for k, block in enumerate(blocks):
+                self.add_module(f"block{k}", block)
+            self.COND_DNET = JointHead(widest * nf, nf, text_dim)
+        else:
+            self.DBlocks = nn.ModuleList(blocks)
+        self.blocks = tuple(blocks)
+
+    def forward(self, x):
+        x = self.conv_img(x)
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+
+class DeepAffine(nn.Module):
+    def __init__(self, c, condition):
+        super().__init__()
+        self.fc_gamma, self.fc_beta = TwoLinear(condition, c, c), TwoLinear(condition, c, c)
+
+    def forward(self, x, y):
+        return F.leaky_relu(self.fc_gamma(y) * x + self.fc_beta(y), 0.2)
+
+
+class Fuse(nn.Module):
+    def __init__(self, c, condition):
+        super().__init__()
+        self.affine0, self.affine1 = DeepAffine(c, condition), DeepAffine(c, condition)
+
+    def forward(self, x, y):
+        return self.affine1(self.affine0(x, y), y)
+
+
+class DeepBlock(nn.Module):
+    def __init__(self, before, after, condition):
+        super().__init__()
+        self.c1, self.c2 = nn.Conv2d(before, after, 3, 1, 1), nn.Conv2d(after, after, 3, 1, 1)
+        self.fuse1, self.fuse2 = Fuse(before, condition), Fuse(after, condition)
+        if before != after:
+            self.c_sc = nn.Conv2d(before, after, 1)
+
+    def forward(self, x, y):
+        x = F.interpolate(x, scale_factor=2)
+        residual = self.c2(self.fuse2(self.c1(self.fuse1(x, y)), y))
+        return (self.c_sc(x) if hasattr(self, "c_sc") else x) + residual
+
+
+class DeepG(nn.Module):
+    """DF-GAN's NetG."""
+
+    def __init__(self, nf=2, text_dim=16, noise=100):
+        super().__init__()
+        self.fc, self.wide = nn.Linear(noise, 8 * nf * 16), 8 * nf
+        widths = [8, 8, 8, 8, 4, 2, 1]
+        self.GBlocks = nn.ModuleList(
+            [DeepBlock(widths[k] * nf, widths[k + 1] * nf, noise + text_dim) for k in range(6)]
+        )
+        self.to_rgb = nn.Sequential(nn.LeakyReLU(0.2), nn.Conv2d(nf, 3, 3, 1, 1), nn.Tanh())
+
+    def forward(self, z, s):
+        x, y = self.fc(z).view(-1, self.wide, 4, 4), torch.cat([z, s], 1)
+        for block in self.GBlocks:
+            x = block(x, y)
+        return self.to_rgb(x)
+
+
 @pytest.fixture(scope="module")
 def small_resnet():
     """torchvision's ResNet-152 with one block in the place of 3, 8, 36 and 3, of the same names."""
@@ -321,5 +497,6 @@ def theirs():
     return SimpleNamespace(
         words=WORDS, captions_of=captions_of, tables=tables, dump_python2=dump_python2, randomize=randomize,
         RnnEncoder=RnnEncoder, CnnEncoder=CnnEncoder, CaptionCnn=CaptionCnn, CaptionRnn=CaptionRnn, GNet=GNet,
-        DNet=DNet, Python2Pickler=Python2Pickler,
+        DNet=DNet, Python2Pickler=Python2Pickler, SemanticG=SemanticG, DeepG=DeepG,
+        OneWayD=OneWayD, JointHead=JointHead,
     )  # fmt: skip

@@ -5,11 +5,16 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+import torchvision
 
+from mirrorgan.captioner import CaptionerConfig
 from mirrorgan.checkpoint import load_part, read_json, read_tensors, save_part, write_manifest
 from mirrorgan.drawing import CheckpointError
+from mirrorgan.generators import find_generator, mirrorgan
+from mirrorgan.image_encoder import ImageEncoderConfig
+from mirrorgan.layers import truncated
 from mirrorgan.pipeline import MirrorGAN, load_generator
-from mirrorgan.released import attngan, encoders, stream
+from mirrorgan.released import attngan, dfgan, encoders, ssagan, stream
 from mirrorgan.released.back import write_released
 from mirrorgan.released.convert import convert
 from mirrorgan.released.discriminators import load_discriminators
@@ -116,6 +121,99 @@ def test_pictures_and_attention_are_theirs(released, folders, tmp_path, system, 
         ).abs().max() > 1e-3
 
 
+def test_the_dcgan_variant_draws_theirs(released, theirs, tmp_path):
+    nets = released["attngan"]
+    net = theirs.randomize(theirs.GNet(sentence=False, dcgan=True))
+    torch.save(net.state_dict(), tmp_path / "netG.pth")
+    convert(
+        [nets.files["captions"], nets.files["text"], tmp_path / "netG.pth"], tmp_path / "ours", Options(partial=True)
+    )
+    text, generator = load_pair(tmp_path / "ours")
+    tokens, mask = tokens_and_mask()
+    with torch.no_grad():
+        w, s = nets.text(tokens, mask.sum(1))
+        z, eps = torch.randn(2, 3, 100)
+        (image,), maps = net(z, eps, s, w, ~mask)
+        words, sentence = text(tokens, mask)
+        (stage,) = generator(torch.cat([z, eps], 1), sentence, words, mask).stages
+    torch.testing.assert_close(stage.image, image, **close)
+    torch.testing.assert_close(stage.word_attention, maps[-1], **close)
+
+
+@pytest.mark.parametrize("parallel", ["", "module."])
+def test_ssa_gan_draws_masks_and_judges_as_theirs(released, theirs, folders, tmp_path, parallel):
+    nets = released["attngan"]
+    g, d = theirs.randomize(theirs.SemanticG()), theirs.randomize(theirs.OneWayD(16))
+    for net, name in ((g, "netG_550.pth"), (d, "netD_550.pth")):
+        torch.save({f"{parallel}{key}": value for key, value in net.state_dict().items()}, tmp_path / name)
+    files = [nets.files["captions"], nets.files["text"], tmp_path / "netG_550.pth", tmp_path / "netD_550.pth"]
+    convert(files, tmp_path / "ours", Options(borrow=folders / "mirrorgan"))
+    text, generator = load_pair(tmp_path / "ours")
+    (opponent,) = load_discriminators(tmp_path / "ours").values()
+    tokens, mask = tokens_and_mask()
+    z = torch.randn(3, 100)
+    with torch.no_grad():
+        _, s = nets.text(tokens, mask.sum(1))
+        image, masks = g(z, s)
+        words, sentence = text(tokens, mask)
+        (stage,) = generator(z, sentence, words, mask).stages
+        torch.testing.assert_close(stage.image, image, **close)
+        assert [found.shape[-1] for found in stage.masks] == [4, 8, 16, 32, 64, 128, 256]
+        for found, wanted in zip(stage.masks, masks, strict=True):
+            torch.testing.assert_close(found, wanted[:, 0], **close)
+        features = d(image)
+        (seen,) = opponent.look(image)
+        torch.testing.assert_close(seen, features, **close)
+        torch.testing.assert_close(opponent.judge([seen], s).conditional[:, 0], d.COND_DNET(features, s), **close)
+
+    write_released(tmp_path / "ours", tmp_path / "back")
+    for net, name in ((g, "netG_000.pth"), (d, "netD_000.pth")):
+        same_tensors(torch.load(tmp_path / "back" / name, weights_only=True), net.state_dict(), "module.")
+
+
+def same_tensors(given, wanted, prefix=""):
+    assert {key.removeprefix(prefix) for key in given} == wanted.keys()
+    assert all(key.startswith(prefix) and torch.equal(given[key], wanted[key.removeprefix(prefix)]) for key in given)
+
+
+def test_df_gan_draws_and_judges_as_theirs(released, theirs, folders, tmp_path):
+    nets = released["attngan"]
+    g, d, c = (theirs.randomize(net) for net in (theirs.DeepG(), theirs.OneWayD(8), theirs.JointHead(16, 2, 16)))
+    model = {"netG": g.state_dict(), "netD": d.state_dict(), "netC": c.state_dict()}
+    adam = torch.optim.Adam([torch.nn.Parameter(torch.zeros(3))]).state_dict()
+    content = {"model": model, "optimizers": {"optimizer_G": adam, "optimizer_D": adam}, "epoch": 1220}
+    torch.save(content, tmp_path / "state_epoch_1220.pth")
+    files = [nets.files["captions"], nets.files["text"], tmp_path / "state_epoch_1220.pth"]
+    convert(files, tmp_path / "ours", Options(borrow=folders / "mirrorgan"))
+    text, generator = load_pair(tmp_path / "ours")
+    (opponent,) = load_discriminators(tmp_path / "ours").values()
+    tokens, mask = tokens_and_mask()
+    z = torch.randn(3, 100)
+    with torch.no_grad():
+        _, s = nets.text(tokens, mask.sum(1))
+        image = g(truncated(z, 0.88), s)  # as its released code samples
+        words, sentence = text(tokens, mask)
+        torch.testing.assert_close(generator(z, sentence, words, mask).images[0], image, **close)
+        features = d(image)
+        (seen,) = opponent.look(image)
+        torch.testing.assert_close(seen, features, **close)
+        torch.testing.assert_close(opponent.judge([seen], s).conditional[:, 0], c(features, s), **close)
+
+    write_released(tmp_path / "ours", tmp_path / "back", "dfgan")
+    given = torch.load(tmp_path / "back/state_epoch_000.pth", weights_only=True)["model"]
+    for name, wanted in model.items():
+        same_tensors(given[name], wanted)
+
+    del model["netC"]
+    torch.save(content, tmp_path / "half.pth")
+    fails(
+        [*files[:2], tmp_path / "half.pth"], tmp_path / "more", "half.pth: DF-GAN's discriminator without", partial=True
+    )
+    torch.save(theirs.DNet(256).state_dict(), tmp_path / "netD2.pth")
+    mixed = [*files, tmp_path / "netD2.pth"]
+    fails(mixed, tmp_path / "more", r"state_epoch.*DF-GAN's generator.*netD2.*: of two systems", partial=True)
+
+
 def test_discriminators_see_and_judge_as_theirs(released, folders):
     sentence = torch.randn(3, 16)
     opponents = load_discriminators(folders / "attngan")
@@ -171,28 +269,44 @@ def test_width_residual_blocks_and_stages_are_told_by_the_shapes(
     assert (config["text_dim"], config["condition_dim"], config["noise_dim"], config["first_size"]) == (16, 100, 7, 64)
 
 
-def test_at_the_published_sizes_names_and_counts_are_the_released_ones():
-    # SYSTEMS: AttnGAN's and MirrorGAN's published numbers of parameters.
-    sizes = {"condition_dim": 100, "channels": (32, 32, 32), "residual_blocks": 2}
-    for kind, options, parameters in (
-        (attngan.MIRRORGAN, sizes, 7_105_392),
-        (attngan.ATTNGAN, sizes | {"sentence_attention": False}, 7_084_592),
-        (
-            attngan.ATTNGAN,
-            sizes | {"sentence_attention": False, "channels": (48,) * 3, "residual_blocks": 3},
-            13_811_456,
-        ),
-    ):
-        part = attngan.generator_part(attngan.mirrorgan.Config(**options), kind)
-        assert sum(p.numel() for p in part.module.parameters()) == parameters
-        names = {name for name, _ in part.tensors().values()}
-        assert f"{kind}/h_net3.residual.1.block.4.running_var" in names
-        assert part.tensors()["stages.0.words.project.weight"][1][2:] == (1, 1)
-    for part, torchvision_name in (
-        (encoders.image_parts(encoders.ImageEncoderConfig(backbone="inception_v3", image_size=299))[1], "inception_v3"),
-        (stream.parts(stream.CaptionerConfig(vocabulary_size=5450, backbone="resnet152_raw"))[1], "resnet152"),
-    ):
-        assert len(part.tensors()) == len({name for name, _ in part.tensors().values()}), torchvision_name
+@pytest.mark.parametrize(
+    ("system", "config", "parameters", "names"),
+    [
+        (attngan, mirrorgan.Config(), 7_105_392, 105),
+        (attngan, find_generator("attngan").Config(), 7_084_592, 97),
+        (attngan, find_generator("attngan").Config(channels=(48,) * 3, residual_blocks=3), 13_811_456, 121),
+        (ssagan, find_generator("ssagan").Config(), 29_494_273, 267),
+        (dfgan, find_generator("dfgan").Config(), 9_744_131, 226),
+    ],
+)
+def test_at_the_published_sizes_there_are_the_released_tensors(system, config, parameters, names):
+    part = system.generator_part(config)
+    assert sum(p.numel() for p in part.module.parameters()) == parameters
+    found = {name for name, _ in part.tensors().values()}
+    assert len(found) == len(part.tensors())  # each goes to a place of its own
+    counters = sum(name.endswith("running_var") for name in found)
+    assert len(found) + counters == names
+    if system is not dfgan:  # which has no norm
+        assert counters
+
+
+@pytest.mark.parametrize(
+    ("part", "network"),
+    [
+        (lambda: encoders.image_parts(ImageEncoderConfig(backbone="inception_v3", image_size=299))[1], "inception_v3"),
+        (lambda: stream.parts(CaptionerConfig(vocabulary_size=5450, backbone="resnet152_raw"))[1], "resnet152"),
+    ],
+)
+def test_every_tensor_of_a_trunk_has_torchvision_s_name(part, network):
+    options = {"aux_logits": False, "init_weights": False} if network == "inception_v3" else {}
+    with torch.device("meta"):
+        net = getattr(torchvision.models, network)(weights=None, **options)
+    if network == "resnet152":  # its children in a row
+        net = torch.nn.Sequential(*list(net.children())[:-1])
+    own = {name: tuple(t.shape) for name, t in net.state_dict().items() if not name.startswith("fc.")}
+    own = {name: shape for name, shape in own.items() if not name.endswith("num_batches_tracked")}
+    found = {name.split("/")[1].removeprefix("resnet."): shape for name, shape in part().tensors().values()}
+    assert found == own
 
 
 def test_a_discriminator_without_an_unconditional_head_stays_one(released, theirs, tmp_path):
@@ -232,12 +346,12 @@ def test_what_the_released_code_does_not_have_is_named(folders, tmp_path):
     with pytest.raises(CheckpointError, match=r"AttnGAN's generator; it cannot be given back as mirrorgan"):
         write_released(folders / "attngan", tmp_path / "back", "mirrorgan")
     folder = tmp_path / "ours"
-    config = attngan.mirrorgan.Config(
+    config = mirrorgan.Config(
         text_dim=16, first_size=32, channels=(4, 2), condition_dim=100, skip_images=True, standardize_text=True
     )
     shutil.copytree(folders / "mirrorgan", folder)
     dictionary = Vocabulary.load(folder / "vocabulary.json").hash
-    save_part(attngan.mirrorgan.Generator(config), config, folder, "generator", dictionary, generator="mirrorgan")
+    save_part(mirrorgan.Generator(config), config, folder, "generator", dictionary, generator="mirrorgan")
     write_manifest(folder, {"vocabulary": dictionary})
     with pytest.raises(
         CheckpointError, match=r"no pictures of 32, 64 pixels; no stages of 4, 2 channels; .*skip_images"
@@ -304,7 +418,7 @@ def fails(files, tmp_path, match, **options):
     with pytest.raises(CheckpointError, match=match):
         convert(files, tmp_path / "ours", Options(**options))
     assert not (tmp_path / "ours").exists()
-    assert not list(tmp_path.glob(".ours*"))
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_half_of_a_set_says_what_is_missing(released, tmp_path):

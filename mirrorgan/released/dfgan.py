@@ -1,0 +1,89 @@
+"""DF-GAN's generator, discriminator and conditional head: one state_epoch_*.pth of its released code."""
+
+import torch
+
+from mirrorgan.discriminators import one_way
+from mirrorgan.generators import dfgan
+from mirrorgan.released.layout import Contents, Part, Released
+from mirrorgan.released.options import Options
+from mirrorgan.released.reading import State
+from mirrorgan.released.ssagan import one_way_config, one_way_part
+
+GENERATOR, DISCRIMINATOR, HEAD = "dfgan.generator", "dfgan.discriminator", "dfgan.conditional_head"
+MARKS: dict[str, tuple[str, ...]] = {
+    GENERATOR: ("GBlocks.0.c1.weight",),
+    DISCRIMINATOR: ("DBlocks.0.conv_r.0.weight",),
+    HEAD: ("joint_conv.0.weight", "joint_conv.2.weight"),
+}
+"""Tensors by which each is known."""
+
+
+DISCRIMINATOR_NAME = "one_way"
+"""Ours."""
+
+
+def parts(released: Released, options: Options) -> list[Part]:
+    """The generator, and the discriminator with its head, if they are there."""
+    found = []
+    if GENERATOR in released:
+        found.append(generator_part(generator_config(released)))
+    if DISCRIMINATOR in released and HEAD in released:
+        found.append(discriminator_part(discriminator_config(released)))
+    return found
+
+
+def generator_config(released: Released) -> dfgan.Config:
+    noise_dim = released.shape(f"{GENERATOR}/fc.weight", 2)[1]
+    condition = released.shape(f"{GENERATOR}/GBlocks.0.fuse1.affine0.fc_gamma.linear1.weight", 2)[1]
+    return dfgan.Config(
+        text_dim=condition - noise_dim,
+        noise_dim=noise_dim,
+        first_size=4 * 2 ** released.count(f"{GENERATOR}/GBlocks.{{}}.c1.weight", first=0),
+        channels=(released.shape(f"{GENERATOR}/to_rgb.1.weight", 4)[1],),
+    )
+
+
+def generator_part(config: dfgan.Config) -> Part:
+    with torch.device("meta"):
+        module = dfgan.Generator(config)
+    names = {"start": "fc", "head": "to_rgb.1"}
+    for k in range(len(module.blocks)):
+        ours, theirs = f"blocks.{k}", f"GBlocks.{k}"
+        names[f"{ours}.shortcut"] = f"{theirs}.c_sc"
+        for place in range(2):
+            names[f"{ours}.convolutions.{place}"] = f"{theirs}.c{place + 1}"
+            for affine in range(2):
+                for mapped in ("gamma", "beta"):
+                    for layer, linear in ((0, "linear1"), (2, "linear2")):
+                        mine = f"{ours}.fusions.{place}.affine.{affine}.{mapped}.{layer}"
+                        names[mine] = f"{theirs}.fuse{place + 1}.affine{affine}.fc_{mapped}.{linear}"
+    return Part(
+        name="generator",
+        config=config,
+        module=module,
+        names={ours: f"{GENERATOR}/{theirs}" for ours, theirs in names.items()},
+        extra={"generator": "dfgan"},
+    )
+
+
+def cannot_say(config: dfgan.Config) -> list[str]:
+    """What the released code does not have, of our options; nothing if the generator can be given back.
+
+    Size, width and noise are settings there; how far noise is cut off is given at sampling.
+    """
+    return ["standardised text (standardize_text)"] if config.standardize_text else []
+
+
+def discriminator_config(released: Released) -> one_way.Config:
+    return one_way_config(released, DISCRIMINATOR, "DBlocks.{}", f"{HEAD}/joint_conv.0.weight")
+
+
+def discriminator_part(config: one_way.Config) -> Part:
+    return one_way_part(config, DISCRIMINATOR, "DBlocks.{}", f"{HEAD}/joint_conv")
+
+
+def files(states: dict[str, State]) -> Contents:
+    """What its released code reads: all networks in one file, with their optimizers (there are none)."""
+    named = {GENERATOR: "netG", DISCRIMINATOR: "netD", HEAD: "netC"}
+    model = {named[kind]: state for kind, state in states.items()}
+    return {"state_epoch_000.pth": {"model": model, "optimizers": {}, "epoch": 0}}
