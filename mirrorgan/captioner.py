@@ -1,9 +1,15 @@
 """STREAM, the semantic text regeneration module: reads a sentence back from a picture.
 
-Dimensions: B batch, L words of the longest caption, T = L + 1 steps with the end, E embedding, V vocabulary size.
+What a captioner has seen of a picture is one tensor: (B, E), the whole picture, as in the paper; or (B, 1 + N, E), the
+whole picture and then its N regions, if words look at regions.
+
+Dimensions: B batch, L words of the longest caption, T = L + 1 steps with the end, E embedding, V vocabulary size,
+H hidden size of the LSTM, N regions, A attention, P and C channels of the backbone, h and w places of its features.
 """
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +17,11 @@ from torch import Tensor, nn
 from mirrorgan.backbones import Backbone, resize
 from mirrorgan.losses import redescription_loss
 from mirrorgan.vocabulary import END
+
+REGIONAL_LEVEL = 2  # stride 16: 8x8 regions of a picture of 128 pixels
+
+State = tuple[Tensor, Tensor]
+"""Hidden state and memory cell of the LSTM, each (B, H)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +41,9 @@ class CaptionerConfig:
     """Decoding is cut at this many words."""
     dropout: float = 0.0
     """On word embeddings and LSTM outputs, in training only (ours; none in the released code)."""
+    attention_dim: int = 0
+    """Width A of the attention by which every word looks at regions of the picture; 0: none, as in the paper, whose
+    captioner sees the picture once, as a whole."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +60,53 @@ class Sentence:
     """Of all tokens, and of the end if it was reached; natural logarithm."""
 
 
+class RegionAttention(nn.Module):
+    """Before it says a word, the LSTM looks at the regions of the picture again.
+
+    The spatial attention of Lu et al., "Knowing When to Look" (CVPR 2017), Sec. 2.2, for every step t by itself:
+
+        z_ti = w^T tanh(W_v v_i + W_g h_t)     a_t = softmax of z_t over regions     c_t = sum_i a_ti v_i
+        p_t = softmax(W_p (h_t + W_c c_t))
+
+    and not that of Xu et al., "Show, Attend and Tell" (ICML 2015), which feeds c_t into the LSTM: there a step waits
+    for the one before it; here the LSTM runs through a given sentence at once and all steps look together, which is
+    what a loss for the generator can afford. The sentinel of Lu et al., a gate between c_t and the memory cell, is left
+    out: a fused LSTM does not give its cells away, and h_t beside c_t already lets a word do without the picture. W_c
+    is ours (regions have the size of embeddings, not of h_t); v_i is a linear map of the backbone's feature and a layer
+    norm.
+    """
+
+    def __init__(self, channels: int, embedding_dim: int, hidden_dim: int, attention_dim: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(channels, embedding_dim)
+        self.norm = nn.LayerNorm(embedding_dim)
+        self.keys = nn.Linear(embedding_dim, attention_dim, bias=False)  # W_v
+        self.query = nn.Linear(hidden_dim, attention_dim)  # W_g
+        self.score = nn.Linear(attention_dim, 1, bias=False)  # w
+        self.value = nn.Linear(embedding_dim, hidden_dim)  # W_c
+
+    def project(self, regional: Tensor) -> Tensor:
+        """The backbone's regional features (B, C, h, w) to regions v, (B, N, E) with N = h * w."""
+        return self.norm(self.linear(regional.flatten(2).transpose(1, 2)))
+
+    def forward(self, hidden: Tensor, regions: Tensor) -> tuple[Tensor, Tensor]:
+        """Looks at regions (B, N, E) from every step of (B, T, H).
+
+        Returns:
+            (B, T, H): h_t + W_c c_t.
+            (B, T, N): a_t; sums to 1 over N.
+        """
+        scores = self.score(torch.tanh(self.keys(regions)[:, None] + self.query(hidden)[:, :, None])).squeeze(3)
+        weights = scores.softmax(dim=2)
+        return hidden + self.value(weights.to(regions.dtype) @ regions), weights
+
+
 class Captioner(nn.Module):
     """A CNN whose pooled feature is the first input of an LSTM, Eq. 6 of Qiao et al., "MirrorGAN" (CVPR 2019).
 
     x_{-1} = CNN(I),  x_t = W_e T_t,  p_{t+1} = RNN(x_t): the picture takes the place of a start token. The backbone
     is frozen and belongs to the caller; a linear layer and a batch norm (momentum 0.01) bring its pooled feature to E.
+    With an `attention_dim` every word looks at regions besides, see `RegionAttention`.
     """
 
     def __init__(self, config: CaptionerConfig, backbone: Backbone) -> None:
@@ -62,7 +118,16 @@ class Captioner(nn.Module):
         self.embedding = nn.Embedding(config.vocabulary_size, config.embedding_dim)
         self.lstm = nn.LSTM(config.embedding_dim, config.hidden_dim, batch_first=True)
         self.dropout = nn.Dropout(config.dropout)
+        self.attention = (
+            RegionAttention(
+                backbone.channels[REGIONAL_LEVEL], config.embedding_dim, config.hidden_dim, config.attention_dim
+            )
+            if config.attention_dim
+            else None
+        )
         self.to_words = nn.Linear(config.hidden_dim, config.vocabulary_size)
+        # Laid out by columns in memory: a CPU then takes half the time for the few rows of a step.
+        self.to_words.weight = nn.Parameter(self.to_words.weight.detach().T.contiguous().T)
 
     @property
     def backbone(self) -> Backbone:
@@ -74,27 +139,62 @@ class Captioner(nn.Module):
         return self
 
     def see(self, images: Tensor) -> Tensor:
-        """Pictures (B, 3, S, S) in [-1, 1] to the LSTM's first input, (B, E). Gradients reach the pictures."""
-        return self.project(self.backbone(resize(images, self.config.image_size, self.config.smooth)).pooled)
+        """Pictures (B, 3, S, S) in [-1, 1] to what is seen of them. Gradients reach the pictures.
 
-    def project(self, pooled: Tensor) -> Tensor:
-        """The backbone's pooled feature (B, P) to (B, E)."""
-        return self.norm(self.linear(pooled))
+        Returns:
+            (B, E), the LSTM's first input; with attention (B, 1 + N, E), the same and then the regions.
+        """
+        features = self.backbone(resize(images, self.config.image_size, self.config.smooth))
+        return self.project(features.pooled, features.levels[REGIONAL_LEVEL])
+
+    def project(self, pooled: Tensor, regional: Tensor | None = None) -> Tensor:
+        """The backbone's pooled feature (B, P), and with attention its regional ones (B, C, h, w), to what is seen."""
+        whole = self.norm(self.linear(pooled))
+        if self.attention is None:
+            return whole
+        if regional is None:
+            raise ValueError("this captioner looks at regions; give it the backbone's regional features too")
+        regions = self.attention.project(regional)
+        return torch.cat([whole[:, None].to(regions.dtype), regions], dim=1)
+
+    def whole(self, seen: Tensor) -> Tensor:
+        """The LSTM's first input, (B, E), out of what is seen."""
+        return seen if self.attention is None else seen[:, 0]
 
     def logits(self, seen: Tensor, tokens: Tensor) -> Tensor:
         """Teacher forcing: what is expected at every step, given the picture and the words before.
 
         Args:
-            seen: (B, E).
+            seen: what `see` returned.
             tokens: (B, L) ids.
 
         Returns:
             (B, T, V): step t expects word t; the last step expects the end (without `ends`: T = L).
         """
-        words = self.embedding(tokens if self.config.ends else tokens[:, :-1])
-        inputs = torch.cat([seen[:, None], words.to(seen.dtype)], dim=1)
-        outputs, _ = self.lstm(self.dropout(inputs))
+        outputs, _ = self._read(seen, tokens)
         return self.to_words(self.dropout(outputs))
+
+    @torch.inference_mode()
+    def maps(self, seen: Tensor, tokens: Tensor) -> Tensor | None:
+        """Where the captioner looked for every word of given sentences, (B, L, n, n) with n * n = N; a word's map sums
+        to 1. None without attention."""
+        _, weights = self._read(seen, tokens)
+        if weights is None:
+            return None
+        side = math.isqrt(weights.shape[2])
+        return weights[:, : tokens.shape[1]].float().unflatten(2, (side, side))
+
+    def _read(self, seen: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor | None]:
+        """What words are chosen from after the picture and every given word, (B, T, H), and the looks (B, T, N)."""
+        words = self.embedding(tokens if self.config.ends else tokens[:, :-1])
+        inputs = torch.cat([self.whole(seen)[:, None], words.to(seen.dtype)], dim=1)
+        outputs, _ = self.lstm(self.dropout(inputs))
+        return self._look(outputs, seen)
+
+    def _look(self, outputs: Tensor, seen: Tensor) -> tuple[Tensor, Tensor | None]:
+        if self.attention is None:
+            return outputs, None
+        return self.attention(outputs, seen[:, 1:])
 
     def targets(self, tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """What `logits` should expect: ids (B, T) and where they count (B, T) bool."""
@@ -120,14 +220,13 @@ class Captioner(nn.Module):
 
     @torch.inference_mode()
     def greedy(self, seen: Tensor, longest: int | None = None) -> list[Sentence]:
-        """The most probable next word, again and again, for every picture of (B, E): `beam` of width 1, all at once."""
+        """The most probable next word, again and again, for every picture: `beam` of width 1, all at once."""
         longest = self.config.longest if longest is None else longest
-        inputs, state = seen[:, None], None
+        inputs, state = self.whole(seen), None
         found: list[tuple[Tensor, Tensor]] = []  # of every step: tokens (B,) and their log-probabilities
         ended = torch.zeros(len(seen), dtype=torch.bool, device=seen.device)
         for step in range(longest + 1):
-            outputs, state = self.lstm(inputs, state)
-            logs = self.to_words(outputs[:, 0]).float().log_softmax(dim=1)  # (B, V)
+            logs, state = self._step(inputs, state, seen)
             if not self.config.ends or step == 0:
                 logs[:, END] = float("-inf")  # never an empty sentence
             best = logs.max(dim=1)
@@ -135,7 +234,7 @@ class Captioner(nn.Module):
             ended |= best.indices == END
             if ended.all():
                 break
-            inputs = self.embedding(best.indices)[:, None]
+            inputs = self.embedding(best.indices)
         tokens, values = (torch.stack(steps, dim=1).tolist() for steps in zip(*found, strict=True))
         lengths = [row.index(END) + 1 if END in row else longest for row in tokens]
         return [_sentence(row[:n], logs[:n]) for row, logs, n in zip(tokens, values, lengths, strict=True)]
@@ -148,7 +247,7 @@ class Captioner(nn.Module):
         is a token), so that short sentences have no advantage.
 
         Args:
-            seen: (1, E).
+            seen: what `see` returned for one picture.
             longest: words at most; the configuration's if None.
 
         Returns:
@@ -159,10 +258,9 @@ class Captioner(nn.Module):
         longest = self.config.longest if longest is None else longest
         paths: list[tuple[list[int], list[float]]] = [([], [])]  # tokens and log-probabilities
         done: list[tuple[list[int], list[float]]] = []
-        inputs, state = seen[:, None], None
+        inputs, state = self.whole(seen), None
         for step in range(longest + 1):
-            outputs, state = self.lstm(inputs, state)
-            logs = self.to_words(outputs[:, 0]).float().log_softmax(dim=1)  # (paths, V)
+            logs, state = self._step(inputs, state, seen.expand(len(paths), *seen.shape[1:]))
             if not self.config.ends or step == 0:
                 logs[:, END] = float("-inf")  # never an empty sentence
             if step == longest:  # a sentence may end here, but is not made to
@@ -187,11 +285,22 @@ class Captioner(nn.Module):
             if not alive or len(done) >= width:
                 break
             picked = torch.tensor([origin for origin, _, _ in alive], device=logs.device)
-            state = (state[0][:, picked], state[1][:, picked])
-            inputs = self.embedding(torch.tensor([path[1][-1] for path in alive], device=logs.device))[:, None]
+            state = (state[0][picked], state[1][picked])
+            inputs = self.embedding(torch.tensor([path[1][-1] for path in alive], device=logs.device))
         found = done or paths
         ranked = sorted(found, key=lambda path: sum(path[1]) / len(path[1]), reverse=True)[:width]
         return [_sentence(tokens, logs) for tokens, logs in ranked]
+
+    def _step(self, inputs: Tensor, state: State | None, seen: Tensor) -> tuple[Tensor, State]:
+        """One step of (B, E): log-probabilities of the next word (B, V), and the LSTM's state after it.
+
+        The same as the LSTM, which is made for whole sentences: a step of a few rows takes it three times as long.
+        """
+        lstm, zeros = self.lstm, inputs.new_zeros(len(inputs), self.config.hidden_dim)
+        weights: list[Any] = [lstm.weight_ih_l0, lstm.weight_hh_l0, lstm.bias_ih_l0, lstm.bias_hh_l0]
+        hidden, cell = torch.lstm_cell(inputs, state or (zeros, zeros), *weights)
+        outputs, _ = self._look(hidden[:, None], seen)
+        return self.to_words(outputs[:, 0]).float().log_softmax(dim=1), (hidden, cell)
 
 
 def _sentence(tokens: list[int], logs: list[float]) -> Sentence:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -239,7 +240,7 @@ class MirrorGAN:
         image = from_pictures([square]).to(self._device)
         if caption is None:
             seen = self.captioner.see(image)
-            return Reading(square, self._redescribe(self.captioner.beam(seen, BEAM_WIDTH)[0]), (), (), ())
+            return Reading(square, self._redescribe(seen), (), (), ())
         words = self.look_up(clean(caption))
         tokens, mask = self._tokens(words)
         redescription, told = self._read(image, tokens, mask)
@@ -366,12 +367,16 @@ class MirrorGAN:
     def _read(self, image: Tensor, tokens: Tensor, mask: Tensor) -> tuple[Redescription, Tensor]:
         """What is read back; and (T,) the log-probabilities of the caption's words, and of its end if that counts."""
         seen = self.captioner.see(image)
-        said = self.captioner.beam(seen, BEAM_WIDTH)[0]
-        return self._redescribe(said), self.captioner.score(seen, tokens, mask)[0]
+        return self._redescribe(seen), self.captioner.score(seen, tokens, mask)[0]
 
-    def _redescribe(self, said: Sentence) -> Redescription:
+    def _redescribe(self, seen: Tensor) -> Redescription:
+        """What STREAM reads in one picture, (1, ...) as it saw it."""
+        said = self.captioner.beam(seen, BEAM_WIDTH)[0]
         words = tuple(self.vocabulary.words[token] for token in said.tokens)
-        return Redescription(words, tuple(said.probabilities), said.complete)
+        maps = self.captioner.maps(seen, torch.tensor([said.tokens], device=seen.device))
+        return Redescription(
+            words, tuple(said.probabilities), said.complete, None if maps is None else maps[0].cpu().numpy()
+        )
 
 
 class Clock:

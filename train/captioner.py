@@ -1,7 +1,8 @@
 """python -m train.captioner birds --data packed/birds
 
-Trains STREAM: an LSTM that reads a sentence from the pooled feature of a frozen backbone, so features are computed
-once. Epochs are chosen by CIDEr on classes held out of the training split.
+Trains STREAM: an LSTM that reads a sentence from the features of a frozen backbone, which are computed once: the pooled
+feature as in the paper, and regions besides in the presets called -regions, whose words look at the picture one by one.
+Epochs are chosen by CIDEr on classes held out of the training split.
 """
 
 import math
@@ -12,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from mirrorgan.captioner import Captioner, CaptionerConfig
+from mirrorgan.captioner import Captioner, CaptionerConfig, Sentence
 from mirrorgan.checkpoint import save_part
 from mirrorgan.losses import redescription_loss
 from train.batches import pick_captions
@@ -36,6 +37,8 @@ class CaptionerTraining(PretrainConfig):
     """Learn where a sentence ends; the released code does not."""
     dropout: float = 0.3
     """On word embeddings and LSTM outputs; none in the released code."""
+    attention_dim: int = 0
+    """Width of the attention by which every word looks at regions of the picture; 0: none, as in the paper."""
     clip: float = 5.0
     """Largest norm of the gradient."""
 
@@ -43,6 +46,8 @@ class CaptionerTraining(PretrainConfig):
         super().__post_init__()
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must be at least 0 and below 1, not {self.dropout}")
+        if self.attention_dim < 0:
+            raise ValueError(f"attention_dim must be 0 (no attention) or more, not {self.attention_dim}")
         if not 0 < self.clip < math.inf:
             raise ValueError(f"clip must be positive, not {self.clip}")
 
@@ -51,6 +56,11 @@ def judge(preset: CaptionerTraining, name: str) -> CaptionerTraining:
     """The same training of a second captioner, on another trunk and from another seed, so that scores need not be
     judged by the one that the generator learnt to please."""
     return replace(preset, name=name, backbone="efficientnet_lite2", image_size=160, seed=1)
+
+
+def regions(preset: CaptionerTraining, name: str) -> CaptionerTraining:
+    """The same training of a captioner whose every word looks at regions of the picture, and so has a map."""
+    return replace(preset, name=name, attention_dim=64)
 
 
 _BIRDS = CaptionerTraining()
@@ -74,14 +84,18 @@ _PAPER = CaptionerTraining(  # the paper does not say how long; forks train 50 e
 PRESETS = {
     "birds": _BIRDS,
     "birds-judge": judge(_BIRDS, "birds-judge"),
+    "birds-regions": regions(_BIRDS, "birds-regions"),
     "birds-paper": _PAPER,
     "coco": _COCO,
     "coco-judge": judge(_COCO, "coco-judge"),
+    "coco-regions": regions(_COCO, "coco-regions"),
     "coco-paper": replace(_PAPER, data=_COCO.data, name="coco-paper-captioner", steps=32_300),  # 50 epochs of 646
     "shapes": _SHAPES,
     "shapes-judge": judge(_SHAPES, "shapes-judge"),
+    "shapes-regions": regions(_SHAPES, "shapes-regions"),
     "folder": _FOLDER,
     "folder-judge": judge(_FOLDER, "folder-judge"),
+    "folder-regions": regions(_FOLDER, "folder-regions"),
 }
 
 
@@ -94,6 +108,7 @@ def build(config: CaptionerTraining, material: Material) -> Captioner:
         image_size=config.image_size,
         ends=config.ends,
         dropout=config.dropout,
+        attention_dim=config.attention_dim,
     )
     return Captioner(shape, material.backbone).to(config.place)
 
@@ -105,7 +120,7 @@ def train(config: CaptionerTraining) -> Path:
         see `pretrain`.
     """
     with held(config.folder), closing(Stopper(config.minutes)) as stopper:
-        material = read_material(config, stopper, regional=False)
+        material = read_material(config, stopper, regional=config.attention_dim > 0)
         config = fit_batch(config, material)
         captioner = build(config, material)
         optimizer = torch.optim.Adam(captioner.parameters(), config.learning_rate)
@@ -129,7 +144,7 @@ def train(config: CaptionerTraining) -> Path:
 def train_step(
     captioner: Captioner, optimizer: torch.optim.Optimizer, config: CaptionerTraining, material: Material, step: int
 ) -> dict[str, Tensor]:
-    """One update on the pictures (as pooled features) and captions of a step; returns the loss, detached.
+    """One update on the pictures (as cached features) and captions of a step; returns the loss, detached.
 
     Nothing here waits for the accelerator: which words count is known on the CPU.
     """
@@ -138,9 +153,9 @@ def train_step(
     tokens, mask, _ = pick_captions(material.split, rows, config.longest, generator)
     targets, counted = captioner.targets(tokens, mask)
     flipped = torch.rand(len(rows), generator=generator) < 0.5
-    _, pooled = material.gather(rows, flipped, config.place, regional=False)
+    regional, pooled = material.gather(rows, flipped, config.place, regional=config.attention_dim > 0)
     with torch.autocast(pooled.device.type, torch.bfloat16):
-        logits = captioner.logits(captioner.project(pooled), tokens.to(config.place, non_blocking=True))
+        logits = captioner.logits(captioner.project(pooled, regional), tokens.to(config.place, non_blocking=True))
     loss = redescription_loss(logits, targets.to(config.place, non_blocking=True), counted)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
@@ -154,8 +169,14 @@ def describe_all(captioner: Captioner, split: PackedSplit, cached: CachedFeature
     """Reads a sentence, greedily, from each of some pictures."""
     captioner.eval()
     place = captioner.linear.weight.device
-    pooled = torch.from_numpy(cached.pooled[rows.numpy()]).to(place).float()
-    sentences = captioner.greedy(captioner.project(pooled))
+    sentences: list[Sentence] = []
+    for some in rows.split(1024):
+        pooled = torch.from_numpy(cached.pooled[some.numpy()]).to(place).float()
+        regional = None
+        if captioner.attention is not None:
+            assert cached.regional is not None
+            regional = torch.from_numpy(cached.regional[some.numpy()]).to(place).float()
+        sentences += captioner.greedy(captioner.project(pooled, regional))
     captioner.train()
     return [split.vocabulary.decode(sentence.tokens) for sentence in sentences]
 

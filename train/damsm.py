@@ -59,6 +59,12 @@ class DamsmConfig(PretrainConfig):
                 raise ValueError(f"{field} must be positive, not {getattr(self, field)}")
 
 
+def judge(preset: DamsmConfig, name: str) -> DamsmConfig:
+    """A second pair of encoders, which no generator learns with: another trunk and size of pictures, another seed."""
+    return replace(preset, name=name, backbone="efficientnet_lite2", image_size=224, seed=1)
+
+
+_BIRDS = DamsmConfig()
 _PAPER = DamsmConfig(  # AttnGAN's, without its random cuts: features are computed once, of the middle and mirrored
     name="birds-paper-damsm",
     steps=36_800,  # epoch 200, the one that was released, of 184 batches
@@ -71,19 +77,24 @@ _PAPER = DamsmConfig(  # AttnGAN's, without its random cuts: features are comput
 _COCO = DamsmConfig(
     data=Path("packed/coco"), name="coco-damsm", steps=40_000, longest=15, held_out=1000, validate_every=1000
 )
+_SHAPES = DamsmConfig(
+    data=Path("packed/shapes"), name="shapes-damsm", steps=600, image_size=128, pool=1, validate_every=100
+)
+_FOLDER = DamsmConfig(data=Path("packed/folder"), name="folder-damsm", validate_every=100)
 
 PRESETS = {
-    "birds": DamsmConfig(),
+    "birds": _BIRDS,
+    "birds-judge": replace(judge(_BIRDS, "birds-judge-damsm"), steps=1500),  # most is learnt by then: train/LOG.md
     "birds-paper": _PAPER,
     "coco": _COCO,
+    "coco-judge": judge(_COCO, "coco-judge-damsm"),
     "coco-paper": replace(
         _PAPER, data=_COCO.data, name="coco-paper-damsm", longest=15, steps=172_400  # epoch 100 of 1,724 batches
     ),
-    "shapes": DamsmConfig(
-        data=Path("packed/shapes"), name="shapes-damsm", steps=600, image_size=128, pool=1,
-        validate_every=100,
-    ),
-    "folder": DamsmConfig(data=Path("packed/folder"), name="folder-damsm", validate_every=100),
+    "shapes": _SHAPES,
+    "shapes-judge": judge(_SHAPES, "shapes-judge-damsm"),
+    "folder": _FOLDER,
+    "folder-judge": judge(_FOLDER, "folder-judge-damsm"),
 }  # fmt: skip
 
 

@@ -19,21 +19,54 @@ def build(backbone, **options):
     return captioner
 
 
-@pytest.fixture(params=[True, False], ids=["with an end", "as released"])
+@pytest.fixture(
+    params=[{}, {"ends": False}, {"attention_dim": 5}, {"attention_dim": 5, "ends": False}],
+    ids=["with an end", "as released", "regions", "regions as released"],
+)
 def captioner(request, tiny_backbone):
-    return build(tiny_backbone, ends=request.param)
+    return build(tiny_backbone, **request.param)
+
+
+def look(captioner, pictures):
+    """What might be seen of some pictures: of four regions each, where words look at regions."""
+    seen = torch.randn(pictures, 6)
+    return seen if captioner.attention is None else torch.cat([seen[:, None], torch.randn(pictures, 4, 6)], dim=1)
 
 
 def step_by_step(captioner, seen, tokens):
     """Log-probabilities of the next word after the picture and some words, (V,); the LSTM's equations by hand."""
-    lstm = captioner.lstm
+    h = hidden_step_by_step(captioner, seen, tokens)[-1]
+    if captioner.attention is not None:
+        looked = attention_by_hand(captioner, h, seen[1:])
+        middle = sum(weight * region for weight, region in zip(looked, seen[1:], strict=True))
+        value = captioner.attention.value
+        h = h + value.weight @ middle + value.bias
+    return (captioner.to_words.weight @ h + captioner.to_words.bias).log_softmax(dim=0)
+
+
+def attention_by_hand(captioner, h, regions):
+    """Where a step looks, a weight a region: z_i = w^T tanh(W_v v_i + W_g h), and their softmax."""
+    attention = captioner.attention
+    scores = []
+    for region in regions:
+        inner = attention.keys.weight @ region + attention.query.weight @ h + attention.query.bias
+        scores.append(float((attention.score.weight[0] * inner.tanh()).sum().detach()))
+    total = sum(math.exp(score) for score in scores)
+    return [math.exp(score) / total for score in scores]
+
+
+def hidden_step_by_step(captioner, seen, tokens):
+    """The LSTM's hidden state after the picture and after every word, by its equations."""
+    lstm, states = captioner.lstm, []
     h, c = torch.zeros(7), torch.zeros(7)
-    for x in [seen, *(captioner.embedding.weight[token] for token in tokens)]:
+    whole = seen if captioner.attention is None else seen[0]
+    for x in [whole, *(captioner.embedding.weight[token] for token in tokens)]:
         gates = lstm.weight_ih_l0 @ x + lstm.bias_ih_l0 + lstm.weight_hh_l0 @ h + lstm.bias_hh_l0
         i, f, g, o = gates.chunk(4)
         c = f.sigmoid() * c + i.sigmoid() * g.tanh()
         h = o.sigmoid() * c.tanh()
-    return (captioner.to_words.weight @ h + captioner.to_words.bias).log_softmax(dim=0)
+        states.append(h)
+    return states
 
 
 def log_probabilities(captioner, seen, words):
@@ -57,7 +90,7 @@ def test_the_loss_is_that_of_reading_word_by_word(captioner, reduction):
 
 
 def test_the_score_is_the_log_probability_of_every_word(captioner):
-    seen = torch.randn(3, 6)
+    seen = look(captioner, 3)
     tokens, mask = pad(CAPTIONS)
     told = captioner.score(seen, tokens, mask)
     for row, caption in enumerate(CAPTIONS):
@@ -68,7 +101,7 @@ def test_the_score_is_the_log_probability_of_every_word(captioner):
 
 
 def test_padding_changes_nothing(captioner):
-    seen = torch.randn(3, 6)
+    seen = look(captioner, 3)
     tokens, mask = pad(CAPTIONS)
     longer = torch.cat([tokens.masked_fill(~mask, 3), torch.full((3, 2), 2)], dim=1)
     longer_mask = torch.cat([mask, torch.zeros(3, 2, dtype=torch.bool)], dim=1)
@@ -80,7 +113,7 @@ def test_padding_changes_nothing(captioner):
 
 
 def test_a_batch_equals_its_captions_one_by_one(captioner):
-    seen = torch.randn(3, 6)
+    seen = look(captioner, 3)
     told = captioner.score(seen, *pad(CAPTIONS))
     for row, caption in enumerate(CAPTIONS):
         alone = captioner.score(seen[row : row + 1], *pad([caption]))
@@ -135,7 +168,7 @@ def greedy_by_hand(captioner, seen, longest):
 
 
 def test_greedy_is_the_most_probable_next_word_again_and_again(captioner):
-    seen = torch.randn(8, 6) * 3
+    seen = look(captioner, 24) * 3
     endings = set()
     for row, sentence in zip(seen, captioner.greedy(seen, longest=6), strict=True):
         words, complete = greedy_by_hand(captioner, row, 6)
@@ -148,7 +181,7 @@ def test_greedy_is_the_most_probable_next_word_again_and_again(captioner):
 
 
 def test_a_beam_of_one_is_greedy(captioner):
-    seen = torch.randn(5, 6) * 3
+    seen = look(captioner, 5) * 3
     for row, sentence in zip(seen, captioner.greedy(seen, 6), strict=True):
         (alone,) = captioner.beam(row[None], 1, 6)
         assert (alone.tokens, alone.complete) == (sentence.tokens, sentence.complete)
@@ -165,7 +198,7 @@ def test_a_beam_of_full_width_finds_the_best_of_all_sentences(tiny_backbone):
     # Ranked by log-likelihood a token, the end counted as one. At the longest a sentence ends if that is what is most
     # probable there; it is not made to.
     captioner = build(tiny_backbone, vocabulary_size=4)
-    for seen in torch.randn(4, 6) * 3:
+    for seen in look(captioner, 4) * 3:
         ranked = []
         for words in every_sentence(4, 3):
             logs = log_probabilities(captioner, seen, words)
@@ -183,7 +216,7 @@ def test_a_beam_of_full_width_finds_the_best_of_all_sentences(tiny_backbone):
 
 def test_without_an_end_a_beam_of_full_width_finds_the_best_of_the_longest(tiny_backbone):
     captioner = build(tiny_backbone, vocabulary_size=4, ends=False)
-    for seen in torch.randn(4, 6) * 3:
+    for seen in look(captioner, 4) * 3:
         ranked = sorted(
             (
                 (sum(log_probabilities(captioner, seen, words)), list(words))
@@ -199,7 +232,7 @@ def test_without_an_end_a_beam_of_full_width_finds_the_best_of_the_longest(tiny_
 
 @pytest.mark.parametrize("width", [1, 2, 3, 10])
 def test_sentences_come_best_first_and_add_up(captioner, width):
-    for seen in torch.randn(4, 6) * 3:
+    for seen in look(captioner, 4) * 3:
         found = captioner.beam(seen[None], width, longest=4)
         assert 1 <= len(found) <= width
         ranks = []
@@ -216,7 +249,7 @@ def test_sentences_come_best_first_and_add_up(captioner, width):
 
 def test_the_likelihood_of_a_complete_sentence_is_its_score(tiny_backbone):
     captioner = build(tiny_backbone)
-    seen = torch.randn(1, 6) * 3
+    seen = look(captioner, 1) * 3
     for sentence in captioner.beam(seen, 5, longest=4):
         assert sentence.log_likelihood == pytest.approx(
             float(captioner.score(seen, *pad([sentence.tokens])).sum()), abs=1e-4
@@ -257,6 +290,75 @@ def test_one_picture_and_a_width_are_needed(captioner):
         captioner.beam(torch.randn(1, 6), 0)
 
 
+# ------------------------------------------------------------------------------------------------ regions
+
+
+@pytest.fixture
+def attentive(tiny_backbone):
+    captioner = build(tiny_backbone, attention_dim=5)
+    with torch.no_grad():
+        captioner.attention.score.weight *= 20  # so that some regions are looked at much more than others
+    return captioner
+
+
+def test_a_word_s_map_is_where_the_step_that_says_it_looks(attentive):
+    seen = look(attentive, 3)
+    tokens, mask = pad(CAPTIONS)
+    maps = attentive.maps(seen, tokens)
+    assert maps.shape == (3, 4, 2, 2) and maps.dtype == torch.float32
+    for row, caption in enumerate(CAPTIONS):
+        states = hidden_step_by_step(attentive, seen[row], caption)
+        for place in range(len(caption)):  # the state before the word chooses it
+            expected = torch.tensor(attention_by_hand(attentive, states[place], seen[row, 1:]))
+            torch.testing.assert_close(maps[row, place].flatten(), expected, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(maps.sum(dim=(2, 3)), torch.ones(3, 4))
+    assert maps[mask].amax(dim=(1, 2)).max() > 0.5  # or every map would be flat, and this test blind
+
+
+def test_regions_lie_in_a_map_as_they_do_in_the_picture(attentive):
+    # A feature map of one bright place: the query that likes it puts the map's weight at the same place.
+    regional = torch.zeros(1, 6, 2, 2)
+    regional[0, :, 0, 1] = torch.tensor([3.0, -1.0, 2.0, 0.5, -2.0, 1.0])
+    regions = attentive.attention.project(regional)
+    assert torch.equal(regions[0, 0], regions[0, 2]) and torch.equal(regions[0, 0], regions[0, 3])
+    assert not torch.equal(regions[0, 0], regions[0, 1])  # row 0, column 1
+
+
+def test_the_regions_order_changes_the_map_and_nothing_else(attentive):
+    seen, (tokens, mask) = look(attentive, 3), pad(CAPTIONS)
+    order = torch.tensor([2, 0, 3, 1])
+    other = torch.cat([seen[:, :1], seen[:, 1:][:, order]], dim=1)
+    torch.testing.assert_close(attentive.score(other, tokens, mask), attentive.score(seen, tokens, mask))
+    flat = attentive.maps(seen, tokens).flatten(2)
+    torch.testing.assert_close(attentive.maps(other, tokens).flatten(2), flat[:, :, order])
+
+
+def test_what_is_seen_is_the_whole_and_then_the_regions(attentive, tiny_backbone):
+    images = torch.rand(2, 3, 32, 32) * 2 - 1
+    seen = attentive.see(images)
+    features = tiny_backbone(images)
+    assert seen.shape == (2, 1 + 2 * 2, 6)
+    torch.testing.assert_close(seen, attentive.project(features.pooled, features.levels[2]))
+    torch.testing.assert_close(seen[:, 0], attentive.norm(attentive.linear(features.pooled)))
+    with pytest.raises(ValueError, match="regional features"):
+        attentive.project(features.pooled)
+
+
+def test_without_attention_there_are_no_maps_and_an_older_configuration_has_none(tiny_backbone):
+    old = {"vocabulary_size": 5, "backbone": "tiny", "image_size": 32, "embedding_dim": 6, "hidden_dim": 7}
+    captioner = Captioner(CaptionerConfig(**old), tiny_backbone)
+    assert captioner.attention is None
+    assert captioner.maps(torch.randn(1, 6), torch.tensor([[1, 2]])) is None
+
+
+def test_the_gradient_reaches_the_picture_through_the_regions_too(attentive):
+    attentive.requires_grad_(False)
+    seen = look(attentive, 2).requires_grad_()
+    tokens, mask = pad(CAPTIONS[:2])
+    redescription_loss(attentive.logits(seen, tokens), *attentive.targets(tokens, mask)).backward()
+    assert (seen.grad[:, 1:].abs().sum(dim=2) > 0).all()
+
+
 # -------------------------------------------------------------------------------------------------- gradients
 
 
@@ -284,7 +386,7 @@ def test_the_lstm_stays_in_train_mode_and_nothing_else(captioner):
 
 def test_dropout_is_for_training_only(tiny_backbone):
     captioner = build(tiny_backbone, dropout=0.5)
-    seen, tokens = torch.randn(3, 6), pad(CAPTIONS)[0]
+    seen, tokens = look(captioner, 3), pad(CAPTIONS)[0]
     assert torch.equal(captioner.logits(seen, tokens), captioner.logits(seen, tokens))
     captioner.train()
     assert not torch.equal(captioner.logits(seen, tokens), captioner.logits(seen, tokens))
@@ -292,7 +394,8 @@ def test_dropout_is_for_training_only(tiny_backbone):
 
 def test_the_trunk_is_no_part_of_the_state(captioner):
     parts = {key.split(".")[0] for key in captioner.state_dict()}
-    assert parts == {"linear", "norm", "embedding", "lstm", "to_words"}
+    own = {"attention"} if captioner.attention is not None else set()
+    assert parts == {"linear", "norm", "embedding", "lstm", "to_words"} | own
 
 
 def test_it_has_as_many_parameters_as_the_released_one(tiny_backbone):

@@ -25,7 +25,7 @@ TRUNK = "efficientnet_lite0"
 WORDS = Vocabulary.from_captions([CAPTION, "this yellow bird has black wings", "a blue bird with a white belly"])
 
 
-def write_checkpoint(folder, with_image_encoder=True):
+def write_checkpoint(folder, with_image_encoder=True, attention_dim=0):
     """Random networks, as small as they can be, in a whole checkpoint."""
     torch.manual_seed(1)
     folder.mkdir(exist_ok=True)
@@ -37,8 +37,9 @@ def write_checkpoint(folder, with_image_encoder=True):
     draw = Config(text_dim=8, noise_dim=6, condition_dim=5, first_size=16, channels=(4, 4, 4), residual_blocks=1)
     save_part(Generator(draw), draw, folder, "generator", WORDS.hash, generator="mirrorgan")
     read = CaptionerConfig(
-        vocabulary_size=len(WORDS), backbone=TRUNK, image_size=64, embedding_dim=6, hidden_dim=7, longest=6
-    )
+        vocabulary_size=len(WORDS), backbone=TRUNK, image_size=64, embedding_dim=6, hidden_dim=7, longest=6,
+        attention_dim=attention_dim,
+    )  # fmt: skip
     save_part(Captioner(read, backbone), read, folder, "captioner", WORDS.hash)
     if with_image_encoder:
         see = ImageEncoderConfig(backbone=TRUNK, image_size=64, text_dim=8)
@@ -191,6 +192,18 @@ def test_the_drawing_names_its_checkpoint_and_its_seed(model, drawing):
 
 
 # ------------------------------------------------------------------------------------------- what is read back
+
+
+def test_every_word_of_the_redescription_has_a_map_if_the_captioner_looks_at_regions(drawing, tmp_path, monkeypatch):
+    assert drawing.redescription.maps is None
+    model = MirrorGAN.load(write_checkpoint(tmp_path / "tiny", attention_dim=5))
+    seen, see = [], model.captioner.see
+    monkeypatch.setattr(model.captioner, "see", lambda image: seen.append(see(image)) or seen[-1])
+    said = model.draw(CAPTION, 3).redescription
+    assert said.words and said.maps.shape == (len(said.words), 4, 4) and said.maps.dtype == np.float32
+    assert said.maps.sum(axis=(1, 2)) == pytest.approx(1.0)
+    ids = torch.tensor([model.vocabulary.encode(said.words)])
+    assert np.array_equal(said.maps, model.captioner.maps(seen[0], ids)[0].numpy())
 
 
 def test_the_redescription_has_a_probability_a_word(drawing):

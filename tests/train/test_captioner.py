@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -5,7 +7,7 @@ import torch
 from mirrorgan.captioner import Captioner, CaptionerConfig
 from mirrorgan.images import from_uint8
 from train.batches import hold_out
-from train.captioner import CaptionerTraining, build, describe_all, references, train_step, validate
+from train.captioner import PRESETS, CaptionerTraining, build, describe_all, references, train_step, validate
 from train.features import CachedFeatures
 from train.pack import load_packed
 from train.pretrain import Material
@@ -26,6 +28,13 @@ def config(tiny_backbone):
 @pytest.fixture
 def captioner(split, tiny_backbone):
     sizes = {"embedding_dim": 12, "hidden_dim": 16, "longest": 9}
+    config = CaptionerConfig(vocabulary_size=len(split.vocabulary), backbone="tiny", image_size=32, **sizes)
+    return Captioner(config, tiny_backbone)
+
+
+@pytest.fixture
+def attentive(split, tiny_backbone):
+    sizes = {"embedding_dim": 12, "hidden_dim": 16, "longest": 9, "attention_dim": 8}
     config = CaptionerConfig(vocabulary_size=len(split.vocabulary), backbone="tiny", image_size=32, **sizes)
     return Captioner(config, tiny_backbone)
 
@@ -66,6 +75,37 @@ def test_it_learns_to_say_the_colours(captioner, config, split, cached):
     ]
     assert sum(right) >= 9  # of 12
     assert validate(captioner, split, cached, torch.arange(len(split))) > 0.5
+
+
+def test_with_regions_it_learns_what_only_a_region_shows(attentive, config, split, cached):
+    # Every picture looks the same as a whole; its colour is at one place, another one in each picture.
+    config = replace(config, attention_dim=8)
+    attentive.norm.momentum = 0.1
+    pooled = torch.randn(1, 8).expand(len(split), 8) + 0.1 * torch.randn(len(split), 8)
+    regional = 0.1 * torch.randn(len(split), 6, 2, 2)
+    places = torch.arange(len(split)) % 4
+    regional[torch.arange(len(split)), :, places // 2, places % 2] += 3 * torch.randn(4, 6)[split.groups.long()]
+    cached = CachedFeatures(regional.numpy().astype(np.float16), pooled.numpy().astype(np.float16))
+    learn(attentive, config, split, cached, 200)
+    rows = torch.arange(len(split))
+    said = describe_all(attentive, split, cached, rows)
+    colours = ("red", "blue", "yellow", "black")
+    named = [{word for word in words if word in colours} for words in said]
+    asked = [{word for word in caption[0] if word in colours} for caption in references(split, rows)]
+    assert sum(mine == theirs for mine, theirs in zip(named, asked, strict=True)) >= 9  # of 12
+    attentive.eval()
+    word = split.vocabulary.encode(["a", "small", "red", "bird"])
+    seen = attentive.project(torch.from_numpy(cached.pooled).float(), torch.from_numpy(cached.regional).float())
+    looks = attentive.maps(seen, torch.tensor([word]).expand(len(split), -1)).flatten(2)
+    own = looks[torch.arange(len(split)), 2, places]  # of the colour word, at the place that shows it
+    assert own.mean() > 0.5
+
+
+@pytest.mark.parametrize("name", ["birds", "coco", "shapes", "folder"])
+def test_the_presets_with_regions_are_the_others_with_attention(name):
+    with_regions = PRESETS[f"{name}-regions"]
+    assert with_regions.attention_dim > 0
+    assert replace(with_regions, attention_dim=0, name=PRESETS[name].name) == PRESETS[name]
 
 
 def test_describing_leaves_the_captioner_in_training_and_itself(captioner, split, cached):
