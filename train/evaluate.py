@@ -10,8 +10,10 @@ pictures differ. Each compares checkpoints with each other under the same protoc
 
 import argparse
 import dataclasses
+import functools
 import importlib.util
 import json
+import operator
 import statistics
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -25,26 +27,34 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 from tqdm import tqdm
 
+from mirrorgan.backbones import fold_batch_norms
 from mirrorgan.captioner import Captioner, CaptionerConfig
 from mirrorgan.checkpoint import load_part, read_json, read_tensors, sha256
 from mirrorgan.drawing import CheckpointError
+from mirrorgan.generators.base import GeneratorOutput
+from mirrorgan.image_encoder import ImageEncoder, ImageEncoderConfig
 from mirrorgan.images import from_uint8, to_channels_last, to_uint8
 from mirrorgan.pipeline import MirrorGAN
+from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
 from mirrorgan.vocabulary import Vocabulary, pad
+from train.boxes import boxes_in_squares
 from train.captioner import references
 from train.card import write_card
 from train.command import fail
 from train.files import whole, write_text
 from train.memory import keep_memory
+from train.metrics.attention import KINDS, box_masks, kind_of, mass_inside, object_masks
 from train.metrics.colour import colour_agreement, fit_colour_probes
 from train.metrics.diversity import diversity
 from train.metrics.frechet import FeatureStatistics, frechet_distance, kernel_distance
 from train.metrics.inception import inception_score
+from train.metrics.nearest import nearest, share_nearer
 from train.metrics.networks import NETWORKS, FeatureNetwork, load_network
 from train.metrics.redescription import bleu, cider, rouge_l
 from train.metrics.retrieval import r_precision
 from train.pack import PackedSplit, load_packed
 from train.provenance import code_version, machine
+from train.score_sheets import Looked, attention_sheet, nearest_sheet, plot_distances, save_picture
 from train.sheets import seeded_noise
 from train.trunks import find_trunk
 
@@ -94,6 +104,10 @@ class Options:
     """A file, for the features `inception`."""
     judge: Path | None = None
     """A run of train.captioner that the checkpoint was not made with."""
+    judge_encoders: Path | None = None
+    """A run of train.damsm that the checkpoint was not made with."""
+    boxes: Path | None = None
+    """The folder of the data set itself, for the boxes around what its photographs show."""
     device: str = "cpu"
 
     def __post_init__(self) -> None:
@@ -118,8 +132,10 @@ class Pictures:
 class Evaluation:
     """A checkpoint, its data, and what several scores share, each made when the first one asks for it."""
 
-    def __init__(self, folder: Path, options: Options) -> None:
+    def __init__(self, folder: Path, options: Options, sheets: Path | None = None) -> None:
         self.folder, self.options, self.device = folder, options, options.device
+        self.sheets = sheets or folder
+        """Where scores put their pictures."""
         self.model = MirrorGAN.load(folder, options.device)
         if self.model.image_encoder is None:
             raise ValueError(f"{folder}: no image encoder in it; the scores need one")
@@ -149,11 +165,9 @@ class Evaluation:
             CheckpointError: it is the checkpoint's own STREAM, whose opinion is known already.
         """
         assert self.options.judge is not None
-        best = self.options.judge / "best"
-        folder = best if best.is_dir() else self.options.judge
+        folder = best_of(self.options.judge)
         theirs = read_tensors(folder / "captioner.safetensors")
-        ours = self.model.captioner.state_dict()
-        if theirs.keys() <= ours.keys() and all(torch.equal(theirs[k].half(), ours[k].half().cpu()) for k in theirs):
+        if same(theirs, self.model.captioner.state_dict()):
             raise CheckpointError(f"{folder}: this is the checkpoint's own STREAM; name a captioner trained apart")
         vocabulary = Vocabulary.load(folder / "vocabulary.json")
         captioner = load_part(
@@ -166,6 +180,46 @@ class Evaluation:
         to_channels_last(captioner.backbone, self.device)
         captioner = to_channels_last(captioner.eval().requires_grad_(False), self.device)
         return captioner, vocabulary, sha256(folder / "captioner.safetensors")
+
+    @cached_property
+    def judge_encoders(self) -> tuple[TextEncoder, ImageEncoder, dict[str, str]]:
+        """The second pair of encoders, and the sha256 of their weights.
+
+        Raises:
+            FileNotFoundError: their folder is no run of train.damsm.
+            CheckpointError: they are the checkpoint's own, or were made with another dictionary.
+        """
+        assert self.options.judge_encoders is not None
+        folder = best_of(self.options.judge_encoders)
+        theirs = read_tensors(folder / "text_encoder.safetensors")
+        if same(theirs, self.model.text_encoder.state_dict()):
+            raise CheckpointError(f"{folder}: these are the checkpoint's own encoders; name some trained apart")
+        words = self.model.vocabulary.hash
+        text = load_part(folder, "text_encoder", TextEncoderConfig, TextEncoder, words)
+        image = load_part(
+            folder,
+            "image_encoder",
+            ImageEncoderConfig,
+            lambda c: ImageEncoder(c, fold_batch_norms(find_trunk(c.backbone, [folder]))),
+            words,
+        )
+        to_channels_last(image.backbone, self.device)
+        for module in (text, image):
+            to_channels_last(module.eval().requires_grad_(False), self.device)
+        names = ("text_encoder.safetensors", "image_encoder.safetensors")
+        return text, image, {f"judge {name}": sha256(folder / name) for name in names}
+
+    @cached_property
+    def boxes(self) -> Tensor:
+        """How much of each cell of a test photograph lies in its box, (n, g, g)."""
+        assert self.options.boxes is not None
+        found = boxes_in_squares(self.options.boxes, self.test)
+        return box_masks([found[row] for row in self.rows.tolist()])
+
+    @cached_property
+    def all_training(self) -> Tensor:
+        """Features of all training photographs, (N, P)."""
+        return self.photograph_features(self.train, torch.arange(len(self.train)))
 
     def photographs(self, size: int) -> Pictures:
         """The middle squares of the test photographs, with their first captions."""
@@ -240,6 +294,19 @@ class Evaluation:
         return {name: self.files[name] for name in names}
 
 
+def best_of(run: Path) -> Path:
+    """Where a run of a pretraining keeps its weights, or the folder itself."""
+    return run / "best" if (run / "best").is_dir() else run
+
+
+def same(theirs: dict[str, Tensor], ours: dict[str, Tensor]) -> bool:
+    """Whether weights are those of a checkpoint, which are stored as float16."""
+    return theirs.keys() <= ours.keys() and all(
+        theirs[key].shape == ours[key].shape and torch.equal(theirs[key].half(), ours[key].half().cpu())
+        for key in theirs
+    )
+
+
 def digest(content: object) -> str:
     import hashlib
 
@@ -275,20 +342,29 @@ def look(pixels: np.ndarray, network: FeatureNetwork, title: str) -> Tensor:
 
 @torch.inference_mode()
 def draw(model: MirrorGAN, split: PackedSplit, rows: Tensor, which: int, seed: int) -> np.ndarray:
-    """The last stage of a drawing for one caption of some pictures, (n, S, S, 3) uint8, rounded to the nearest.
+    """The last stage of a drawing for one caption of some pictures, (n, S, S, 3) uint8, rounded to the nearest."""
+    return np.concatenate(
+        [to_uint8(d.images[-1]).cpu().numpy() for _, _, d in draw_all(model, split, rows, which, seed)]
+    )
+
+
+@torch.inference_mode()
+def draw_all(
+    model: MirrorGAN, split: PackedSplit, rows: Tensor, which: int, seed: int
+) -> Iterator[tuple[Tensor, list[list[int]], GeneratorOutput]]:
+    """Drawings for one caption of some pictures, a few at a time: their rows, their captions as ids, all stages.
 
     The noise of a drawing comes from seed, picture and caption, not from how many others are drawn.
     """
     device = next(model.generator.parameters()).device
-    drawn = []
     for chunk in tqdm(rows.split(CHUNK), desc="draw", unit="batch", mininterval=1):
-        tokens, mask = pad([caption(split, row, which)[: model.info.max_words] for row in chunk.tolist()])
+        captions = [caption(split, row, which)[: model.info.max_words] for row in chunk.tolist()]
+        tokens, mask = pad(captions)
         tokens, mask = tokens.to(device), mask.to(device)
         words, sentence = model.text_encoder(tokens, mask)
         seeds = [10**9 * seed + 10**7 * which + row for row in chunk.tolist()]
         noise = seeded_noise(seeds, model.generator.noise_dim).to(device)
-        drawn.append(to_uint8(model.generator(noise, sentence, words, mask).images[-1]).cpu().numpy())
-    return np.concatenate(drawn)
+        yield chunk, captions, model.generator(noise, sentence, words, mask)
 
 
 def over_seeds(results: Sequence[list[Result]], seeds: Sequence[int]) -> list[Result]:
@@ -313,33 +389,51 @@ def for_seeds(e: Evaluation, score: Callable[[int], list[Result]]) -> list[Resul
 
 def score_retrieval(e: Evaluation) -> list[Result]:
     """R-precision of Xu et al., "AttnGAN" (CVPR 2018), by the checkpoint's own encoders."""
-    assert e.model.image_encoder is not None
-    size = e.model.image_encoder.config.image_size
-    return [
-        *retrieval(e, e.photographs(size)),
-        *for_seeds(e, lambda seed: retrieval(e, e.all_drawings(seed))),
-    ]
+    encoder = e.model.image_encoder
+    assert encoder is not None
+    hashes = e.file_hashes(
+        "text_encoder.safetensors", "image_encoder.safetensors", f"backbone.{encoder.config.backbone}.safetensors"
+    )
+
+    def score(pictures: Pictures) -> list[Result]:
+        return retrieval(e, pictures, e.model.text_encoder, encoder, "", "damsm", hashes)
+
+    return [*score(e.photographs(encoder.config.image_size)), *for_seeds(e, lambda s: score(e.all_drawings(s)))]
+
+
+def score_judge_retrieval(e: Evaluation) -> list[Result]:
+    """The same by encoders that the generator never met: it was shaped by what the first pair's vectors say."""
+    text, encoder, hashes = e.judge_encoders
+
+    def score(pictures: Pictures) -> list[Result]:
+        return retrieval(e, pictures, text, encoder, " (second encoders)", "second-damsm", hashes)
+
+    return [*score(e.photographs(encoder.config.image_size)), *for_seeds(e, lambda s: score(e.all_drawings(s)))]
 
 
 @torch.inference_mode()
-def retrieval(e: Evaluation, pictures: Pictures) -> list[Result]:
+def retrieval(
+    e: Evaluation,
+    pictures: Pictures,
+    text: TextEncoder,
+    encoder: ImageEncoder,
+    suffix: str,
+    who: str,
+    hashes: dict[str, str],
+) -> list[Result]:
     """How often a picture's true caption is nearest among 100, 99 of them of other classes; a tie is a miss."""
-    encoder = e.model.image_encoder
-    assert encoder is not None
     codes = [encoder(from_uint8(batch))[1] for batch in batches(pictures.pixels, e.device, f"retrieval, {pictures.on}")]
     captions = e.tokens(pictures)
     sentences = []
     for start in range(0, len(captions), 256):
         tokens, mask = pad(captions[start : start + 256])
-        sentences.append(e.model.text_encoder(tokens.to(e.device), mask.to(e.device))[1])
+        sentences.append(text(tokens.to(e.device), mask.to(e.device))[1])
     groups = e.test.groups[pictures.rows].long()
     score = r_precision(torch.cat(codes).cpu(), torch.cat(sentences).cpu(), groups, folds=min(10, len(groups)))
     protocol = "DAMSM codes, cosine; true caption + 99 of other classes, without replacement (seed 0); tie = miss"
     row = e.result(
-        "retrieval 1 of 100", pictures.on, score.mean, "retrieval/damsm-1of100/v1", protocol, score.count,
-        std=score.std, spread=f"{min(10, len(groups))} folds",
-        hashes=e.file_hashes("text_encoder.safetensors", "image_encoder.safetensors",
-                        f"backbone.{encoder.config.backbone}.safetensors"),
+        f"retrieval 1 of 100{suffix}", pictures.on, score.mean, f"retrieval/{who}-1of100/v1", protocol, score.count,
+        std=score.std, spread=f"{min(10, len(groups))} folds", hashes=hashes,
     )  # fmt: skip
     return [row]
 
@@ -513,6 +607,202 @@ def score_diversity(e: Evaluation) -> list[Result]:
     return for_seeds(e, score)
 
 
+def score_nearest(e: Evaluation) -> list[Result]:
+    """How near drawings come to what was trained on, beside how near test photographs do; and nearest.jpg, 100 drawings
+    with their three nearest training photographs."""
+    photographs = nearest(e.real, e.all_training)[0][:, 0]
+
+    def score(distances: Tensor, on: str) -> list[Result]:
+        protocol = (
+            f"{e.network.name}, {e.network.how}; pictures at {e.size} px; Euclidean distance to the nearest of "
+            f"{len(e.all_training)} training photographs, not mirrored; quantiles over pictures; nearer: than 5 % of "
+            "test photographs are"
+        )
+        rows = {f"distance to training, {share:.0%} quantile": float(distances.quantile(share)) for share in QUANTILES}
+        if on == DRAWINGS:
+            rows["nearer to training than 5 % of photographs"] = share_nearer(distances, photographs)
+        short = f"nearest/{e.network.short}-pooled-{e.size}-of{len(e.all_training)}/v1"
+        return [e.result(name, on, value, short, protocol, len(distances), looked(e)) for name, value in rows.items()]
+
+    drawn = {seed: nearest(e.drawn(seed), e.all_training, 3) for seed in e.options.seeds}
+    seed = e.options.seeds[0]
+    distances, places = drawn[seed]
+    chosen = torch.linspace(0, len(e.rows) - 1, min(100, len(e.rows))).long()
+    shown = nearest_sheet(e.drawings(seed)[chosen.numpy()], e.train.pictures(e.size), places[chosen])
+    save_picture(shown, e.sheets / "nearest.jpg")
+    figure = plot_distances({PHOTOGRAPHS: photographs.numpy(), DRAWINGS: distances[:, 0].numpy()})
+    save_picture(figure, e.sheets / "distances.png")
+    return [*score(photographs, PHOTOGRAPHS), *for_seeds(e, lambda seed: score(drawn[seed][0][:, 0], DRAWINGS))]
+
+
+QUANTILES = (0.05, 0.25, 0.5, 0.75)
+
+
+def score_attention(e: Evaluation) -> list[Result]:
+    """How much of a word's map lies inside what the picture shows, by kinds of words; and attention.png, the words at
+    the quartiles. Of the generator's words, and of those that STREAM reads back, if they have maps."""
+    seed, results = e.options.seeds[0], list[Result]()
+    examples: dict[str, list[Looked]] = {}
+    heard = {seed: heard_looks(e, seed) for seed in e.options.seeds}
+    first = heard[seed]
+    if first is not None:
+        results += for_seeds(e, lambda seed: attention_rows(e, heard[seed], DRAWINGS, "", "words", GENERATOR))
+        examples |= {
+            f"heard: words that name a {kind}, at the quartiles": at_quartiles(first.examples[kind]) for kind in NAMING
+        }
+    stream = e.model.captioner
+    if stream.attention is not None:
+        files = ("captioner.safetensors", f"backbone.{stream.config.backbone}.safetensors")
+        photographs = said_looks(e, e.photographs(e.size), boxed=e.options.boxes is not None)
+        drawn = {seed: said_looks(e, e.all_drawings(seed)) for seed in e.options.seeds}
+        results += attention_rows(e, photographs, PHOTOGRAPHS, "read-back ", "read-back", files)
+        results += for_seeds(e, lambda seed: attention_rows(e, drawn[seed], DRAWINGS, "read-back ", "read-back", files))
+        examples |= {
+            f"read back: words that name a {kind}, at the quartiles": at_quartiles(drawn[seed].examples[kind])
+            for kind in NAMING
+        }
+    if not results:
+        raise ValueError("neither the generator nor STREAM has maps of words")
+    if e.options.boxes is not None:
+        results += boxes_and_masks(e)
+    if shown := {kind: looks for kind, looks in examples.items() if looks}:
+        save_picture(attention_sheet(shown), e.sheets / "attention.png")
+    return results
+
+
+GENERATOR = ("generator.safetensors", "text_encoder.safetensors")
+NAMING = ("colour", "part")
+
+
+@dataclass(frozen=True, eq=False)
+class Looks:
+    """Where words looked in some pictures."""
+
+    shares: dict[str, list[float]]
+    """Of every word of a kind: how much of its map lies inside."""
+    examples: dict[str, list[Looked]]
+    """Every word that names something, by kind."""
+    areas: list[float]
+    """Of every picture: how much of a map that is the same everywhere lies inside."""
+    kinds: list[dict[str, float]]
+    """Of every picture: the mean share of a word of each kind."""
+    inside: str
+    """Inside of what."""
+    maps: tuple[int, int]
+    """H and W."""
+
+    @classmethod
+    def of(cls, words: list[list[str]], pixels: np.ndarray, maps: Tensor, masks: Tensor, inside: str) -> "Looks":
+        """Of the words of n pictures (n, S, S, 3), maps (n, L, H, W), and masks (n, g, g)."""
+        masses = mass_inside(maps, masks).tolist()
+        shares: dict[str, list[float]] = {kind: [] for kind in KINDS}
+        examples: dict[str, list[Looked]] = {kind: [] for kind in NAMING}
+        kinds = []
+        for row, sentence in enumerate(words):
+            of_kind: dict[str, list[float]] = {}
+            for place, word in enumerate(sentence):
+                if (kind := kind_of(word)) is None:
+                    continue
+                of_kind.setdefault(kind, []).append(masses[row][place])
+                if kind in NAMING:
+                    where = masks[row].numpy() > 0.5, maps[row, place].half().numpy()
+                    examples[kind].append(Looked(word, " ".join(sentence), masses[row][place], pixels[row], *where))
+            for kind, values in of_kind.items():
+                shares[kind] += values
+            kinds.append({kind: statistics.fmean(values) for kind, values in of_kind.items()})
+        areas = masks.float().mean(dim=(1, 2)).tolist()
+        return cls(shares, examples, areas, kinds, inside, (maps.shape[2], maps.shape[3]))
+
+    def __add__(self, other: "Looks") -> "Looks":
+        shares = {kind: values + other.shares[kind] for kind, values in self.shares.items()}
+        examples = {kind: looked + other.examples[kind] for kind, looked in self.examples.items()}
+        return Looks(shares, examples, self.areas + other.areas, self.kinds + other.kinds, self.inside, self.maps)
+
+
+def heard_looks(e: Evaluation, seed: int) -> Looks | None:
+    """Where the words of first captions were heard in drawings, at the last stage that has word attention."""
+    found: Looks | None = None
+    for _, captions, drawn in draw_all(e.model, e.test, e.rows, 0, seed):
+        maps = [stage.word_attention for stage in drawn.stages if stage.word_attention is not None]
+        if not maps:
+            return None
+        pixels = to_uint8(drawn.images[-1]).cpu()
+        words = [e.test.vocabulary.decode(ids) for ids in captions]
+        some = Looks.of(words, pixels.numpy(), maps[-1].float().cpu(), object_masks(pixels), "object mask")
+        found = some if found is None else found + some
+    return found
+
+
+@torch.inference_mode()
+def said_looks(e: Evaluation, pictures: Pictures, boxed: bool = False) -> Looks:
+    """Where STREAM looked in pictures for the words that it reads back."""
+    stream, found = e.model.captioner, list[Looks]()
+    for start, batch in enumerate(batches(pictures.pixels, e.device, f"read {pictures.on}")):
+        seen = stream.see(from_uint8(batch))
+        said = [sentence.tokens for sentence in stream.greedy(seen)]
+        maps = stream.maps(seen, pad(said)[0].to(e.device))
+        assert maps is not None
+        masks = e.boxes[start * CHUNK :][: len(batch)] if boxed else object_masks(batch.cpu())
+        words = [e.model.vocabulary.decode(ids) for ids in said]
+        found.append(Looks.of(words, batch.cpu().numpy(), maps.cpu(), masks, "box" if boxed else "object mask"))
+    return functools.reduce(operator.add, found)
+
+
+def attention_rows(
+    e: Evaluation, found: Looks | None, on: str, prefix: str, who: str, files: Sequence[str]
+) -> list[Result]:
+    """Means over words of each kind, what a flat map would have, and how often colours lie further inside."""
+    assert found is not None
+    counted = ", ".join(f"{len(values):,} {kind} words" for kind, values in found.shares.items())
+    short = "box" if found.inside == "box" else "geodesic"
+    identity = f"attention/{who}-in-{short}-{e.size}/v1"
+    protocol = (
+        f"share of a word's map ({found.maps[0]} x {found.maps[1]}) inside the {found.inside}"
+        f"{'' if short == 'box' else ' (geodesic saliency of colours, 32 x 32)'}; pictures at {e.size} px; {counted}"
+    )
+
+    def row(name: str, values: list[float], spread: str) -> Result:
+        return e.result(
+            f"{prefix}attention inside the object: {name}", on, statistics.fmean(values), identity, protocol,
+            len(found.areas), e.file_hashes(*files), statistics.pstdev(values), spread,
+        )  # fmt: skip
+
+    rows = [row(f"{kind} words", values, "words") for kind, values in found.shares.items() if values]
+    rows.append(row("a flat map", found.areas, "pictures"))
+    both = [kinds for kinds in found.kinds if {"colour", "function"} <= kinds.keys()]
+    if both:
+        further = [float(kinds["colour"] > kinds["function"]) for kinds in both]
+        rows.append(row("sentences whose colours lie further inside than their function words", further, "sentences"))
+    return rows
+
+
+def boxes_and_masks(e: Evaluation) -> list[Result]:
+    """How good the masks are: how much of those of test photographs lies in the boxes."""
+    pixels = e.photographs(e.size).pixels
+    masks = torch.cat([object_masks(batch.cpu()) for batch in batches(pixels, "cpu", "masks")])
+    some = masks.flatten(1).any(dim=1)
+    inside = mass_inside(masks[some, None].float(), e.boxes[some])[:, 0].tolist()
+    areas = e.boxes.mean(dim=(1, 2)).tolist()
+    protocol = (
+        f"pictures at {e.size} px; boxes of the data set in the middle squares; {len(inside)} masks are not empty"
+    )
+    identity = f"masks/geodesic-in-box-{e.size}/v1"
+    return [
+        e.result(
+            name, PHOTOGRAPHS, statistics.fmean(values), identity, protocol, len(pixels), {},
+            statistics.pstdev(values), "pictures",
+        )
+        for name, values in (("object mask inside the box", inside), ("box, share of the picture", areas))
+    ]  # fmt: skip
+
+
+def at_quartiles(examples: list[Looked]) -> list[Looked]:
+    """The words at the quartiles of their shares: chosen by number, not by eye."""
+    ordered = sorted(examples, key=lambda looked: looked.mass)
+    places = dict.fromkeys(round(share * (len(ordered) - 1)) for share in (0.25, 0.5, 0.75))
+    return [ordered[place] for place in places] if ordered else []
+
+
 def looked(e: Evaluation) -> dict[str, str]:
     """The hash of the feature network, for a row that looked through it."""
     return {e.network.name: e.network.sha256}
@@ -526,7 +816,10 @@ SCORES: dict[str, Callable[[Evaluation], list[Result]]] = {
     "colours": score_colours,
     "diversity": score_diversity,
     "redescription": score_redescription,
+    "attention": score_attention,
+    "nearest": score_nearest,
     "judge": score_judge,
+    "judge-retrieval": score_judge_retrieval,
 }
 """Names for --only, in the order of measuring."""
 
@@ -601,24 +894,33 @@ def evaluate(folder: Path, options: Options, only: Sequence[str] | None = None, 
 
     Args:
         folder: of the checkpoint.
-        only: names of SCORES; all if None (the judge's if there is one).
-        out: where the table is saved; scores.json in the checkpoint if None.
+        only: names of SCORES; all if None (the judges' if there are any).
+        out: where the table is saved, and beside it the pictures of some scores; scores.json in the checkpoint if None.
 
     Raises:
         FileNotFoundError, CheckpointError, ValueError: checkpoint, data, feature network or judge cannot be used.
     """
-    names = list(only or [name for name in SCORES if name != "judge" or options.judge is not None])
+    judges = {"judge": options.judge, "judge-retrieval": options.judge_encoders}
+    names = list(only or [name for name in SCORES if name not in judges or judges[name] is not None])
     if unknown := [name for name in names if name not in SCORES]:
         raise ValueError(f"no score {unknown[0]!r}; there are: {', '.join(SCORES)}")
     if "judge" in names and options.judge is None:
         raise ValueError("the score 'judge' needs --judge FOLDER, a run of train.captioner that was trained apart")
+    if "judge-retrieval" in names and options.judge_encoders is None:
+        raise ValueError(
+            "the score 'judge-retrieval' needs --judge-encoders FOLDER, a run of train.damsm that was trained apart"
+        )
     if {"judge", "redescription"} & set(names) and importlib.util.find_spec("nltk") is None:
         raise ValueError("BLEU needs the package nltk: pip install nltk (or leave out redescription with --only)")
-    e = Evaluation(folder, options)
-    if set(names) - {"retrieval", "redescription", "judge"}:
+    e = Evaluation(folder, options, out.parent if out is not None else folder)
+    if set(names) - {"retrieval", "redescription", "attention", "judge", "judge-retrieval"}:
         _ = e.network  # what is missing should be said before minutes have passed
     if "judge" in names:
         _ = e.judge
+    if "judge-retrieval" in names:
+        _ = e.judge_encoders
+    if "attention" in names and options.boxes is not None:
+        _ = e.boxes
     table = Table(out or folder / "scores.json", e)
     for name in names:
         try:
@@ -661,6 +963,13 @@ def main() -> None:
     parser.add_argument("--features", choices=NETWORKS, default=NETWORKS[0], help="what looks at the pictures")
     parser.add_argument("--inception-weights", type=Path, help="weights-inception-2015-12-05-6726825d.pth")
     parser.add_argument("--judge", type=Path, help="a run of train.captioner that was trained apart")
+    parser.add_argument("--judge-encoders", type=Path, help="a run of train.damsm that was trained apart")
+    parser.add_argument(
+        "--boxes",
+        type=Path,
+        metavar="ROOT",
+        help="the data set's own folder: where read-back words look in photographs is then held to its boxes",
+    )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--out", type=Path, help="where to save the table (scores.json in the checkpoint)")
     given = parser.parse_args()
@@ -675,7 +984,8 @@ def main() -> None:
         options = Options(
             data=packed_folder(given.checkpoint, given.data),
             count=given.count, captions=given.captions, seeds=tuple(given.seeds), features=given.features,
-            inception_weights=given.inception_weights, judge=given.judge, device=device,
+            inception_weights=given.inception_weights, judge=given.judge, judge_encoders=given.judge_encoders,
+            boxes=given.boxes, device=device,
         )  # fmt: skip
         table = evaluate(given.checkpoint, options, given.only, out)
     except (ValueError, FileNotFoundError) as error:

@@ -63,9 +63,7 @@ class Unusable(DataError):
 
 
 def cut_to_box(image: Image.Image, box: Box | None) -> Image.Image:
-    """The square of 1.5 x the longer side of the box around its centre, clipped at the border (so not always square).
-
-    r = int(0.75 max(w, h)), centre = int((2x + w) / 2), int((2y + h) / 2), as in AttnGAN's released code.
+    """What `cut_of` says of a picture; all of it if there is no box.
 
     Raises:
         Unusable: the box lies outside the picture.
@@ -73,13 +71,22 @@ def cut_to_box(image: Image.Image, box: Box | None) -> Image.Image:
     if box is None:
         return image
     x, y, w, h = box
-    r, cx, cy = int(0.75 * max(w, h)), int((2 * x + w) / 2), int((2 * y + h) / 2)
-    left, top = max(0, cx - r), max(0, cy - r)
-    right, bottom = min(image.width, cx + r), min(image.height, cy + r)
+    left, top, right, bottom = cut_of(box, image.width, image.height)
     touches = x < image.width and y < image.height and x + w > 0 and y + h > 0
     if not touches or right <= left or bottom <= top:
         raise Unusable("its box lies outside the picture", f"{box} of {image.width} x {image.height} pixels")
     return image.crop((left, top, right, bottom))
+
+
+def cut_of(box: Box, width: int, height: int) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of the square of 1.5 x the longer side of the box around its centre, clipped at the
+    border of a picture of `width` x `height` pixels (so not always square).
+
+    r = int(0.75 max(w, h)), centre = int((2x + w) / 2), int((2y + h) / 2), as in AttnGAN's released code.
+    """
+    x, y, w, h = box
+    r, cx, cy = int(0.75 * max(w, h)), int((2 * x + w) / 2), int((2 * y + h) / 2)
+    return max(0, cx - r), max(0, cy - r), min(width, cx + r), min(height, cy + r)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

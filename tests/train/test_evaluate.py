@@ -1,23 +1,29 @@
 import importlib.util
 import json
 import re
+import shutil
 import sys
 import types
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from mirrorgan import CheckpointError
+from mirrorgan.captioner import Captioner
 from mirrorgan.checkpoint import read_json, read_tensors, sha256, write_tensors
+from mirrorgan.generators.base import GeneratorOutput, StageOutput
 from mirrorgan.images import from_uint8
 from train import evaluate as module
 from train.evaluate import SCORES, Evaluation, Options, as_text, evaluate
 from train.export import export
 from train.metrics.networks import FeatureNetwork, load_network
 from train.pack import load_packed
+from train.score_sheets import Looked
 
 
 class TinyNetwork(FeatureNetwork):
@@ -62,8 +68,9 @@ def rows_of(table):
 
 
 def test_one_table_has_every_score_with_protocol_counts_seeds_and_hashes(folder, birds, runs, tmp_path):
-    judge = other_captioner(runs, tmp_path)
-    table = evaluate(folder, Options(data=birds, judge=judge, captions=2, count=140))
+    judge, encoders = other_captioner(runs, tmp_path), other_encoders(runs, tmp_path)
+    options = Options(data=birds, judge=judge, judge_encoders=encoders, captions=2, count=140)
+    table = evaluate(folder, options)
     assert not table.left_out
     saved = read_json(folder / "scores.json")
     assert saved["scores"] == table.rows
@@ -71,7 +78,8 @@ def test_one_table_has_every_score_with_protocol_counts_seeds_and_hashes(folder,
     rows = rows_of(table)
     for on in ("test photographs", "drawings"):
         for name in ("retrieval 1 of 100", "BLEU-4", "CIDEr-D", "ROUGE-L", "inception score (tiny)", "colour agreement",
-                     "colour agreement: red", "CIDEr-D (second captioner)"):  # fmt: skip
+                     "colour agreement: red", "CIDEr-D (second captioner)", "retrieval 1 of 100 (second encoders)",
+                     "distance to training, 50% quantile"):  # fmt: skip
             assert (name, on) in rows, name
         assert ("BLEU-1", f"{on}, sentences shuffled") in rows
     for name in ("Frechet distance (tiny)", "kernel distance (tiny)"):
@@ -97,6 +105,14 @@ def test_one_table_has_every_score_with_protocol_counts_seeds_and_hashes(folder,
     assert rows["BLEU-1 (second captioner)", "drawings"]["hashes"]["judge captioner.safetensors"] == sha256(
         judge / "best/captioner.safetensors"
     )
+    for kind in ("colour words", "function words", "a flat map"):  # first captions name no part
+        assert 0 <= rows[f"attention inside the object: {kind}", "drawings"]["value"] <= 1
+    assert rows["retrieval 1 of 100 (second encoders)", "drawings"]["hashes"][
+        "judge text_encoder.safetensors"
+    ] == sha256(encoders / "best/text_encoder.safetensors")
+    for name in ("attention.png", "nearest.jpg", "distances.png"):
+        with Image.open(folder / name) as opened:
+            opened.load()
     no_score_is_named_as_if_it_were_a_paper_s(table)
 
 
@@ -222,13 +238,117 @@ def test_what_the_data_cannot_be_asked_is_left_out_with_the_reason(folder, packe
 
 def other_captioner(runs, tmp_path):
     """A run whose weights differ from the checkpoint's own."""
-    import shutil
-
     run = tmp_path / "runs/judge"
     shutil.copytree(runs.captioner, run)
     path = run / "best/captioner.safetensors"
     write_tensors({name: tensor + 0.1 for name, tensor in read_tensors(path).items()}, path)
     return run
+
+
+def other_encoders(runs, tmp_path):
+    """The same of encoders."""
+    run = tmp_path / "runs/judge-damsm"
+    shutil.copytree(runs.encoders, run)
+    for name in ("text_encoder", "image_encoder"):
+        path = run / f"best/{name}.safetensors"
+        write_tensors({key: tensor + 0.1 for key, tensor in read_tensors(path).items()}, path)
+    return run
+
+
+def test_encoders_are_not_their_own_judges(folder, birds, runs, tmp_path):
+    with pytest.raises(CheckpointError, match="the checkpoint's own encoders"):
+        evaluate(folder, Options(data=birds, judge_encoders=runs.encoders))
+    with pytest.raises(FileNotFoundError, match=r"text_encoder\.safetensors: missing"):
+        evaluate(folder, Options(data=birds, judge_encoders=runs.captioner))
+    assert not (folder / "scores.json").exists()
+
+
+def test_the_second_encoders_judge_what_they_see_themselves(folder, birds, runs, tmp_path):
+    # The same weights but for one bias of the text encoder's embedding: nearly the same opinion, from their own files.
+    run = tmp_path / "runs/judge-damsm"
+    shutil.copytree(runs.encoders, run)
+    path = run / "best/text_encoder.safetensors"
+    tensors = read_tensors(path)
+    first = next(iter(tensors))
+    write_tensors(tensors | {first: tensors[first] * 1.01}, path)
+    rows = rows_of(evaluate(folder, Options(data=birds, judge_encoders=run), ["retrieval", "judge-retrieval"]))
+    for on in ("test photographs", "drawings"):
+        mine, theirs = (rows[f"retrieval 1 of 100{who}", on]["value"] for who in ("", " (second encoders)"))
+        assert theirs == pytest.approx(mine, abs=0.1)
+        assert rows["retrieval 1 of 100 (second encoders)", on]["protocol_id"] == "retrieval/second-damsm-1of100/v1"
+
+
+# ---------------------------------------------------------------------------------------------- attention
+
+
+def test_words_that_are_heard_where_the_object_is_have_their_maps_inside(folder, birds, monkeypatch):
+    # A generator that draws a red disc on blue, and hears names of colours on it and all else around it.
+    def draw_all(model, split, rows, which, seed):
+        y, x = torch.meshgrid(torch.arange(32), torch.arange(32), indexing="ij")
+        disc = (y - 16) ** 2 + (x - 16) ** 2 < 64
+        image = torch.where(
+            disc, torch.tensor([1.0, -1.0, -1.0])[:, None, None], torch.tensor([-1.0, -1.0, 1.0])[:, None, None]
+        )
+        for row in rows.tolist():
+            ids = split.caption(row, which)
+            named = [module.kind_of(word) == "colour" for word in split.vocabulary.decode(ids)]
+            maps = torch.stack([disc.float() if colour else 1 - disc.float() for colour in named])
+            stage = StageOutput(image[None], maps[None], None, None)
+            yield torch.tensor([row]), [ids], GeneratorOutput([stage], {})
+
+    monkeypatch.setattr(module, "draw_all", draw_all)
+    rows = rows_of(evaluate(folder, Options(data=birds, count=20), ["attention"]))
+    found = {name.split(": ")[1]: row["value"] for (name, _), row in rows.items()}
+    assert found["colour words"] > 0.9 and found["function words"] < 0.1
+    assert found["a flat map"] == pytest.approx(np.pi * 64 / 32**2, abs=0.03)
+    assert found["sentences whose colours lie further inside than their function words"] == 1.0
+
+
+def test_read_back_words_have_maps_in_photographs_and_drawings_held_to_boxes(
+    folder, birds, runs, monkeypatch, tmp_path
+):
+    load = module.MirrorGAN.load
+
+    def attentive(*arguments):
+        model = load(*arguments)
+        config = replace(model.captioner.config, attention_dim=4)
+        torch.manual_seed(3)
+        model.captioner = Captioner(config, model.captioner.backbone).eval()
+        return model
+
+    monkeypatch.setattr(module.MirrorGAN, "load", attentive)
+    boxes = torch.zeros(144, 4) + torch.tensor([0.25, 0.25, 0.5, 0.5])
+    monkeypatch.setattr(module, "boxes_in_squares", lambda root, split: boxes.tolist())
+    rows = rows_of(evaluate(folder, Options(data=birds, count=60, boxes=tmp_path), ["attention"]))
+    on = "test photographs"
+    flat = rows["read-back attention inside the object: a flat map", on]
+    assert flat["value"] == pytest.approx(0.25) and flat["protocol_id"] == "attention/read-back-in-box-32/v1"
+    drawn = rows["read-back attention inside the object: a flat map", "drawings"]
+    assert drawn["protocol_id"] == "attention/read-back-in-geodesic-32/v1"
+    assert rows["box, share of the picture", on]["value"] == pytest.approx(0.25)
+    assert 0 <= rows["object mask inside the box", on]["value"] <= 1
+
+
+def test_the_examples_are_those_at_the_quartiles():
+    masses = torch.rand(101).tolist()
+    examples = [Looked(str(place), "", mass, None, None, None) for place, mass in enumerate(masses)]
+    shown = module.at_quartiles(examples)
+    assert [looked.mass for looked in shown] == [sorted(masses)[place] for place in (25, 50, 75)]
+    assert module.at_quartiles(examples[:1]) == examples[:1] and module.at_quartiles([]) == []
+
+
+def test_a_generator_that_copies_its_training_photographs_is_found_out(folder, birds, monkeypatch):
+    # Scores are taken of the training split as if it were the test split: give them apart again.
+    splits = {"train": load_packed(birds, "train"), "test": load_packed(birds, "test")}
+    monkeypatch.setattr(module, "load_packed", lambda data, split: splits[split])
+    options = Options(data=birds)
+    photographs = splits["train"].pictures(32)
+    monkeypatch.setattr(module, "draw", lambda model, split, rows, which, seed: photographs[rows.numpy() * 7])
+    rows = rows_of(evaluate(folder, options, ["nearest"]))
+    assert rows["nearer to training than 5 % of photographs", "drawings"]["value"] == 1.0
+    assert rows["distance to training, 75% quantile", "drawings"]["value"] < 1e-4
+    assert rows["distance to training, 5% quantile", "test photographs"]["value"] > 1e-3
+    assert rows["distance to training, 5% quantile", "drawings"]["protocol_id"] == "nearest/tiny-pooled-32-of144/v1"
 
 
 def test_stream_is_not_its_own_judge(folder, birds, runs):
@@ -271,6 +391,7 @@ def test_data_is_named_by_folder_by_name_or_by_what_the_checkpoint_was_trained_o
     [
         (["--only", "fid"], "no score 'fid'; there are: retrieval, frechet"),
         (["--only", "judge"], "needs --judge FOLDER"),
+        (["--only", "judge-retrieval"], "needs --judge-encoders FOLDER"),
         (["--count", "0"], "count must be at least 1"),
         (["--captions", "0"], "captions must be at least 1"),
         (["--data", "nowhere"], "nowhere: no pack.json"),
