@@ -22,6 +22,16 @@ from train.command import fail, field_help
 from train.history import picture_sizes
 
 SHUFFLED = ", sentences shuffled"
+LIMITS_PICTURE, LIMITS_TEXT = "limits.jpg", "limits.json"
+"""What train.limits writes into a checkpoint."""
+PICTURES = {
+    "attention.png": "Words that name a colour or a part, at the quartiles of the share of their map inside the object "
+    "(red outline, found from the picture's own colours). Left the picture, right the map.",
+    "nearest.jpg": "100 drawings (red frames), spread evenly over the test captions, each with its three nearest "
+    "training photographs.",
+    "distances.png": "How near drawings and test photographs lie to what was trained on: copies would lie on the left.",
+}
+"""What train.evaluate draws beside scores.json, and what is to be seen there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,9 +103,10 @@ def write_card(folder: Path) -> Path:
         "## Training",
         *about_training(folder, training, text),
         "## Scores",
-        *about_scores(manifest, scores, text),
+        *about_scores(folder, manifest, scores, text),
         "## What it is bad at",
         text.bad_at or 'Nobody has written this down yet; it belongs into `card.json`, under "bad_at".',
+        *about_limits(folder),
     ]
     path = folder / "README.md"
     path.write_text("\n\n".join(section.strip() for section in sections if section) + "\n")
@@ -200,8 +211,32 @@ def stages_made(entry: dict[str, Any]) -> str:
     return made + (f", stage{'s' if len(before) > 1 else ''} {listed(before)} frozen" if before else "")
 
 
-def about_scores(manifest: dict[str, Any], scores: dict[str, Any] | None, text: CardText) -> list[str]:
-    """A table of what train.evaluate measured, and why no paper's numbers stand beside it."""
+def about_limits(folder: Path) -> list[str]:
+    """What train.limits drew: captions that the model cannot follow."""
+    if not all((folder / name).exists() for name in (LIMITS_PICTURE, LIMITS_TEXT)):
+        return []
+    told = json.loads((folder / LIMITS_TEXT).read_text())
+    rows = ["| what | caption | words it does not know | reads back (seed 0) |", "|---|---|---|---|"]
+    for limit in told:
+        for number, entry in enumerate(limit["captions"]):
+            read_back = entry.get("read_back", f"refused: {entry.get('refused')}")
+            unknown = ", ".join(entry.get("unknown", []))
+            rows.append(f"| {limit['title'] if number == 0 else ''} | {entry['caption']} | {unknown} | {read_back} |")
+    drawn = [entry["caption"] for limit in told for entry in limit["captions"] if "read_back" in entry]
+    pairs = [", ".join(drawn[place : place + 2]) for place in range(0, len(drawn), 2)]
+    return [
+        "### Asked for what it cannot do",
+        "A fixed list of captions, seeds 0 to 3, nothing chosen. Words that it does not know are left out and named; "
+        "the rest becomes a bird.",
+        f"![Captions that it cannot follow]({LIMITS_PICTURE})",
+        f"Rows, two captions beside each other: {'; '.join(pairs)}.",
+        "\n".join(f"- **{limit['title']}.** {limit['why']}" for limit in told),
+        "\n".join(rows),
+    ]
+
+
+def about_scores(folder: Path, manifest: dict[str, Any], scores: dict[str, Any] | None, text: CardText) -> list[str]:
+    """A table of what train.evaluate measured, why no paper's numbers stand beside it, and the pictures of scores."""
     measure = f"`python -m train.evaluate checkpoints/{manifest['name']}`"
     speed = [f"Drawing and reading back takes {ended(text.benchmark)}"] if text.benchmark else []
     if scores is None:
@@ -214,13 +249,23 @@ def about_scores(manifest: dict[str, Any], scores: dict[str, Any] | None, text: 
         "differ, and each of these moves every score. They compare checkpoints of this program with each other, and "
         "drawings with real photographs."
     ]
-    return [*found, *([text.scores] if text.scores else []), score_table(scores["scores"]), *speed]
+    shown = []
+    for name, caption in PICTURES.items():
+        if (folder / name).exists():
+            shown += [f"![{caption.split('.')[0].split(',')[0]}]({name})", caption]
+    return [*found, *([text.scores] if text.scores else []), score_table(scores["scores"]), *shown, *speed]
 
+
+SHARES = ("retrieval", "attention inside", "read-back attention inside", "nearer to", "object mask inside", "box,")
+"""Beginnings of the names of scores that are written in percent."""
 
 EXPLAINED = {
     "retrieval 1 of 100": "retrieval of the true caption, 1 of 100 (DAMSM; a tie is a miss, chance 1 %)",
     "colour agreement": "colour agreement, mean AUC (chance 0.5)",
     "diversity of seeds": "distance between seeds of a caption, over that between captions",
+    "retrieval 1 of 100 (second encoders)": "the same by second encoders, trained apart",
+    "nearer to training than 5 % of photographs": "nearer to training than 5 % of test photographs are (copies: all)",
+    "box, share of the picture": "box, share of the picture (what a mask that knows nothing has in it)",
 }
 
 
@@ -249,7 +294,7 @@ def score_table(scores: Sequence[dict[str, Any]]) -> str:
 
 def written(name: str, value: float) -> str:
     """A score with as many digits as mean something."""
-    if name.startswith("retrieval"):
+    if name.startswith(SHARES):
         return f"{100 * value:.1f} %"
     return f"{value:.1f}" if name.startswith("Frechet") else f"{value:.3f}"
 

@@ -21,10 +21,11 @@ from mirrorgan.checkpoint import read_json, read_tensors, save_tensors, sha256, 
 from mirrorgan.drawing import CheckpointError
 from mirrorgan.pipeline import MirrorGAN
 from mirrorgan.vocabulary import Vocabulary
-from train.card import read_card_text, write_card
+from train.card import LIMITS_PICTURE, PICTURES, read_card_text, write_card
 from train.command import fail
 from train.history import TRAININGS, chain, history
 from train.hub import check_name, describe, push
+from train.limits import write_limits
 from train.pack import load_packed
 from train.previews import write_previews
 from train.sheets import sheet_captions
@@ -33,8 +34,10 @@ from train.trunks import find_trunk
 PARTS = {"generator": "generator", "text_encoder": "encoders", "image_encoder": "encoders", "captioner": "captioner"}
 """Name of every part, and the run that made it."""
 
-MADE = frozenset(("README.md", "log.jsonl", "sheet.png", "example.png", "curves.png"))
+MADE = frozenset(("README.md", "log.jsonl", "sheet.png", "example.png", "curves.png", LIMITS_PICTURE))
 """What an export writes beside weights and settings; other files in an older checkpoint's folder are kept."""
+SCORED = frozenset(PICTURES)
+"""What train.evaluate draws beside scores.json, and what is kept only as long as that is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +93,9 @@ def export(
         log = runs.generator / "log.jsonl"
         if log.exists():
             shutil.copy(log, fresh / "log.jsonl")
-        write_previews(MirrorGAN.load(fresh), fresh, log)
+        model = MirrorGAN.load(fresh)
+        write_previews(model, fresh, log)
+        write_limits(model, fresh)
         keep_older(out, fresh)
         if kept.is_file():
             shutil.copy(kept, fresh / "card.json")
@@ -180,17 +185,20 @@ def record(runs: Runs) -> dict[str, Any]:
 
 
 def keep_older(out: Path, fresh: Path) -> None:
-    """Copies what an older checkpoint has and no export writes; and its scores, if they are of the same files."""
+    """Copies what an older checkpoint has and no export writes; and its scores with their pictures, if they are of the
+    same files."""
     for path in out.iterdir() if out.is_dir() else ():
         if path.is_dir():
             shutil.copytree(path, fresh / path.name, symlinks=True)
-        elif path.suffix not in (".json", ".safetensors") and path.name not in MADE:
+        elif path.suffix not in (".json", ".safetensors") and path.name not in MADE | SCORED:
             shutil.copy(path, fresh / path.name)
     scores = out / "scores.json"
     if scores.is_file():
         measured = read_json(scores).get("checkpoint", {})
         if isinstance(measured, dict) and measured.get("files") == read_json(fresh / "checkpoint.json")["files"]:
-            shutil.copy(scores, fresh)
+            for path in (scores, *(out / name for name in SCORED)):
+                if path.is_file():
+                    shutil.copy(path, fresh)
 
 
 def beside(out: Path) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mirrorgan.checkpoint import read_json, read_manifest
 
-SENT = ("README.md", "*.json", "*.jsonl", "*.safetensors", "*.png")
+SENT = ("README.md", "*.json", "*.jsonl", "*.safetensors", "*.png", "*.jpg")
 """Patterns of what belongs to a checkpoint; anything else in its folder stays at home."""
 
 

@@ -28,10 +28,15 @@ BIRD_CAPTIONS = (
 
 def sheet_captions(split: PackedSplit) -> list[str]:
     """Eight captions for sheets and examples: of birds, if all words are known; else some of the pictures' own."""
-    if all(split.vocabulary.knows(word) for caption in BIRD_CAPTIONS for word in caption.split()):
+    if words_known(split.vocabulary):
         return list(BIRD_CAPTIONS)
     rows = torch.linspace(0, len(split) - 1, min(len(split), len(BIRD_CAPTIONS))).long().tolist()
     return [" ".join(split.vocabulary.decode(split.caption(row, 0))) for row in rows]
+
+
+def words_known(vocabulary: Vocabulary) -> bool:
+    """Whether a vocabulary has all words of BIRD_CAPTIONS: a model with it was taught birds."""
+    return all(vocabulary.knows(word) for caption in BIRD_CAPTIONS for word in caption.split())
 
 
 def seeded_noise(seeds: list[int], noise_dim: int) -> Tensor:

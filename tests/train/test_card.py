@@ -73,6 +73,31 @@ def test_scores_stand_side_by_side_and_only_if_they_are_of_these_weights(folder)
     assert "34.6 %" not in text and "other weights" in text
 
 
+def test_pictures_of_scores_are_shown_with_scores_and_not_without(folder):
+    for name in card.PICTURES:
+        (folder / name).touch()
+    assert "nearest.jpg" not in write_card(folder).read_text()  # whose drawings they are, nobody knows
+    give_scores(folder)
+    text = write_card(folder).read_text()
+    assert all(f"]({name})" in text for name in card.PICTURES)
+
+
+def test_what_it_cannot_do_is_shown_with_what_became_of_every_caption(folder):
+    told = [
+        {"title": "Counts", "why": "One bird each.", "captions": [
+            {"caption": "two birds", "unknown": ["two"], "read_back": "a blue bird"},
+            {"caption": "three", "refused": "None of these words is known: three."}]},
+    ]  # fmt: skip
+    (folder / card.LIMITS_TEXT).write_text(json.dumps(told))
+    assert "Counts" not in write_card(folder).read_text()  # without the picture
+    (folder / card.LIMITS_PICTURE).touch()
+    text = write_card(folder).read_text()
+    assert "| Counts | two birds | two | a blue bird |" in text
+    assert "|  | three |  | refused: None of these words is known: three. |" in text
+    assert "- **Counts.** One bird each." in text and "beside each other: two birds." in text
+    assert [line for line in text.splitlines() if line.startswith("## ")] == list(HEADINGS)
+
+
 def test_a_score_without_a_counterpart_leaves_its_place_empty():
     table = score_table([{"name": "diversity of seeds", "on": "drawings", "value": 0.5}])
     assert table.splitlines()[-1].endswith("|  | 0.500 |")

@@ -64,6 +64,20 @@ def test_a_weight_that_is_not_finite_is_refused_and_the_older_checkpoint_stays(r
     assert contents(exported) == before and not list(exported.parent.glob(".mine.*"))
 
 
+def test_pictures_of_scores_go_with_them(exported, runs):
+    folder = exported
+    files = read_json(folder / "checkpoint.json")["files"]
+    (folder / "scores.json").write_text(json.dumps({"checkpoint": {"files": files}, "scores": []}))
+    (folder / "nearest.jpg").write_bytes(b"copies")
+    (folder / "photo.jpg").write_bytes(b"mine")
+    export(folder, runs, "four colours", CAPTIONS)
+    assert (folder / "nearest.jpg").read_bytes() == b"copies" and (folder / "scores.json").exists()
+    (folder / "scores.json").write_text(json.dumps({"checkpoint": {"files": {}}, "scores": []}))
+    export(folder, runs, "four colours", CAPTIONS)
+    assert not (folder / "nearest.jpg").exists() and not (folder / "scores.json").exists()
+    assert (folder / "photo.jpg").read_bytes() == b"mine"
+
+
 @pytest.mark.parametrize("where", ["write_weights", "write_previews", "write_card", "swap"])
 def test_an_export_that_fails_anywhere_leaves_the_older_one_whole(runs, exported, where, monkeypatch):
     before = contents(exported)
