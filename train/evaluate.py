@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -289,6 +290,17 @@ class Evaluation:
     ) -> Result:  # fmt: skip
         """A row of the table; `hashes` beside those that all share."""
         return Result(name, on, value, protocol_id, protocol, count, self.hashes | hashes, std, spread)
+
+    def means(self, name: str) -> str:
+        """What a score is measured with beside checkpoint, data and counts, as a hash."""
+        used: list[Any] = [self.options.features, str(self.options.inception_weights)]
+        if name == "judge":
+            used.append(self.judge[2])
+        elif name == "judge-retrieval":
+            used.append(self.judge_encoders[2])
+        elif name == "attention":
+            used.append(self.options.boxes is not None)
+        return digest(used)[:16]
 
     def file_hashes(self, *names: str) -> dict[str, str]:
         return {name: self.files[name] for name in names}
@@ -840,13 +852,16 @@ class Table:
         self.content = json.loads(json.dumps(self.content))
         self.rows: list[dict] = []
         self.left_out: dict[str, str] = {}
+        self.measured: dict[str, str] = {}
+        """What each score was measured with, see `Evaluation.means`."""
         if path.exists():
             older = read_json(path)
             if all(older.get(name) == self.content[name] for name in ("checkpoint", "setting")):
-                self.rows = older["scores"]
+                self.rows, self.measured = older["scores"], older.get("measured", {})
 
-    def add(self, results: list[Result]) -> None:
-        """Takes in some rows, in the place of older ones of the same name, and saves the table."""
+    def add(self, results: list[Result], name: str, means: str) -> None:
+        """Takes in the rows of a score, in the place of older ones of the same name, and saves the table."""
+        self.measured[name] = means
         fresh = {(result.name, result.on) for result in results}
         self.rows = [row for row in self.rows if (row["name"], row["on"]) not in fresh] + [asdict(r) for r in results]
         self.save()
@@ -856,7 +871,7 @@ class Table:
         self.save()
 
     def save(self) -> None:
-        content = self.content | {"left_out": self.left_out, "scores": self.rows}
+        content = self.content | {"left_out": self.left_out, "measured": self.measured, "scores": self.rows}
         write_text(self.path, json.dumps(content, indent=2) + "\n")
 
     def __str__(self) -> str:
@@ -889,12 +904,15 @@ def listed(values: Sequence[int]) -> str:
     return ", ".join(map(str, values))
 
 
-def evaluate(folder: Path, options: Options, only: Sequence[str] | None = None, out: Path | None = None) -> Table:
+def evaluate(
+    folder: Path, options: Options, only: Sequence[str] | None = None, out: Path | None = None, again: bool = True
+) -> Table:
     """Measures scores, and saves each when it is there.
 
     Args:
         folder: of the checkpoint.
         only: names of SCORES; all if None (the judges' if there are any).
+        again: measure scores again that are in the table already, measured with the same.
         out: where the table is saved, and beside it the pictures of some scores; scores.json in the checkpoint if None.
 
     Raises:
@@ -923,8 +941,11 @@ def evaluate(folder: Path, options: Options, only: Sequence[str] | None = None, 
         _ = e.boxes
     table = Table(out or folder / "scores.json", e)
     for name in names:
+        means = e.means(name)
+        if not again and table.measured.get(name) == means:
+            continue
         try:
-            table.add(SCORES[name](e))
+            table.add(SCORES[name](e), name, means)
         except CheckpointError:
             raise
         except ValueError as error:  # the data cannot be scored so: too few pictures, no colour named

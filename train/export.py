@@ -60,8 +60,9 @@ class Runs:
 
 
 def export(
-    out: Path, runs: Runs, summary: str, examples: list[str], max_words: int = 25, card: Path | None = None
-) -> Path:
+    out: Path, runs: Runs, summary: str, examples: list[str], max_words: int = 25, card: Path | None = None,
+    previews: bool = True,
+) -> Path:  # fmt: skip
     """Writes the checkpoint folder `out`. If that fails, an older checkpoint there stays as it was.
 
     Of an older checkpoint, card.json is kept, files that no export writes, and scores.json if the weights and settings
@@ -69,6 +70,7 @@ def export(
 
     Args:
         card: a card.json with the paragraphs that a person wrote; the older checkpoint's if None.
+        previews: draw the pictures that go with it, which takes most of the time.
 
     Raises:
         FileNotFoundError: a part is missing; the message names the file.
@@ -93,9 +95,10 @@ def export(
         log = runs.generator / "log.jsonl"
         if log.exists():
             shutil.copy(log, fresh / "log.jsonl")
-        model = MirrorGAN.load(fresh)
-        write_previews(model, fresh, log)
-        write_limits(model, fresh)
+        if previews:
+            model = MirrorGAN.load(fresh)
+            write_previews(model, fresh, log)
+            write_limits(model, fresh)
         keep_older(out, fresh)
         if kept.is_file():
             shutil.copy(kept, fresh / "card.json")

@@ -1,0 +1,245 @@
+import argparse
+import json
+import re
+import shlex
+import shutil
+
+import pytest
+import torch
+from PIL import Image
+
+from mirrorgan.checkpoint import read_json, read_tensors, write_tensors
+from mirrorgan.pipeline import MirrorGAN
+from train import compare as module
+from train import evaluate, gan
+from train.command import parse
+from train.compare import HEAD, MARGIN, SIDE, Model, compare, difference_table, named, plot, score_table
+from train.evaluate import Options
+
+ONLY = ["colours", "attention"]
+
+
+class Network(evaluate.FeatureNetwork):
+    """The mean colours of a picture's quarters as its features."""
+
+    name, short, sha256, how = "quarters", "quarters", "a" * 64, "means"
+
+    def features(self, pictures):
+        return torch.nn.functional.adaptive_avg_pool2d(pictures.permute(0, 3, 1, 2).float(), 2).flatten(1)
+
+    def classify(self, features):
+        return features.softmax(dim=1)
+
+
+@pytest.fixture
+def data(packed, monkeypatch):
+    """The packed birds; the training split is scored as if it were the test split."""
+    load, network = evaluate.load_packed, Network()
+    network.register_buffer("place", torch.zeros(1))
+    monkeypatch.setattr(evaluate, "load_packed", lambda data, split: load(data, "train"))
+    monkeypatch.setattr(evaluate, "load_network", lambda *_: network)
+    return packed
+
+
+@pytest.fixture
+def others(runs):
+    """Two more runs like the second, one of other weights, one that saw more pictures."""
+    made = []
+    for number, name in enumerate(("other", "longer")):
+        run = runs.generator.parent / name
+        shutil.copytree(runs.generator, run)
+        path = run / "average/generator.safetensors"
+        write_tensors({key: tensor + 0.05 * number for key, tensor in read_tensors(path).items()}, path)
+        made.append(run)
+    about = read_json(made[1] / "average/generator.json")
+    (made[1] / "average/generator.json").write_text(json.dumps(about | {"images": 999}))
+    return made
+
+
+def run_it(runs, others, data, out):
+    given = [("first", runs.generator), ("other", others[0])]
+    return compare(given, out, Options(data=data), runs.encoders, runs.captioner, ONLY)
+
+
+def test_two_runs_stand_in_one_table_with_curves_and_a_sheet(runs, others, data, tmp_path):
+    path = run_it(runs, others, data, tmp_path / "out")
+    text = path.read_text()
+    assert "| score | photographs | first | other |" in text
+    assert re.search(r"^\| colour agreement \| [01]\.\d+ \| [01]\.\d+ \| [01]\.\d+ \|$", text, re.MULTILINE)
+    assert "| attention inside the object: colour words |" in text
+    assert "All saw the same number of pictures" in text and "All options are the same" in text
+    assert "Left out" not in text
+    for name in ("sheet.png", "curves.png"):
+        assert f"]({name})" in text
+        with Image.open(path.parent / name) as picture:
+            picture.load()
+    rows = {
+        name: read_json(tmp_path / f"out/{name}-80/scores.json")["scores"][0]["value"] for name in ("first", "other")
+    }
+    assert f"| {rows['first']:.3f} | {rows['other']:.3f} |" in text
+
+
+def test_what_was_measured_is_not_measured_again_until_the_run_goes_on(runs, others, data, tmp_path, monkeypatch):
+    counted = []
+    real = evaluate.SCORES["colours"]
+    monkeypatch.setitem(evaluate.SCORES, "colours", lambda e: counted.append(e.folder.name) or real(e))
+    run_it(runs, others, data, tmp_path / "out")
+    first = (tmp_path / "out/comparison.md").read_text()
+    assert counted == ["first-80", "other-80"]
+    run_it(runs, others, data, tmp_path / "out")
+    assert len(counted) == 2 and (tmp_path / "out/comparison.md").read_text() == first
+    path = others[0] / "average/generator.safetensors"
+    write_tensors({key: tensor * 1.5 for key, tensor in read_tensors(path).items()}, path)
+    run_it(runs, others, data, tmp_path / "out")
+    assert counted[2:] == ["other-80"]
+
+
+def test_folders_of_one_name_are_a_curve_and_the_longest_is_compared(runs, others, data, tmp_path):
+    given = [("a", runs.generator), ("b", others[0]), ("b", others[1])]
+    text = compare(given, tmp_path / "out", Options(data=data), runs.encoders, runs.captioner, ["colours"]).read_text()
+    assert "| score | photographs | a | b |" in text
+    assert re.search(r"^\| b \| .* \| 999 \|", text, re.MULTILINE)
+    assert "They did not see the same number of pictures" in text
+
+
+def test_a_checkpoint_is_taken_as_it_is(runs, others, data, tmp_path):
+    run_it(runs, others, data, tmp_path / "out")
+    given = [("exported", tmp_path / "out/first-80"), ("run", others[0])]
+    text = compare(given, tmp_path / "again", Options(data=data), runs.encoders, runs.captioner, ONLY).read_text()
+    assert "| score | photographs | exported | run |" in text
+    assert sorted(path.name for path in (tmp_path / "again").iterdir() if path.is_dir()) == ["run-80"]
+
+
+def test_the_sheet_has_every_model_s_own_drawings_of_the_same_captions_and_seeds(runs, others, data, tmp_path):
+    run_it(runs, others, data, tmp_path / "out")
+    models = [Model(name, tmp_path / f"out/{name}-80", None, {}, {}, []) for name in ("first", "other")]
+    captions, seeds = ["a red bird", "a blue bird"], [0, 5]
+    sheet = module.sheet(models, captions, seeds)
+    assert sheet.size == (MARGIN + 2 * 2 * SIDE + 8, HEAD + 2 * SIDE)
+    for column, model in enumerate(models):
+        network = MirrorGAN.load(model.checkpoint)
+        for (row, caption), (number, seed) in [((0, captions[0]), (1, 5)), ((1, captions[1]), (0, 0))]:
+            left, top = MARGIN + column * (2 * SIDE + 8) + number * SIDE, HEAD + row * SIDE
+            drawn = network.draw(caption, seed).image.resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+            assert sheet.crop((left, top, left + SIDE, top + SIDE)).tobytes() == drawn.tobytes()
+
+
+# ------------------------------------------------------------------------------------------------------- parts
+
+
+def model(called, rows=(), images=100, **config):
+    return Model(called, None, None, {"images": images}, config, list(rows))
+
+
+def row(
+    value, name="Frechet distance (x)", on="drawings to test photographs", protocol="frechet/x/v1", count=10, **hashes
+):
+    return {"name": name, "on": on, "value": value, "protocol_id": protocol, "count": count, "hashes": hashes}
+
+
+def test_numbers_stand_in_one_row_only_if_all_that_judged_them_agrees():
+    same = [
+        row(1.0, **{"generator.safetensors": "g1", "x": "1"}),
+        row(2.0, **{"generator.safetensors": "g2", "x": "1"}),
+    ]
+    table, refused = score_table([model("a", same[:1]), model("b", same[1:])])
+    assert "| Frechet distance (x) (lower is better) |  | 1.0 | 2.0 |" in table and not refused
+    for other, reason in (
+        (row(2.0, x="2"), "judged with different x"),
+        (row(2.0, protocol="frechet/y/v1", x="1"), "a has protocol id frechet/x/v1, b has protocol id frechet/y/v1"),
+        (row(2.0, count=11, x="1"), "a has count 10, b has count 11"),
+    ):
+        table, refused = score_table([model("a", [row(1.0, x="1")]), model("b", [other])])
+        assert "| Frechet" not in table
+        assert refused == [f"Frechet distance (x): {reason}"]
+
+
+def test_a_score_that_one_lacks_leaves_its_place_empty_and_photographs_stand_beside():
+    photographs = row(7.6, on="training photographs to test photographs")
+    table, _ = score_table([model("a|b", [row(1.0), photographs]), model("c", [photographs])])
+    assert "| a\\|b | c |" in table
+    assert "| 7.6 (training) | 1.0 |  |" in table
+
+
+def test_points_of_a_curve_are_scores_over_pictures_seen():
+    points = [
+        model("a", [row(9.0)], 100),
+        model("a", [row(5.0)], 300),
+        model("a", [row(6.0)], 200),
+        model("b", [row(4.0)], 50),
+    ]
+    figure = plot(points, [points[1], points[3]])
+    lines = figure.axes[0].lines
+    assert lines[0].get_xydata().tolist() == [[100, 9.0], [200, 6.0], [300, 5.0]]
+    assert lines[1].get_xydata().tolist() == [[50, 4.0]]
+    assert lines[0].get_color() != lines[1].get_color()
+
+
+def test_losses_are_plotted_over_pictures_not_steps(tmp_path):
+    (tmp_path / "log.jsonl").write_text(
+        '{"step": 10, "seconds": 1, "adversarial": 2.0}\n{"step": 20, "seconds": 2, "adversarial": 1.0}\n'
+    )
+    one = Model("a", None, tmp_path, {"images": 640}, {"batch": 32}, [])
+    assert plot([one], [one]).axes[0].lines[0].get_xydata().tolist() == [[320, 2.0], [640, 1.0]]
+    assert plot([model("b")], [model("b")]) is None
+
+
+def test_only_options_that_differ_are_listed():
+    table = difference_table([model("a", name="x", batch=12, kl=1.0), model("b", name="y", batch=20, kl=1.0)])
+    assert table.splitlines()[2:] == ["| batch | 12 | 20 |"]
+
+
+def test_one_model_is_no_comparison(data, runs, tmp_path):
+    with pytest.raises(ValueError, match="at least two models"):
+        compare([("a", runs.generator)], tmp_path, Options(data=data))
+    with pytest.raises(FileNotFoundError, match="neither a run"):
+        compare([("a", tmp_path), ("b", tmp_path)], tmp_path / "out", Options(data=data))
+
+
+def test_a_model_has_the_name_that_it_is_given_or_its_folder_s(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs/mine").mkdir(parents=True)
+    assert [str(part) for part in named("ours=runs/mine")] == ["ours", "runs/mine"]
+    assert [str(part) for part in named("mine")] == ["mine", "runs/mine"]
+    for wrong in ("../up=runs/mine", "a/b=runs/mine", ".=runs/mine"):
+        with pytest.raises(argparse.ArgumentTypeError, match="no name for a model"):
+            named(wrong)
+
+
+# ---------------------------------------------------------------------------------------- the paper's question
+
+
+def trainings():
+    """The five trainings that the command's own text names, by name."""
+    text = re.sub(r"\\\n\s+", "", module.__doc__)
+    commands = re.findall(r"python -m train\.gan (.+)", text)
+    configs = [parse(gan.PRESETS, shlex.split(command)) for command in commands]
+    return {config.name: config for config in configs}
+
+
+def test_the_five_trainings_are_of_the_same_data_encoders_pictures_and_size():
+    configs = trainings()
+    assert list(configs) == [
+        "64-birds-paper",
+        "64-attngan-paper",
+        "64-without-stream",
+        "64-without-sentence",
+        "64-ours",
+    ]
+    for config in configs.values():
+        assert config.steps * config.batch == 96_000 and config.sizes == (16, 32, 64)
+        assert config.grow_from is None and config.first_trained == 0 and config.seed == 0
+    assert len({(config.data, config.encoders, config.captioner) for config in configs.values()}) == 1
+    asked = re.search(r"python -m train\.compare (.+?) --judge", re.sub(r"\\\n\s+", "", module.__doc__)).group(1)
+    assert [word.removeprefix("runs/") for word in asked.split()] == list(configs)
+
+
+def test_what_is_left_out_is_all_that_differs_from_ours():
+    configs = {name: vars(config) for name, config in trainings().items()}
+    for name, option in (("64-without-stream", "redescription"), ("64-without-sentence", "sentence_attention")):
+        assert {key for key in configs[name] if configs[name][key] != configs["64-ours"][key]} == {"name", option}
+        assert not configs[name][option] and configs["64-ours"][option]
+    for name, preset in (("64-birds-paper", "birds-paper"), ("64-attngan-paper", "attngan-paper")):
+        published = vars(gan.PRESETS[preset])
+        changed = {key for key in published if published[key] != configs[name][key]}
+        assert changed == {"name", "encoders", "captioner", "first_size", "look_sizes", "steps"}
