@@ -84,7 +84,7 @@ _FOLDER = DamsmConfig(data=Path("packed/folder"), name="folder-damsm", validate_
 
 PRESETS = {
     "birds": _BIRDS,
-    "birds-judge": replace(judge(_BIRDS, "birds-judge-damsm"), steps=1500),  # most is learnt by then: train/LOG.md
+    "birds-judge": replace(judge(_BIRDS, "birds-judge-damsm"), steps=1000),  # most is learnt by then: train/LOG.md
     "birds-paper": _PAPER,
     "coco": _COCO,
     "coco-judge": judge(_COCO, "coco-judge-damsm"),

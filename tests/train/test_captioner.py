@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -5,11 +6,14 @@ import pytest
 import torch
 
 from mirrorgan.captioner import Captioner, CaptionerConfig
+from mirrorgan.checkpoint import save_part
 from mirrorgan.images import from_uint8
+from train import gan
 from train.batches import hold_out
 from train.captioner import PRESETS, CaptionerTraining, build, describe_all, references, train_step, validate
 from train.features import CachedFeatures
 from train.pack import load_packed
+from train.presets import GanConfig
 from train.pretrain import Material
 
 
@@ -99,6 +103,24 @@ def test_with_regions_it_learns_what_only_a_region_shows(attentive, config, spli
     looks = attentive.maps(seen, torch.tensor([word]).expand(len(split), -1)).flatten(2)
     own = looks[torch.arange(len(split)), 2, places]  # of the colour word, at the place that shows it
     assert own.mean() > 0.5
+
+
+def test_a_generator_learns_from_a_captioner_that_looks_at_regions(tmp_path, encoders, packed, split, tiny_backbone,
+                                                                   monkeypatch):  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    shape = CaptionerConfig(
+        vocabulary_size=len(split.vocabulary), backbone="tiny", image_size=32, embedding_dim=6, hidden_dim=7, longest=6,
+        attention_dim=5,
+    )  # fmt: skip
+    save_part(Captioner(shape, tiny_backbone), shape, encoders, "captioner", split.vocabulary.hash)
+    config = GanConfig(
+        data=packed, name="small", steps=2, batch=4, device="cpu", encoders=encoders, captioner=encoders, first_size=16,
+        channels=(4, 4), residual_blocks=1, look_sizes=(32, 32), discriminator_channels=2, longest=5, redescription=1.0,
+        report_every=1,
+    )  # fmt: skip
+    gan.train(config)
+    lines = [json.loads(line) for line in (tmp_path / "runs/small/log.jsonl").read_text().splitlines()]
+    assert [line["redescription"] > 0 for line in lines if "redescription" in line] == [True, True]
 
 
 @pytest.mark.parametrize("name", ["birds", "coco", "shapes", "folder"])
