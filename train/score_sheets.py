@@ -100,7 +100,7 @@ def _show(axes: Axes, looked: Looked) -> None:
         cells = (np.arange(len(looked.mask)) + 0.5) * size / len(looked.mask)
         axes.contour(cells, cells, looked.mask.astype(float), levels=[0.5], colors="red", linewidths=1)
     axes.set_title(f"“{looked.word}”: {looked.mass:.0%} inside", fontsize=10)
-    axes.set_xlabel(textwrap.fill(looked.sentence, 52), fontsize=8)
+    axes.set_xlabel(textwrap.fill(looked.sentence, 52), fontsize=8, parse_math=False)
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set_visible(False)
