@@ -12,14 +12,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
 from mirrorgan.backbones import Backbone, build_backbone, fold_batch_norms
-from mirrorgan.captioner import Captioner, CaptionerConfig, Sentence
+from mirrorgan.captioner import Captioner, CaptionerConfig
 from mirrorgan.checkpoint import load_part, load_tensors, read_config, read_json, read_manifest
 from mirrorgan.drawing import (
     CaptionError,
