@@ -162,9 +162,10 @@ def _scene(lots: random.Random, single: bool) -> Scene:
     things = []
     for place, (colour, shape) in enumerate(chosen):
         size = lots.choice(list(RADII))
-        radius = lots.uniform(*RADII[size]) * (1.3 if single else 1)
-        y = lots.uniform(0.38, 0.62) if single else (0.3, 0.7)[place] + lots.uniform(-0.03, 0.03)
-        things.append(Thing(shape, colour, size, lots.uniform(0.35, 0.65), y, radius, _paint(lots, colour)))
+        radius = lots.uniform(*RADII[size]) * (1.8 if single else 1)
+        least = max(0.35, 1.1 * radius)  # so that all of it is in the picture
+        y = lots.uniform(least, 1 - least) if single else (0.3, 0.7)[place] + lots.uniform(-0.03, 0.03)
+        things.append(Thing(shape, colour, size, lots.uniform(least, 1 - least), y, radius, _paint(lots, colour)))
     return Scene(tuple(things), background, _paint(lots, background))
 
 
