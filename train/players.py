@@ -27,7 +27,7 @@ from train.batches import pick_captions
 from train.distributed import ALONE, World, in_step, share_batch_norms
 from train.pack import PackedSplit
 from train.presets import GanConfig
-from train.state import batch_rows, load_state, seed_step
+from train.state import batch_rows, seed_step
 from train.trunks import find_trunk
 
 AVERAGE = Path("average") / "generator.safetensors"
@@ -178,8 +178,6 @@ def build_networks(config: GanConfig, vocabulary: Vocabulary, world: World = ALO
     to_channels_last(generator, config.place)
     average = ema.follow(generator)
     opponents = to_channels_last(nn.ModuleList(discriminators), config.place)
-    if config.grow_discriminators and config.grow_from is not None:
-        take_over_discriminators(opponents, config.grow_from)
     assert isinstance(average, BaseGenerator)
     nets = Networks(generator, average, opponents, judged, text_encoder, captioner, image_encoder)
     set_judging(nets, True)
@@ -257,24 +255,6 @@ def taken_over(config: Any, run: Path) -> dict[str, Tensor]:
         if starts < config.first_size:
             del given[HEAD]
     return given
-
-
-def take_over_discriminators(opponents: nn.ModuleList, run: Path) -> None:
-    """Copies every tensor of a run's discriminators.
-
-    Raises:
-        FileNotFoundError: the run has no state.
-        ValueError: a tensor has no place here: they look at other sizes.
-    """
-    saved = load_state(run)
-    if saved is None:
-        raise FileNotFoundError(f"{run}: no state to take discriminators from")
-    state = opponents.state_dict()
-    for key, tensor in saved["discriminators"].items():
-        if key not in state or state[key].shape != tensor.shape:
-            raise ValueError(f"{run}: {key} {tuple(tensor.shape)} does not fit the discriminators; see look_sizes")
-        state[key] = tensor
-    opponents.load_state_dict(state)
 
 
 def frozen_parts(generator: BaseGenerator, first_trained: int) -> list[nn.Module]:

@@ -113,8 +113,6 @@ class GanConfig(RunConfig):
     """Decay of the average of the weights that is kept."""
     grow_from: Path | None = None
     """A run's folder whose generator's stages are taken over; later stages start anew."""
-    grow_discriminators: bool = False
-    """Begin with the discriminators of `grow_from` too, which must look at as many pixels."""
     first_trained: int = 0
     """Stages before this one stay as they are."""
     grown_rate: float | None = None
@@ -181,8 +179,6 @@ class GanConfig(RunConfig):
             )
         if self.grown_rate is not None and self.grow_from is None:
             raise ValueError("grown_rate is for what grow_from takes over; name a run there")
-        if self.grow_discriminators and self.grow_from is None:
-            raise ValueError("grow_discriminators takes over those of grow_from; name a run there")
         if not 0 <= self.first_trained < stages:
             raise ValueError(f"first_trained must name one of {stages} stages, not {self.first_trained}")
         for stage, size in enumerate(self.look_sizes):
@@ -276,10 +272,10 @@ _BIRDS_64 = dataclasses.replace(  # the same stage, doubled: what was learnt mov
     name="birds-64",
     first_size=64,
     channels=(32,),
+    look_sizes=(96,),
     look_pixels=(64,),
     grow_from=Path("runs/birds-32"),
     grown_rate=5e-5,
-    grow_discriminators=True,
 )
 _BIRDS_128 = dataclasses.replace(
     _OURS,
