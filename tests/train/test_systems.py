@@ -302,7 +302,7 @@ def test_stackgan_s_discriminators_are_told_means_and_the_generator_learns_by_th
     generator_terms(batch, detached, nets, config, calls)["adversarial"].backward()
     assert len(told) == 2 and torch.equal(told[0], nets.generator.tell(batch.sentence))
     assert nets.generator.condition.linear.weight.grad.abs().sum() > 0  # by what is told alone
-    assert nets.discriminators[0].config.text_dim == 5
+    assert nets.discriminators[0].joint[0].in_channels == 8 * 2 + 5
 
 
 def test_a_judgement_s_rows_are_those_of_both_heads():
