@@ -25,7 +25,7 @@ SHUFFLED = ", sentences shuffled"
 LIMITS_PICTURE, LIMITS_TEXT = "limits.jpg", "limits.json"
 """What train.limits writes into a checkpoint."""
 PICTURES = {
-    "attention.png": "Words that name a colour or a part, at the quartiles of the share of their map inside the object "
+    "attention.jpg": "Words that name a colour or a part, at the quartiles of the share of their map inside the object "
     "(red outline, found from the picture's own colours). Left the picture, right the map.",
     "nearest.jpg": "100 drawings (red frames), spread evenly over the test captions, each with its three nearest "
     "training photographs.",

@@ -652,7 +652,7 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75)
 
 
 def score_attention(e: Evaluation) -> list[Result]:
-    """How much of a word's map lies inside what the picture shows, by kinds of words; and attention.png, the words at
+    """How much of a word's map lies inside what the picture shows, by kinds of words; and attention.jpg, the words at
     the quartiles. Of the generator's words, and of those that STREAM reads back, if they have maps."""
     seed, results = e.options.seeds[0], list[Result]()
     examples: dict[str, list[Looked]] = {}
@@ -679,7 +679,7 @@ def score_attention(e: Evaluation) -> list[Result]:
     if e.options.boxes is not None:
         results += boxes_and_masks(e)
     if shown := {kind: looks for kind, looks in examples.items() if looks}:
-        save_picture(attention_sheet(shown), e.sheets / "attention.png")
+        save_picture(attention_sheet(shown), e.sheets / "attention.jpg")
     return results
 
 

@@ -20,12 +20,13 @@ ACROSS = 5
 
 
 def save_picture(picture: Image.Image | Figure, path: Path) -> None:
-    """Writes a picture whole; .jpg for sheets of photographs, .png for figures."""
+    """Writes a picture whole, as JPEG or PNG: .jpg for what holds photographs, .png for lines and letters."""
+    kind = "JPEG" if path.suffix == ".jpg" else "PNG"
     with whole(path) as part:
         if isinstance(picture, Figure):
-            picture.savefig(part, format="png", facecolor="white")
+            picture.savefig(part, format=kind.lower(), facecolor="white", pil_kwargs={"quality": 88})
         else:
-            picture.save(part, "JPEG" if path.suffix == ".jpg" else "PNG", quality=88)
+            picture.save(part, kind, quality=88)
 
 
 def nearest_sheet(drawings: np.ndarray, photographs: np.ndarray, places: Tensor) -> Image.Image:
@@ -81,7 +82,7 @@ class Looked:
 def attention_sheet(rows: dict[str, list[Looked]]) -> Figure:
     """A row a kind of words, its examples beside each other: the picture with the object's outline, and the map."""
     most = max(len(row) for row in rows.values())
-    figure = Figure(figsize=(4 * most, 2.75 * len(rows)), dpi=90, layout="constrained")
+    figure = Figure(figsize=(4 * most, 3 * len(rows)), dpi=90, layout="constrained")
     for part, (kind, row) in zip(figure.subfigures(len(rows), 1, squeeze=False)[:, 0], rows.items(), strict=True):
         part.suptitle(kind, fontsize=11, fontweight="bold")
         for axes, looked in zip(part.subplots(1, most, squeeze=False)[0], row, strict=False):

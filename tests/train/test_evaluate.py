@@ -110,7 +110,7 @@ def test_one_table_has_every_score_with_protocol_counts_seeds_and_hashes(folder,
     assert rows["retrieval 1 of 100 (second encoders)", "drawings"]["hashes"][
         "judge text_encoder.safetensors"
     ] == sha256(encoders / "best/text_encoder.safetensors")
-    for name in ("attention.png", "nearest.jpg", "distances.png"):
+    for name in ("attention.jpg", "nearest.jpg", "distances.png"):
         with Image.open(folder / name) as opened:
             opened.load()
     no_score_is_named_as_if_it_were_a_paper_s(table)

@@ -52,7 +52,7 @@ def test_examples_are_titled_with_word_and_share_and_the_object_is_outlined():
     assert (x.min(), x.max(), y.min(), y.max()) == pytest.approx((48, 144, 48, 144), abs=3)  # of 192 pixels
 
 
-@pytest.mark.parametrize("name", ["sheet.jpg", "sheet.png", "figure.png"])
+@pytest.mark.parametrize("name", ["sheet.jpg", "sheet.png", "figure.png", "figure.jpg"])
 def test_a_picture_is_written_whole_in_the_format_of_its_name(tmp_path, name):
     picture = plot_distances({"a": np.arange(3.0)}) if name.startswith("figure") else Image.new("RGB", (8, 8), "red")
     save_picture(picture, tmp_path / name)
