@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from mirrorgan.checkpoint import read_json, read_tensors, write_tensors
+from mirrorgan.generators.mirrorgan import Config as GeneratorConfig
 from mirrorgan.pipeline import MirrorGAN
 from train import compare as module
 from train import evaluate, gan
@@ -239,7 +240,8 @@ def test_what_is_left_out_is_all_that_differs_from_ours():
     configs = {name: vars(config) for name, config in trainings().items()}
     for name, option in (("64-without-stream", "redescription"), ("64-without-sentence", "sentence_attention")):
         assert {key for key in configs[name] if configs[name][key] != configs["64-ours"][key]} == {"name", option}
-        assert not configs[name][option] and configs["64-ours"][option]
+        assert configs[name][option] in (0, False) and configs["64-ours"][option] not in (0, False)
+    assert GeneratorConfig().sentence_attention  # which is what ours has, as it names none
     for name, preset in (("64-birds-paper", "birds-paper"), ("64-attngan-paper", "attngan-paper")):
         published = vars(gan.PRESETS[preset])
         changed = {key for key in published if published[key] != configs[name][key]}
