@@ -206,12 +206,14 @@
       this.value = value;
       this.boxes = value.boxes.map((box) => {
         const facts = make('dl');
-        const node = make('div', {class: `mb-box mb-at-${box.at}`, 'data-part': box.part}, make('b', {}, box.name), make('small', {}, box.does), facts,
+        const node = make('div', {class: 'mb-box', 'data-part': box.part}, make('b', {}, box.name), make('small', {}, box.does), facts,
           box.parameters ? make('small', {class: 'mb-count'}, `${box.parameters.toLocaleString('en')} parameters`) : null);
         return {...box, node, facts};
       });
+      const columns = [...new Set(this.boxes.map((box) => box.at))].map((at) =>
+        make('div', {class: 'mb-column'}, this.boxes.filter((box) => box.at === at).map((box) => box.node)));
       const flow = make('div', {class: 'mb-flow', role: 'group', 'aria-label': 'Architecture, from the caption to the redescription'},
-        this.boxes.flatMap((box, at) => at ? [make('span', {class: 'mb-arrow', 'aria-hidden': 'true'}, '→'), box.node] : [box.node]));
+        columns.flatMap((column, at) => at ? [make('span', {class: 'mb-arrow', 'aria-hidden': 'true'}, '→'), column] : [column]));
       const sections = [make('h3', {}, 'From caption to caption'), make('p', {class: 'mb-says'}, value.says), flow];
       if (value.curves.length) {
         sections.push(make('h3', {}, 'How it was trained'), make('div', {class: 'mb-graphs'}, value.curves.map((curve) => graph(curve.title, curve.lines))));

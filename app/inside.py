@@ -14,7 +14,8 @@ NO_SERIES = ("step", "seconds", "pictures a second")
 
 
 def inside_of(info: CheckpointInfo, inside: Inside) -> dict[str, Any]:
-    """What the "Inside" tab shows; its boxes name the parts as the timings of a drawing do."""
+    """What the "Inside" tab shows; its boxes name the parts as the timings of a drawing do, and stand above each other
+    if they are `at` the same place."""
     return {
         "says": "A caption becomes vectors; the first stage sketches from the sentence and the noise, every later one "
         "listens again and doubles the size; then the picture is read back. The boxes carry the shapes and the "
@@ -32,20 +33,20 @@ def _boxes(info: CheckpointInfo, inside: Inside) -> list[dict[str, Any]]:
     learnt = inside.parameters
     trunks = sum(count for name, count in learnt.items() if name.startswith("trunk "))
     boxes = [
-        box("text", "STEM", "words and sentence become vectors", "text", inside.text_dim, learnt["text encoder"]),
-        box("noise", "Noise", "what the caption leaves open", "noise", inside.noise_dim),
+        box("text", "STEM", "words and sentence become vectors", "start", inside.text_dim, learnt["text encoder"]),
+        box("noise", "Noise", "what the caption leaves open", "start", inside.noise_dim),
     ]
     for place, size in enumerate(info.sizes):
         does = "a sketch from sentence and noise" if place == 0 else "listens, refines, doubles"
-        boxes.append(box(f"stage {size}", f"Stage {place + 1}", does, "stage"))
+        boxes.append(box(f"stage {size}", f"Stage {place + 1}", does, f"stage {size}"))
     boxes[2]["parameters"] = learnt["generator"]
     boxes[2]["does"] += "; parameters are of all stages"
     boxes.append(
-        box("read back", "STREAM", "reads a sentence from the picture", "read", 0, learnt["captioner"] + trunks)
+        box("read back", "STREAM", "reads a sentence from the picture", "end", 0, learnt["captioner"] + trunks)
     )
     if "image encoder" in learnt:
         boxes.append(
-            box("match", "DAMSM", "compares picture and caption", "match", inside.text_dim, learnt["image encoder"])
+            box("match", "DAMSM", "compares picture and caption", "end", inside.text_dim, learnt["image encoder"])
         )
     return boxes
 

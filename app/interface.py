@@ -92,7 +92,7 @@ def build_demo(shelf: Shelf, purse: Purse | None = None) -> gr.Blocks:
                         "The middle square is looked at. The model knows what it was trained on and little else."
                     )
                 )
-                with gr.Row(equal_height=False, elem_classes="mg-inputs"):
+                with gr.Row(equal_height=False, elem_classes="mg-reading"):
                     upload = gr.File(
                         label="Picture: PNG, JPEG, WebP, GIF or BMP, at most 4 MB",
                         file_types=[".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp"],
@@ -118,7 +118,7 @@ def build_demo(shelf: Shelf, purse: Purse | None = None) -> gr.Blocks:
         gr.on([caption.submit, draw.click], ask, asked, [mirror, hint], **waiting, **work, **latest)
         again.click(callbacks.new_seed, None, seed, **view).then(ask, asked, [mirror, hint], **waiting, **work)
         gr.on(
-            [caption.input, seed.input],
+            [caption.change, seed.input],  # a text's `input` is its key presses only: no pasting, no deleting
             _for_visitor(partial(callbacks.live, house)), asked, [mirror, hint], **quiet, **work, **latest,
         )  # fmt: skip
         model.input(
@@ -145,10 +145,10 @@ def build_demo(shelf: Shelf, purse: Purse | None = None) -> gr.Blocks:
             opened = opened.then(lambda: gr.Tabs(selected="draw"), None, tabs, **view)
             opened.then(ask, asked, [mirror, hint], **waiting, **work)
 
-        def read(request: gr.Request, picture: Any, caption: Any, model: Any) -> dict[str, Any]:
+        def read_upload(request: gr.Request, picture: Any, caption: Any, model: Any) -> dict[str, Any]:
             return playing.read_picture(house, picture, caption, model, _visitor(request))
 
-        gr.on([look.click, fits.submit, upload.upload], read, [upload, fits, model], reading, **waiting, **play)
+        gr.on([look.click, fits.submit, upload.upload], read_upload, [upload, fits, model], reading, **waiting, **play)
         gr.on([inside_tab.select, model.input], partial(callbacks.show_inside, house), model, inside, **view)
         mirror.download(keep, None, file, **waiting, **work).then(None, file, None, js=SAVE, **quiet)
 
@@ -251,7 +251,7 @@ def _build_plays(shelf: Shelf) -> dict[str, Part]:
                 "walk", "Walk",
                 "From the caption and seed above to others, in even steps. What is left empty stays as it is.",
                 "Walk", other_caption("walk", "To this caption"),
-                lambda: gr.Number(label="To this seed", value=None, scale=1, min_width=120, elem_id="other-seed"),
+                lambda: gr.Textbox(label="To this seed", scale=1, min_width=120, elem_id="other-seed"),
             ),
             "uphill": part(
                 "uphill", "Uphill",

@@ -131,12 +131,16 @@ def best_of(house: House, caption: object, seed: object, model: object, visitor:
 
 
 def _ranked(drawn: Sequence[Drawing], model: object) -> Board:
-    ranked = sorted(drawn, key=lambda drawing: -(drawing.score("log-likelihood") or -math.inf))
+    def told(drawing: Drawing) -> float:
+        value = drawing.score("log-likelihood")
+        return -math.inf if value is None else value
+
+    ranked = sorted(drawn, key=told, reverse=True)
     cards = [
         _card(
             drawing,
             model,
-            f"{drawing.score('log-likelihood'):.2f}",
+            f"{told(drawing):.2f}",
             f"seed {drawing.seed}: {drawing.redescription.text}",
         )
         for drawing in ranked
@@ -176,7 +180,7 @@ def walk(
         house.pay(visitor, FRAMES * 0.5)
         studio = house.shelf[model]
         to = other if isinstance(other, str) and other.strip() else caption
-        end = (to, seed if other_seed is None else other_seed)
+        end = (to, _seed_typed(other_seed, seed))
         sketches: list[Sketch] = []
         for sketch in studio.walk((caption, seed), end, FRAMES):
             sketches.append(sketch)
@@ -191,6 +195,24 @@ def walk(
         yield board
     except (RefusedError, CaptionError) as error:
         raise said(error) from error
+
+
+def _seed_typed(text: object, otherwise: object) -> object:
+    """The seed that somebody typed into a box of text; `otherwise` if the box is empty.
+
+    Raises:
+        RefusedError: It is no whole number.
+    """
+    if text is None or (isinstance(text, str) and not text.strip()):
+        return otherwise
+    if (
+        not isinstance(text, str)
+        or not (digits := text.strip()).isascii()
+        or not digits.isdecimal()
+        or len(digits) > 10
+    ):
+        raise RefusedError("The other seed must be a whole number from 0 to 4294967295.")
+    return int(digits)
 
 
 def _strip(sketches: Sequence[Sketch]) -> Board:

@@ -632,7 +632,8 @@ window.MirrorGAN ??= (() => {
       if (this.compact) return;
       if (!found?.map) {
         this.numbers.replaceChildren(make('p', {}, this.maps.some((maps) => maps.words)
-          ? 'Point at a word to see where it went; click to keep it. Point at the picture to see which words it heard there.' : ''));
+          ? (matchMedia('(pointer: coarse)').matches ? 'Tap a word to see where it went. Tap the picture to see which words it heard there.'
+            : 'Point at a word to see where it went; click to keep it. Point at the picture to see which words it heard there.') : ''));
         return;
       }
       const {map, index, name} = found;

@@ -219,8 +219,8 @@ class Inside:
     """What a checkpoint is made of, and how it came about."""
 
     parameters: dict[str, int]
-    """Numbers that were learnt, by part: "text encoder", "generator", "captioner", "image encoder"; and, as
-    "trunk ...", those of the frozen networks that the last two stand on."""
+    """Numbers that were learnt, by part: "text encoder", "generator", "captioner", "image encoder"; as "trunk ..." also
+    those of the frozen networks that the last two stand on."""
     text_dim: int
     """Channels of words and sentence."""
     noise_dim: int

@@ -125,8 +125,14 @@ class FakePipeline:
             stages=stages,
             redescription=_describe(known),
             scores=(
-                Score("BLEU-1", 0.71, 0.0, 1.0, "Share of the words read back that were typed."),
-                Score("Log-probability", -2.31, float("-inf"), 0.0, "How likely the reader finds the caption."),
+                Score("BLEU", 0.71, 0.0, 1.0, "Share of the words read back that were typed."),
+                Score(
+                    "log-likelihood",
+                    -2.31 - 0.1 * (seed % 5),
+                    float("-inf"),
+                    0.0,
+                    "How likely the reader finds the caption.",
+                ),
             ),
             timings={"text": 0.004, "stage 32": 0.02, "stage 64": 0.03, "stage 128": 0.06, "read back": 0.03},
             checkpoint="fake 1f09ab3c",

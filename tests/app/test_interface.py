@@ -39,6 +39,7 @@ def client(url):
 
 def ask(url: str, data: list, name: str = "draw") -> tuple[str, object]:
     """Calls an endpoint with raw JSON, NaN included. Returns the last event and its value."""
+    data = data if len(data) == 3 else [*data, "fake"]
     headers = {"Content-Type": "application/json"}
     with httpx.Client(base_url=url, headers=headers, timeout=60) as http:
         joined = http.post(f"gradio_api/call/{name}", content=json.dumps({"data": data}))
@@ -59,7 +60,7 @@ def test_a_program_can_draw(client):
     assert answer["caption"] == "a small yellow bird" and answer["seed"] == 5
     assert answer["redescription"] == "this yellow bird and a short beak"
     assert [word["word"] for word in answer["words"]] == answer["redescription"].split()
-    assert answer["scores"]["BLEU-1"] == 0.71 and answer["checkpoint"].startswith("fake")
+    assert answer["scores"]["BLEU"] == 0.71 and answer["checkpoint"].startswith("fake")
 
 
 def test_the_same_caption_and_seed_give_the_same_answer(client):

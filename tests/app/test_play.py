@@ -74,7 +74,7 @@ def test_the_best_of_eight_is_the_likeliest(house, monkeypatch):
 
     def scored(caption, seed):
         drawing = draw(caption, seed)
-        score = dataclasses.replace(drawing.scores[0], name="log-likelihood", value=values.get(seed, -3.0))
+        score = dataclasses.replace(drawing.scores[1], value=values.get(seed, -3.0))
         return dataclasses.replace(drawing, scores=(score,))
 
     monkeypatch.setattr(studio, "draw", scored)
@@ -92,7 +92,7 @@ def test_a_walk_ends_with_an_animation_there_and_back(house):
 
 
 def test_a_walk_to_another_seed_keeps_the_caption(house, pipeline):
-    list(play.walk(house, "a red bird", 3, "fake", "", 9, ME))
+    list(play.walk(house, "a red bird", 3, "fake", "", " 9 ", ME))
     assert pipeline.asked[-2:] == [("a red bird", 3), ("a red bird", 9)]
 
 
@@ -123,8 +123,11 @@ def test_a_picture_is_read_and_matched(house):
         (lambda house: play.six_seeds(house, "a bird", "3", "fake", ME), "no number"),
         (lambda house: play.best_of(house, "a bird", True, "fake", ME), "no number"),
         (lambda house: play.best_of(house, "a bird", 0.5, "fake", ME), "without a fraction"),
-        (lambda house: play.walk(house, "a bird", 0, "fake", "x" * 300, 1, ME), "300 characters"),
-        (lambda house: play.walk(house, "a bird", 0, "fake", "", -4, ME), "below 0"),
+        (lambda house: play.walk(house, "a bird", 0, "fake", "x" * 300, "1", ME), "300 characters"),
+        (lambda house: play.walk(house, "a bird", 0, "fake", "", "-4", ME), "a whole number"),
+        (lambda house: play.walk(house, "a bird", 0, "fake", "", "9" * 5000, ME), "a whole number"),
+        (lambda house: play.walk(house, "a bird", 0, "fake", "", "9" * 10, ME), "too large"),
+        (lambda house: play.walk(house, "a bird", 0, "fake", "", {"a": 1}, ME), "a whole number"),
         (lambda house: play.refine(house, "zzz", 0, "fake", ME), "None of these words"),
         (lambda house: iter([play.read_picture(house, b"<svg/>", "", "fake", ME)]), "Please use one of"),
         (lambda house: iter([play.read_picture(house, None, "", "fake", ME)]), "Choose a picture"),
