@@ -155,5 +155,7 @@ def test_two_processes_with_half_the_batch_each_are_one_with_all_of_it(config, t
         for number, moments in one[player]["state"].items():
             mean, other = moments["exp_avg"], two[player]["state"][number]["exp_avg"]
             assert (other - mean).norm() < 1e-3 * mean.norm() + 1e-6, f"{player} {number}"
+    # Of a bias that a batch norm takes away again there is nothing but rounding, and Adam makes whole steps of it.
+    steps = 2 * config.steps * config.generator_rate if kind in SYSTEMS else 1e-4
     for name, value in one["average"].items():  # statistics of batch norms too
-        torch.testing.assert_close(two["average"][name], value, rtol=1e-3, atol=1e-4, msg=name)
+        torch.testing.assert_close(two["average"][name], value, rtol=1e-3, atol=steps, msg=name)
