@@ -36,6 +36,10 @@ def main() -> None:
         "--partial", action="store_true", help="write the parts that there are, to train with; the page needs them all"
     )
     parser.add_argument(
+        "--words", type=Path, metavar="FILE",
+        help="put the words in the order of this vocabulary.json, e.g. a packed data set's, to train on that",
+    )  # fmt: skip
+    parser.add_argument(
         "--mask-mode", choices=("fixed", "legacy"), default=defaults.mask_mode,
         help="legacy: words masked in the released order, which is mistaken for several captions at once",
     )  # fmt: skip
@@ -65,6 +69,7 @@ def main() -> None:
                 normalize=given.normalize,
                 ends=given.ends,
                 borrow=given.borrow,
+                words=given.words,
                 partial=given.partial,
                 half=given.half,
                 max_words=given.max_words,

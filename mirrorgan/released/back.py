@@ -85,7 +85,9 @@ def _parts(folder: Path, asked: str | None) -> tuple[list[Part], list[str]]:
             lines.append(f"image encoder left out: it stands on {see.backbone}, theirs on {encoders.BACKBONE}")
     if (folder / "captioner.json").exists():
         read = _config(folder, "captioner", CaptionerConfig)
-        if read.backbone in stream.BACKBONES.values():
+        if read.attention_dim:
+            lines.append("captioner left out: it looks at regions, theirs sees the picture as a whole")
+        elif read.backbone in stream.BACKBONES.values():
             parts += stream.parts(read)
         else:
             lines.append(f"captioner left out: it stands on {read.backbone}, theirs on a ResNet-152")

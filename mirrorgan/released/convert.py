@@ -27,7 +27,7 @@ SOURCES = "released.json"
 """In the folder: which files it was made from."""
 
 BY_WORD = ("embedding.weight", "to_words.weight", "to_words.bias")
-"""Tensors of a captioner whose rows are words."""
+"""Tensors of a text encoder and a captioner whose rows are words."""
 
 
 @dataclass
@@ -67,6 +67,11 @@ def convert(files: Iterable[Path], out: Path, options: Options) -> list[str]:
     check_together(found.networks, parts)
     filled = [(part, found.networks.fill(part)) for part in parts]
     found.networks.check_used()
+    if options.words is not None:
+        wanted = Vocabulary.load(options.words)
+        check_words(vocabulary, wanted, f"{options.words} has", str(found.vocabulary_file))
+        filled = [(part, in_order(tensors, vocabulary, wanted)) for part, tensors in filled]
+        vocabulary = wanted
 
     fresh = out.with_name(f".{out.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
@@ -298,7 +303,8 @@ def find_examples(found: Set, longest: int, count: int = 8) -> list[str]:
         return []
     words = found.captions.vocabulary
     usable = [ids for ids in found.captions.test or found.captions.train if 0 < len(ids) <= longest and 0 not in ids]
-    chosen = [usable[place * len(usable) // count] for place in range(min(count, len(usable)))]
+    count = min(count, len(usable))
+    chosen = [usable[place * len(usable) // count] for place in range(count)]
     return list(dict.fromkeys(" ".join(words.decode(ids)) for ids in chosen))
 
 
@@ -316,6 +322,22 @@ def write_sources(found: Set, folder: Path, borrowed: Path | None) -> None:
     (folder / SOURCES).write_text(json.dumps(content, indent=2) + "\n")
 
 
+def check_words(wanted: Vocabulary, given: Vocabulary, who: str, where: str) -> None:
+    """Raises CheckpointError, which begins with `who`, if two dictionaries have other words, in whatever order."""
+    missing, more = set(wanted.words) - set(given.words), set(given.words) - set(wanted.words)
+    if missing or more:
+        raise CheckpointError(
+            f"{who} {len(given):,} words, {where} has {len(wanted):,}; {len(missing):,} of these and {len(more):,} of "
+            f"those are not shared, e.g. {min(missing or more)!r}"
+        )
+
+
+def in_order(tensors: State, given: Vocabulary, wanted: Vocabulary) -> State:
+    """The same network for the same words in another order: its rows change places, and nothing else."""
+    order = [given.ids[word] for word in wanted.words]
+    return {name: tensor[order] if name in BY_WORD else tensor for name, tensor in tensors.items()}
+
+
 def borrow_captioner(lender: Path, folder: Path, vocabulary: Vocabulary, half: bool) -> str:
     """Takes over the captioner of a checkpoint with the same words; in another order, its rows are put in ours.
 
@@ -325,19 +347,11 @@ def borrow_captioner(lender: Path, folder: Path, vocabulary: Vocabulary, half: b
     """
     read_manifest(lender)
     theirs = Vocabulary.load(lender / "vocabulary.json")
-    missing, more = set(vocabulary.words) - set(theirs.words), set(theirs.words) - set(vocabulary.words)
-    if missing or more:
-        raise CheckpointError(
-            f"{lender}: its STREAM says {len(theirs):,} words, the dictionary here has {len(vocabulary):,}; "
-            f"{len(missing):,} of these and {len(more):,} of its own are not shared, "
-            f"e.g. {min(missing or more)!r}. It cannot be borrowed"
-        )
+    check_words(vocabulary, theirs, f"{lender}: it cannot be borrowed; its STREAM says", "the dictionary here")
     about, tensors = read_json(lender / "captioner.json"), read_tensors(lender / "captioner.safetensors")
     if about.get("vocabulary") != theirs.hash:
         raise CheckpointError(f"{lender}/captioner.json: made with another dictionary than the one beside it")
-    order = [theirs.ids[word] for word in vocabulary.words]
-    for name in BY_WORD:
-        tensors[name] = tensors[name][order]
+    tensors = in_order(tensors, theirs, vocabulary)
     write_tensors(tensors, folder / "captioner.safetensors", half)
     (folder / "captioner.json").write_text(json.dumps(about | {"vocabulary": vocabulary.hash}, indent=2) + "\n")
     trunk = f"backbone.{about['config']['backbone']}.safetensors"

@@ -18,6 +18,9 @@ class Options:
     """STREAM was trained with `<end>` after every caption."""
     borrow: Path | None = None
     """A checkpoint of ours that lends its captioner."""
+    words: Path | None = None
+    """A vocabulary.json with the same words, whose order the networks' rows are put in: that of a packed data set, for
+    instance, so that the encoders can be trained with on it."""
     partial: bool = False
     """Half of a set is enough: the parts that there are, for the trainings and not for the page."""
     half: bool = False

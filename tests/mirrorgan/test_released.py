@@ -250,6 +250,11 @@ def test_the_image_encoder_is_theirs(released, model):
     torch.testing.assert_close(code, their_code, **close)
 
 
+def test_test_captions_of_the_pickle_are_the_first_to_show(model, folders):
+    assert model.info.examples == ("a blue bird", "small bird with a beak")
+    assert set(read_json(folders / "mirrorgan/released.json")["files"]) >= {"captions.pickle", "cnn_encoder.ckpt"}
+
+
 # ------------------------------------------------------------------------------------------ told by the shapes
 
 
@@ -409,6 +414,29 @@ def test_a_set_without_stream_borrows_that_of_the_same_words(released, folders, 
     with pytest.raises(CheckpointError, match=r"says 11 words, the dictionary here has 11; 1 of these .*'owl'"):
         convert(named, tmp_path / "more", Options(borrow=folders / "mirrorgan"))
     assert not (tmp_path / "more").exists()
+
+
+def test_words_in_another_order_mean_what_they_meant(released, folders, theirs, tmp_path):
+    files = released["mirrorgan"].files
+    order = Vocabulary((theirs.words[0], *sorted(theirs.words[1:])))
+    order.save(tmp_path / "vocabulary.json")
+    convert(
+        [files["captions"], files["text"]], tmp_path / "ours", Options(partial=True, words=tmp_path / "vocabulary.json")
+    )
+    assert Vocabulary.load(tmp_path / "ours/vocabulary.json") == order
+    text = load_part(tmp_path / "ours", "text_encoder", TextEncoderConfig, TextEncoder, order.hash).eval()
+    words = ["this", "bird", "has", "a", "small", "red", "beak"]
+    before, after = (pad([v.encode(words)]) for v in (Vocabulary(theirs.words), order))
+    assert not torch.equal(before[0], after[0])
+    _, s = released["mirrorgan"].text(before[0], [7])
+    torch.testing.assert_close(text(*after)[1], s, **close)
+    Vocabulary((*order.words, "owl")).save(tmp_path / "vocabulary.json")
+    with pytest.raises(CheckpointError, match=r"vocabulary.json has 12 words, .*captions.pickle has 11; 0 of .*'owl'"):
+        convert(
+            [files["captions"], files["text"]],
+            tmp_path / "x",
+            Options(partial=True, words=tmp_path / "vocabulary.json"),
+        )
 
 
 # ------------------------------------------------------------------------------------------------- bad input
