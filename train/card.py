@@ -263,7 +263,8 @@ EXPLAINED = {
     "retrieval 1 of 100": "retrieval of the true caption, 1 of 100 (DAMSM; a tie is a miss, chance 1 %)",
     "colour agreement": "colour agreement, mean AUC (chance 0.5)",
     "diversity of seeds": "distance between seeds of a caption, over that between captions",
-    "retrieval 1 of 100 (second encoders)": "the same by second encoders, trained apart",
+    "retrieval 1 of 100 (second encoders)": "retrieval of the true caption, 1 of 100, by second encoders, trained "
+    "apart",
     "nearer to training than 5 % of photographs": "nearer to training than 5 % of test photographs are (copies: all)",
     "box, share of the picture": "box, share of the picture (what a mask that knows nothing has in it)",
 }
