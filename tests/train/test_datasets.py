@@ -575,12 +575,13 @@ def test_more_pictures_do_not_move_earlier_ones():
 # ------------------------------------------------------------------------------------------------------ shapes
 
 
-@pytest.fixture(scope="module", params=["one shape", "one or two"])
+MANY = {"pairs": 0.667, "grounds": list(shapes.COLOURS)}
+
+
+@pytest.fixture(scope="module", params=[{}, MANY], ids=["one shape on white", "one or two on any colour"])
 def drawn(request, tmp_path_factory):
-    if request.param == "one shape":
-        return shapes.read()
     folder = tmp_path_factory.mktemp("shapes")
-    (folder / "shapes.json").write_text('{"pairs": 0.667}')
+    (folder / "shapes.json").write_text(json.dumps(request.param))
     return shapes.read(folder)
 
 
@@ -627,8 +628,8 @@ def test_a_test_picture_asks_for_a_combination_that_training_never_shows(drawn):
     train, test = ({example.group for example in drawn.splits[split]} for split in ("train", "test"))
     assert not train & test
     assert any(" above " not in group for group in train) and any(" above " not in group for group in test)
-    kinds = [{group.split(" on ")[0] for group in groups if " above " not in group} for groups in (train, test)]
-    assert kinds[1] <= kinds[0]  # though not for a shape that it never shows
+    words = [{word for group in groups for word in group.split()} for groups in (train, test)]
+    assert words[1] <= words[0]  # though not for anything that it never names
 
 
 def test_there_are_captions_enough_of_other_groups_to_choose_among_a_hundred(drawn):
@@ -640,7 +641,7 @@ def test_there_are_captions_enough_of_other_groups_to_choose_among_a_hundred(dra
 def test_shapes_stay_the_shapes_that_they_were():
     # A seed names a picture on every machine and in every later version.
     first = shapes.read().splits["train"][0]
-    assert first.captions[0] == "a large red cross on a blue background"
+    assert first.captions[0] == "a large green triangle on a white background"
     assert [round(float(value), 3) for value in (first.image.things[0].x, first.image.things[0].y)] == [0.5, 0.522]
 
 
@@ -665,10 +666,13 @@ def test_shapes_json_says_how_many_pictures_show_two(tmp_path, share, things):
     ("content", "said"),
     [
         ('{\n"train"}', r"shapes\.json, line 2: not JSON"),
-        ('{"pictures": 3}', r"it may say train, test, seed, pairs and nothing else"),
+        ('{"pictures": 3}', r"it may say train, test, seed, pairs, grounds and nothing else"),
         ('{"train": 0}', r"train must be a whole number from 1, not 0"),
         ('{"pairs": 1.5}', r"pairs must be a share from 0 to 1, not 1\.5"),
         ('{"pairs": true}', r"pairs must be a share"),
+        ('{"grounds": []}', r"grounds must be a list of red, .*, not \[\]"),
+        ('{"grounds": ["pink"]}', r"grounds must be a list of red, .*, not \['pink'\]"),
+        ('{"grounds": "white"}', r"grounds must be a list of red, .*, not 'white'"),
         ('{"seed": 1.5}', r"seed must be a whole number from 0, not 1\.5"),
         ("3", r"it may say"),
     ],

@@ -2,19 +2,22 @@
 
 No folder is needed. One may be given; its shapes.json then says how many pictures there are, and of which seed:
 
-    {"train": 4000, "test": 500, "seed": 0, "pairs": 0}
+    {"train": 4000, "test": 500, "seed": 0, "pairs": 0, "grounds": ["white"]}
 
 A picture shows one shape, or (a share of them, `pairs`) one above another. Every caption names all shapes of its
 picture, their colours, which is above, and the background; the size is named by some. A group is what all captions name
 ("red circle on white"): within a group a caption fits every picture, between two groups none does. Whole groups are in
 one split, so a test caption asks for a combination that no training picture shows.
 
+Many backgrounds (`grounds`) make forms hard to learn: nearly every sentence of another picture can then be told to be
+wrong by a colour, and who refuses it need not look at forms.
+
 Nothing is said of left and right, because trainings mirror their pictures.
 """
 
 import json
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from PIL import Image, ImageDraw
@@ -26,6 +29,7 @@ OVERSAMPLING = 4
 PICTURES = {"train": 4000, "test": 500}
 TEST_SHARE = 0.1  # of the groups
 PAIRS = 0.0  # share of the pictures that show two shapes
+GROUNDS = ("white",)
 
 COLOURS = {
     "red": (205, 35, 35),
@@ -115,6 +119,17 @@ class Scene:
         return image.reduce(OVERSAMPLING)
 
 
+@dataclass(frozen=True)
+class Settings:
+    """What shapes.json may say."""
+
+    train: int = PICTURES["train"]
+    test: int = PICTURES["test"]
+    seed: int = 0
+    pairs: float = PAIRS
+    grounds: tuple[str, ...] = GROUNDS
+
+
 def read(root: Path | None = None) -> Listing:
     """Lists the pictures; the same ones at every call and on every machine.
 
@@ -122,43 +137,47 @@ def read(root: Path | None = None) -> Listing:
         FileNotFoundError: a folder was given that has no shapes.json.
         DataError: shapes.json asks for something else than numbers of pictures and a seed.
     """
-    asked = PICTURES | {"seed": 0, "pairs": PAIRS} | (_read_settings(root / "shapes.json") if root is not None else {})
-    return Listing({split: [_example(split, i, asked) for i in range(int(asked[split]))] for split in PICTURES})
+    asked = _read_settings(root / "shapes.json") if root is not None else Settings()
+    counts = {"train": asked.train, "test": asked.test}
+    return Listing({split: [_example(split, i, asked) for i in range(count)] for split, count in counts.items()})
 
 
-def _read_settings(path: Path) -> dict[str, float]:
+def _read_settings(path: Path) -> Settings:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: missing; shapes are drawn, leave the folder out to get the usual ones")
     try:
         content = json.loads(read_text(path))
     except json.JSONDecodeError as error:
         raise DataError(f"{path}, line {error.lineno}: not JSON ({error.msg})") from error
-    smallest = {"train": 1, "test": 1, "seed": 0}
-    if not isinstance(content, dict) or not set(content) <= {*smallest, "pairs"}:
-        raise DataError(f"{path}: it may say {', '.join(smallest)}, pairs and nothing else; found {str(content)[:80]}")
-    for name, value in content.items():
-        if name == "pairs":
-            if type(value) not in (int, float) or not 0 <= value <= 1:
-                raise DataError(f"{path}: pairs must be a share from 0 to 1, not {value!r}")
-        elif type(value) is not int or value < smallest[name]:
-            raise DataError(f"{path}: {name} must be a whole number from {smallest[name]}, not {value!r}")
-    return content
+    known = [field.name for field in fields(Settings)]
+    if not isinstance(content, dict) or not set(content) <= set(known):
+        raise DataError(f"{path}: it may say {', '.join(known)} and nothing else; found {str(content)[:80]}")
+    for name, smallest in {"train": 1, "test": 1, "seed": 0}.items():
+        value = content.get(name, smallest)
+        if type(value) is not int or value < smallest:
+            raise DataError(f"{path}: {name} must be a whole number from {smallest}, not {value!r}")
+    pairs, grounds = content.get("pairs", PAIRS), content.get("grounds", list(GROUNDS))
+    if type(pairs) not in (int, float) or not 0 <= pairs <= 1:
+        raise DataError(f"{path}: pairs must be a share from 0 to 1, not {pairs!r}")
+    if not isinstance(grounds, list) or not grounds or not all(ground in COLOURS for ground in grounds):
+        raise DataError(f"{path}: grounds must be a list of {', '.join(COLOURS)}, not {grounds!r}")
+    return Settings(**content | {"grounds": tuple(grounds)})
 
 
-def _example(split: str, index: int, asked: dict[str, float]) -> Example:
+def _example(split: str, index: int, asked: Settings) -> Example:
     """Draws lots until the group is one of the split's."""
-    lots = random.Random(f"{asked['seed']} {split} {index}")
-    single = lots.random() < 1 - asked["pairs"]
+    lots = random.Random(f"{asked.seed} {split} {index}")
+    single = lots.random() < 1 - asked.pairs
     while True:
-        scene = _scene(lots, single)
+        scene = _scene(lots, single, asked.grounds)
         if (share(scene.group) < TEST_SHARE) == (split == "test"):
             return Example(f"{split}/{index:06}", scene, scene.captions(), scene.group)
 
 
-def _scene(lots: random.Random, single: bool) -> Scene:
-    kinds = [(colour, shape) for colour in COLOURS for shape in SHAPES]
+def _scene(lots: random.Random, single: bool, grounds: tuple[str, ...]) -> Scene:
+    background = lots.choice(grounds)
+    kinds = [(colour, shape) for colour in COLOURS if colour != background for shape in SHAPES]
     chosen = lots.sample(kinds, 1 if single else 2)
-    background = lots.choice([colour for colour in COLOURS if colour not in {colour for colour, _ in chosen}])
     things = []
     for place, (colour, shape) in enumerate(chosen):
         size = lots.choice(list(RADII))
