@@ -67,7 +67,7 @@ _BIRDS = CaptionerTraining()
 _COCO = CaptionerTraining(
     data=Path("packed/coco"), name="coco-captioner", steps=20_000, held_out=1000, validate_every=1000
 )
-_SHAPES = CaptionerTraining(data=Path("packed/shapes"), name="shapes-captioner", steps=400, validate_every=100)
+_SHAPES = CaptionerTraining(data=Path("packed/shapes"), name="shapes-captioner", steps=200, validate_every=100)
 _FOLDER = CaptionerTraining(data=Path("packed/folder"), name="folder-captioner", validate_every=100)
 _PAPER = CaptionerTraining(  # the paper does not say how long; forks train 50 epochs. No random cuts: see train.damsm
     name="birds-paper-captioner",

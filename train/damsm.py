@@ -78,7 +78,7 @@ _COCO = DamsmConfig(
     data=Path("packed/coco"), name="coco-damsm", steps=40_000, longest=15, held_out=1000, validate_every=1000
 )
 _SHAPES = DamsmConfig(
-    data=Path("packed/shapes"), name="shapes-damsm", steps=600, image_size=128, pool=1, validate_every=100
+    data=Path("packed/shapes"), name="shapes-damsm", steps=300, image_size=128, pool=1, validate_every=100
 )
 _FOLDER = DamsmConfig(data=Path("packed/folder"), name="folder-damsm", validate_every=100)
 
