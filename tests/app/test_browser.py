@@ -318,7 +318,7 @@ def test_colours_opacity_scale_and_squares_change_the_map(visit):
     word(page, "wings").click()
     seen = [pixels(page)]
     for change in (
-        lambda: page.get_by_label("Colours", exact=True).select_option("inferno"),
+        lambda: page.get_by_role("combobox", name="Colours").select_option("inferno"),
         lambda: page.get_by_label("Opacity").fill("0.9"),
         lambda: page.get_by_label("One scale for all words").check(),
         lambda: page.get_by_label("Square pixels").check(),
