@@ -301,7 +301,7 @@ _BIRDS = dataclasses.replace(  # for one large GPU
     _OURS, batch=64, channels=(64, 48, 32), look_sizes=(64, 128, 256)
 )
 _COCO = dataclasses.replace(_BIRDS, **_encoders("coco"), data=Path("packed/coco"), name="coco")
-_SHAPES = dataclasses.replace(  # learns colours in a minute, forms in five; see train/LOG.md
+_SHAPES = dataclasses.replace(  # learns colours in a minute, forms in eight; see train/LOG.md
     _OURS,
     **_encoders("shapes"),
     data=Path("packed/shapes"),
