@@ -19,6 +19,7 @@ from mirrorgan.vocabulary import Vocabulary, tokenize
 from train import pack as module
 from train.datasets import available_datasets, find_dataset
 from train.datasets.base import DataError, Example, Listing
+from train.datasets.shapes import Settings
 from train.pack import _Parts, cut_to_box, encode_picture, load_packed, open_picture, pack, to_rgb
 
 KEYS = ["001.Red_Bird/Red_Bird_0001", "002.Blue_Bird/Blue_Bird_0001"]
@@ -508,7 +509,7 @@ def test_a_wrong_option_is_named(options, said, monkeypatch, capsys, tmp_path):
 
 
 def test_shapes_are_packed_without_a_folder(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("train.datasets.shapes.PICTURES", {"train": 5, "test": 2})
+    monkeypatch.setattr("train.datasets.shapes.USUAL", Settings(train=5, test=2))
     monkeypatch.setattr(sys, "argv", ["pack", "shapes", "--out", str(tmp_path / "packed")])
     module.main()
     assert "packed 5 train and 2 test pictures" in capsys.readouterr().out
@@ -518,7 +519,7 @@ def test_a_full_disk_ends_the_command_with_a_sentence(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("train.datasets.shapes.PICTURES", {"train": 5, "test": 2})
+    monkeypatch.setattr("train.datasets.shapes.USUAL", Settings(train=5, test=2))
     monkeypatch.setattr("train.pack._Parts.write", full)
     monkeypatch.setattr(sys, "argv", ["pack", "shapes", "--out", str(tmp_path / "packed")])
     with pytest.raises(SystemExit, match=r"No space left on device while packing; .*packed is as it was before"):

@@ -26,10 +26,7 @@ from train.datasets.base import DataError, Example, Listing, read_text, share
 
 SIDE = 72  # pixels: what a training at 64 asks for
 OVERSAMPLING = 4
-PICTURES = {"train": 4000, "test": 500}
 TEST_SHARE = 0.1  # of the groups
-PAIRS = 0.0  # share of the pictures that show two shapes
-GROUNDS = ("white",)
 
 COLOURS = {
     "red": (205, 35, 35),
@@ -123,11 +120,15 @@ class Scene:
 class Settings:
     """What shapes.json may say."""
 
-    train: int = PICTURES["train"]
-    test: int = PICTURES["test"]
+    train: int = 4000
+    test: int = 500
     seed: int = 0
-    pairs: float = PAIRS
-    grounds: tuple[str, ...] = GROUNDS
+    pairs: float = 0.0
+    """Share of the pictures that show two shapes."""
+    grounds: tuple[str, ...] = ("white",)
+
+
+USUAL = Settings()
 
 
 def read(root: Path | None = None) -> Listing:
@@ -137,7 +138,7 @@ def read(root: Path | None = None) -> Listing:
         FileNotFoundError: a folder was given that has no shapes.json.
         DataError: shapes.json asks for something else than numbers of pictures and a seed.
     """
-    asked = _read_settings(root / "shapes.json") if root is not None else Settings()
+    asked = _read_settings(root / "shapes.json") if root is not None else USUAL
     counts = {"train": asked.train, "test": asked.test}
     return Listing({split: [_example(split, i, asked) for i in range(count)] for split, count in counts.items()})
 
@@ -156,7 +157,7 @@ def _read_settings(path: Path) -> Settings:
         value = content.get(name, smallest)
         if type(value) is not int or value < smallest:
             raise DataError(f"{path}: {name} must be a whole number from {smallest}, not {value!r}")
-    pairs, grounds = content.get("pairs", PAIRS), content.get("grounds", list(GROUNDS))
+    pairs, grounds = content.get("pairs", USUAL.pairs), content.get("grounds", list(USUAL.grounds))
     if type(pairs) not in (int, float) or not 0 <= pairs <= 1:
         raise DataError(f"{path}: pairs must be a share from 0 to 1, not {pairs!r}")
     if not isinstance(grounds, list) or not grounds or not all(ground in COLOURS for ground in grounds):
