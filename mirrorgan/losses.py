@@ -220,3 +220,27 @@ def redescription_loss(logits: Tensor, targets: Tensor, mask: Tensor, reduction:
     counted = targets.masked_fill(~mask, uncounted).flatten()
     losses = F.cross_entropy(logits.flatten(0, 1).float(), counted, ignore_index=uncounted, reduction="sum")
     return losses / (mask.sum() if reduction == "mean" else len(mask))
+
+
+def map_disagreement(attention: Tensor, looks: Tensor, mask: Tensor, sharpness: float = 4.0) -> Tensor:
+    """How far word maps of a drawing are from where a captioner looks for the same words on it (ours).
+
+        t_ln = softmax over l of (sharpness * log a_ln)        - 1/N sum_n sum_l t_ln log b_ln
+
+    a: the captioner's looks; b: the mean of the word maps over region n. A captioner looks at a bird for nearly every
+    word, only more so for colours and parts; sharpened and compared word with word, its looks say which words a region
+    should hear more of than others. Zero gradient if b = t.
+
+    Args:
+        attention: word maps, (B, L, H, W); sums to 1 over L, 0 at padding.
+        looks: (B, L, n, n) with N = n * n, at least 0; sums to 1 over the regions. Nothing learns from it.
+        mask: (B, L) bool, True where there is a word.
+
+    Returns:
+        (B,), at least 0.
+    """
+    height, width = looks.shape[2:]
+    heard = F.adaptive_avg_pool2d(attention, (height, width))
+    scores = sharpness * looks.detach().clamp_min(1e-6).log()
+    wanted = scores.masked_fill(~mask[:, :, None, None], float("-inf")).softmax(dim=1)
+    return -(wanted * heard.clamp_min(1e-6).log()).sum(dim=1).mean(dim=(1, 2))

@@ -160,7 +160,7 @@ class Feed:
         if self.on_cuda:
             tokens = F.pad(tokens, (0, config.longest - tokens.shape[1]))  # one shape for all steps
         lengths = mask.sum(dim=1)
-        read = read_rows(len(rows), config.redescription_share) if config.redescription else torch.empty(0).long()
+        read = read_rows(len(rows), config.redescription_share) if config.reads else torch.empty(0).long()
         ours = read[(read >= own.start) & (read < own.stop)] - own.start
         with_before = torch.arange(own.start - 1, own.stop)  # -1 is the last row of all
         rows, corners, flipped = rows[own], corners[own], flipped[own]

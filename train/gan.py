@@ -24,7 +24,7 @@ from train.augment import augment
 from train.command import as_json, fail, parse
 from train.device import autocast, cannot_compile, prepare, send
 from train.distributed import ALONE, World, average_gradients, gather_rows, gathering, joined
-from train.feed import Batch, Feed
+from train.feed import Batch, Feed, read_rows
 from train.guards import Watch, check_weights
 from train.journal import Journal
 from train.pack import load_packed
@@ -207,6 +207,9 @@ def generator_terms(
     picture = drawn.images[-1][:rows]
     if config.redescription:
         terms["redescription"] = config.redescription * redescription(batch, picture, nets, config, calls, world)
+    if config.word_guidance:
+        maps = [stage.word_attention for stage in drawn.stages if stage.word_attention is not None]
+        terms["word maps"] = config.word_guidance * disagreement(batch, picture, maps, nets, config, world)
     if config.damsm:
         terms["damsm"] = config.damsm * damsm(batch, picture, batch.words, batch.sentence, nets, config, world)
     if config.consistency:
@@ -256,6 +259,27 @@ def redescription(
         expected = nets.captioner.logits(read, tokens)
     missed = losses.redescription_loss(expected, *nets.captioner.targets(tokens, mask), reduction="sum")
     return missed * len(images) / batch.read_tokens * (config.accumulate * world.size)
+
+
+def disagreement(
+    batch: Batch, picture: Tensor, maps: list[Tensor], nets: Networks, config: GanConfig, world: World
+) -> Tensor:
+    """How far the stages' word maps are from where STREAM looks on the picture: of the rows that it reads, this part's
+    share of their mean, times the number of parts. The picture does not learn from it."""
+    if not maps:
+        raise ValueError(f"word_guidance is for generators that have word maps; {config.generator} draws without any")
+    if not batch.read:
+        return picture.new_zeros(())
+    assert nets.captioner is not None
+    rows = send(torch.tensor(batch.read), config.place)
+    with torch.no_grad(), autocast(config.place, config.precision):
+        seen = nets.captioner.see(picture.detach()[rows].float())  # as it is: moved or cut, its maps would not fit
+        looks = nets.captioner.maps(seen, batch.tokens[rows])
+    assert looks is not None
+    looks = looks.clone()  # out of inference mode
+    apart = [losses.map_disagreement(attention[rows].float(), looks, batch.mask[rows]) for attention in maps]
+    read = len(read_rows(config.batch, config.redescription_share))
+    return torch.stack(apart).mean(dim=0).sum() / read * (config.accumulate * world.size)
 
 
 def as_float(judgement: losses.Judgement) -> losses.Judgement:

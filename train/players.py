@@ -137,6 +137,7 @@ def build_networks(config: GanConfig, vocabulary: Vocabulary, world: World = ALO
     Raises:
         FileNotFoundError: the folder of an encoder is missing; train it first.
         CheckpointError: it was trained with another dictionary.
+        ValueError: the captioner does not look at regions, and word_guidance asks for it.
     """
     trunks: dict[str, Backbone] = {}
 
@@ -149,10 +150,15 @@ def build_networks(config: GanConfig, vocabulary: Vocabulary, world: World = ALO
 
     text_encoder = load_part(config.encoders, "text_encoder", TextEncoderConfig, TextEncoder, vocabulary.hash)
     captioner, image_encoder = None, None
-    if config.redescription:
+    if config.reads:
         captioner = load_part(
             config.captioner, "captioner", CaptionerConfig, lambda c: Captioner(c, trunk(c.backbone)), vocabulary.hash
         )
+        if config.word_guidance and captioner.attention is None:
+            raise ValueError(
+                f"word_guidance needs a captioner that looks at regions, and {config.captioner} does not; train one by "
+                "python -m train.captioner birds-regions, or leave it 0"
+            )
     if config.damsm or config.text_training != "frozen":
         image_encoder = load_part(
             config.encoders, "image_encoder", ImageEncoderConfig, lambda c: ImageEncoder(c, trunk(c.backbone)),

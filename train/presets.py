@@ -84,7 +84,10 @@ class GanConfig(RunConfig):
     redescription: float = 20.0
     """lambda of STREAM's cross-entropy in Eq. 9: 20 in the paper, 10 in the released bird configuration."""
     redescription_share: float = 1.0
-    """Share of the batch that STREAM reads at every step; below 1 saves time."""
+    """Share of the batch that STREAM reads at every step, and looks at for word_guidance; below 1 saves time."""
+    word_guidance: float = 0.0
+    """Weight of the disagreement between word maps and where STREAM looks for the same words on the finished picture
+    (ours, see losses.map_disagreement); for a captioner that looks at regions."""
     damsm: float = 0.0
     """Weight of the DAMSM loss on the last stage; 0 in MirrorGAN, 5 in AttnGAN."""
     damsm_by: str = "both"
@@ -135,7 +138,7 @@ class GanConfig(RunConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        weights = ("kl", "redescription", "damsm", "consistency", "gradient_penalty", "interpolation")
+        weights = ("kl", "redescription", "word_guidance", "damsm", "consistency", "gradient_penalty", "interpolation")
         for field in (*weights, "augment", "halve_every"):
             if not 0 <= (getattr(self, field) or 0) < math.inf:
                 raise ValueError(f"{field} must be 0 or more, not {getattr(self, field)}")
@@ -190,6 +193,11 @@ class GanConfig(RunConfig):
         """Pixels of every stage's image."""
         sizes: tuple[int, ...] = self.generator_config().sizes
         return sizes
+
+    @property
+    def reads(self) -> bool:
+        """Whether STREAM takes part."""
+        return bool(self.redescription or self.word_guidance)
 
     @property
     def goal(self) -> Objective:

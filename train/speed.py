@@ -34,8 +34,9 @@ from mirrorgan.layers import UpConv
 from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
 from train import device, ema
 from train.augment import NUMBERS, augment
+from train.distributed import ALONE
 from train.feed import Batch, read_rows
-from train.gan import consistency, rehearse, train_step
+from train.gan import consistency, disagreement, rehearse, train_step
 from train.players import (
     Networks,
     build_discriminator,
@@ -62,9 +63,11 @@ def random_networks(config: GanConfig, ours: bool) -> Networks:
 
     text = TextEncoder(TextEncoderConfig(vocabulary_size=WORDS))
     captioner = image_encoder = None
-    if config.redescription:
+    if config.reads:
         name, size = ("efficientnet_lite1", 128) if ours_looks else ("resnet152_raw", 224)
-        captioner = Captioner(CaptionerConfig(vocabulary_size=WORDS, backbone=name, image_size=size), trunk(name))
+        width = 64 if config.word_guidance else 0
+        stream = CaptionerConfig(vocabulary_size=WORDS, backbone=name, image_size=size, attention_dim=width)
+        captioner = Captioner(stream, trunk(name))
     if config.damsm:
         name, size = ("efficientnet_lite1", 256) if ours_looks else ("inception_v3", 299)
         image_encoder = ImageEncoder(ImageEncoderConfig(backbone=name, image_size=size), trunk(name))
@@ -212,6 +215,11 @@ def plain_loop(config: GanConfig, looks: int) -> Callable[[], None]:
             loss = config.redescription * nets.captioner.loss(shown, batch.tokens[read], batch.mask[read])
             loss.item()
             total = total + loss
+            if config.word_guidance:
+                maps = [stage.word_attention for stage in drawn.stages if stage.word_attention is not None]
+                loss = config.word_guidance * disagreement(batch, drawn.images[-1], maps, nets, config, ALONE)
+                loss.item()
+                total = total + loss
         if nets.image_encoder is not None:
             regions, code = nets.image_encoder(drawn.images[-1])
             parts = losses.damsm_loss(batch.words, batch.sentence, regions, code, batch.mask, batch.groups)

@@ -14,6 +14,7 @@ from mirrorgan.losses import (
     hinge_discriminator,
     hinge_generator,
     kl_divergence,
+    map_disagreement,
     matching_aware_penalty,
     matching_loss,
     redescription_loss,
@@ -277,3 +278,62 @@ def test_redescription_does_not_look_at_padding():
 def test_redescription_refuses_another_reduction():
     with pytest.raises(ValueError, match="'mean' or 'sum', not 'none'"):
         redescription_loss(torch.randn(1, 1, 2), torch.zeros(1, 1).long(), torch.ones(1, 1).bool(), "none")
+
+
+# ------------------------------------------------------------------------------------------------- word maps
+
+
+def some_maps(mask, height, width):
+    """Word maps as a generator has them: (B, L, H, W), sums to 1 over words, 0 at padding."""
+    scores = torch.randn(*mask.shape, height, width)
+    return scores.masked_fill(~mask[:, :, None, None], float("-inf")).softmax(dim=1)
+
+
+def some_looks(mask, side):
+    """Looks as a captioner has them: (B, L, n, n), sums to 1 over places."""
+    return torch.randn(*mask.shape, side * side).softmax(dim=2).unflatten(2, (side, side))
+
+
+@pytest.fixture
+def words_of_two():
+    return torch.tensor([[True, True, True], [True, True, False]])
+
+
+@pytest.mark.parametrize("sharpness", [1.0, 4.0])
+def test_map_disagreement_by_hand(words_of_two, sharpness):
+    attention, looks = some_maps(words_of_two, 6, 4), some_looks(words_of_two, 2)
+    found = map_disagreement(attention, looks, words_of_two, sharpness)
+    for b, length in enumerate((3, 2)):
+        terms = []
+        for i in range(2):
+            for j in range(2):
+                powers = [looks[b, word, i, j].item() ** sharpness for word in range(length)]
+                for word in range(length):
+                    heard = mean(attention[b, word, 3 * i : 3 * i + 3, 2 * j : 2 * j + 2].flatten().tolist())
+                    terms.append(-powers[word] / sum(powers) * math.log(heard))
+        assert found[b].item() == pytest.approx(sum(terms) / 4, rel=1e-4)
+
+
+def test_map_disagreement_does_not_look_at_padding(words_of_two):
+    attention, looks = some_maps(words_of_two, 4, 4), some_looks(words_of_two, 2)
+    elsewhere = looks.clone()
+    elsewhere[1, 2] = 1.0
+    found = map_disagreement(attention, looks, words_of_two)
+    assert torch.equal(found, map_disagreement(attention, elsewhere, words_of_two))
+    torch.testing.assert_close(found[1:], map_disagreement(attention[1:, :2], looks[1:, :2], words_of_two[1:, :2]))
+
+
+def test_maps_that_agree_have_nothing_to_learn(words_of_two):
+    looks = some_looks(words_of_two, 2)
+    scores = (4 * looks.log()).masked_fill(~words_of_two[:, :, None, None], float("-inf"))
+    found = {}
+    for name, start in (
+        ("agree", scores),
+        ("flat", torch.zeros_like(scores).masked_fill(~scores.isfinite(), -torch.inf)),
+    ):
+        start = start.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3).requires_grad_()
+        loss = map_disagreement(start.softmax(dim=1), looks, words_of_two).sum()
+        (slope,) = torch.autograd.grad(loss, start)
+        found[name] = (loss.item(), slope.abs().max().item())
+    assert found["agree"][1] < 1e-6 < 1e-3 < found["flat"][1]
+    assert found["agree"][0] < found["flat"][0]

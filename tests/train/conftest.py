@@ -1,5 +1,7 @@
 """What the tests of the generator's training share: encoders with random weights, and a small configuration."""
 
+from dataclasses import replace
+
 import pytest
 
 from mirrorgan.captioner import Captioner, CaptionerConfig
@@ -17,7 +19,8 @@ def split(packed):
 
 @pytest.fixture
 def encoders(tiny_backbone, split, tmp_path):
-    """The folder that the trainings before this one leave, with random weights."""
+    """The folder that the trainings before this one leave, with random weights; in `regions` a captioner that looks at
+    regions."""
     folder = tmp_path / "best"
     words = len(split.vocabulary)
     text = TextEncoderConfig(vocabulary_size=words, embedding_dim=5)
@@ -27,7 +30,8 @@ def encoders(tiny_backbone, split, tmp_path):
     read = CaptionerConfig(
         vocabulary_size=words, backbone="tiny", image_size=32, embedding_dim=6, hidden_dim=7, longest=6
     )
-    save_part(Captioner(read, tiny_backbone), read, folder, "captioner", split.vocabulary.hash)
+    for config, place in ((read, folder), (replace(read, attention_dim=3), folder / "regions")):
+        save_part(Captioner(config, tiny_backbone), config, place, "captioner", split.vocabulary.hash)
     save_tensors(tiny_backbone, folder / "backbone.tiny.safetensors")
     return folder
 

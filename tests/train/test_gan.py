@@ -4,6 +4,7 @@ import dataclasses
 import pytest
 import torch
 
+from mirrorgan import losses
 from mirrorgan.checkpoint import save_part
 from mirrorgan.drawing import CheckpointError
 from mirrorgan.generators.mirrorgan import Config as GeneratorConfig
@@ -178,11 +179,52 @@ def test_stream_alone_moves_the_generator(config, split):
     assert all(p.grad is None for p in nets.captioner.parameters())
 
 
+@pytest.fixture
+def guided(config, encoders):
+    return dataclasses.replace(config, captioner=encoders / "regions", word_guidance=2.0, precision="float32")
+
+
+def test_word_guidance_moves_word_maps_and_not_the_picture(guided, split):
+    nets = build_networks(guided, split.vocabulary)
+    batch, calls = feed_for(guided, split, nets).read(0), ways_in(nets, guided)
+    drawn = draw(calls, batch, nets, guided)
+    term = generator_terms(batch, drawn, nets, guided, calls)["word maps"]
+    looks = nets.captioner.maps(nets.captioner.see(drawn.images[-1]), batch.tokens).clone()
+    expected = losses.map_disagreement(drawn.stages[1].word_attention, looks, batch.mask).mean()
+    torch.testing.assert_close(term, 2 * expected)
+    term.backward()
+    assert nets.generator.stages[0].words.project.weight.grad.abs().sum() > 0
+    assert nets.generator.heads[-1].weight.grad is None
+    assert all(p.grad is None for p in nets.captioner.parameters())
+
+
+def test_word_guidance_alone_needs_the_captioner(guided, split):
+    alone = dataclasses.replace(guided, redescription=0.0)
+    terms = step_once(alone, split, *begin(alone, split))
+    assert terms["word maps"] > 0 and "redescription" not in terms
+
+
 @pytest.mark.parametrize(
-    ("option", "term"), [("redescription", "redescription"), ("damsm", "damsm"), ("consistency",) * 2]
+    ("options", "message"),
+    [
+        ({"regions": False}, "word_guidance needs a captioner that looks at regions, and .*best does not; train one"),
+        ({"word_attention": False}, "word_guidance is for generators that have word maps; mirrorgan draws without"),
+    ],
 )
-def test_a_loss_of_no_weight_is_left_out(config, split, option, term):
-    config = dataclasses.replace(config, **{option: 0.0})
+def test_word_guidance_that_cannot_be_is_refused(guided, encoders, split, options, message):
+    chosen = dict(options)
+    folder = guided.captioner if chosen.pop("regions", True) else encoders
+    config = dataclasses.replace(guided, captioner=folder, **chosen)
+    with pytest.raises(ValueError, match=message):
+        step_once(config, split, *begin(config, split))
+
+
+@pytest.mark.parametrize(
+    ("option", "term"), [("redescription",) * 2, ("word_guidance", "word maps"), ("damsm",) * 2, ("consistency",) * 2]
+)
+def test_a_loss_of_no_weight_is_left_out(guided, split, option, term):
+    assert term in step_once(guided, split, *begin(guided, split))
+    config = dataclasses.replace(guided, **{option: 0.0})
     assert term not in step_once(config, split, *begin(config, split))
 
 
@@ -453,8 +495,8 @@ def test_rows_that_stream_reads_are_spread_evenly(batch, share, rows):
 
 
 @pytest.mark.parametrize("parts", [2, 4])
-def test_a_batch_in_parts_is_the_batch_at_once_where_no_batch_norm_looks(config, split, parts):
-    config = dataclasses.replace(config, batch=8, damsm=0.0, precision="float32", redescription_share=0.6, augment=1.0)
+def test_a_batch_in_parts_is_the_batch_at_once_where_no_batch_norm_looks(guided, split, parts):
+    config = dataclasses.replace(guided, batch=8, damsm=0.0, precision="float32", redescription_share=0.6, augment=1.0)
     states, reported = [], []
     for count in (1, parts):
         nets, optimizers = begin(config, split)
