@@ -1,0 +1,215 @@
+"""python -m train.bundle away --for birds
+
+A training on a machine that has no data yet: all files that `python -m train.gan birds` reads, frozen trunks too, in
+parts that are small enough to be sent. There the same command puts them where they belong, and training needs no
+network. The way back is the same.
+
+    python -m train.bundle away --for birds --part 60         # here: away/000.part, ... and away/bundle.json
+    python -m train.bundle away --open                        # there, in a copy of this repository
+    python -m train.gan birds --minutes 20                    # there
+    python -m train.bundle back --run runs/birds --part 15    # there: its weights, logs, and the state to go on from
+    python -m train.bundle back --open --replace              # here
+"""
+
+import argparse
+import json
+import sys
+import tarfile
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, cast
+
+from tqdm import tqdm
+
+from mirrorgan.checkpoint import read_json, save_tensors, sha256
+from train.command import fail, parse
+from train.files import refilled, write_text
+from train.presets import PRESETS, GanConfig
+from train.trunks import find_trunk
+
+MANIFEST = "bundle.json"
+PLACES = ("packed", "runs")
+"""Folders that a bundle may write to."""
+LEFT = ("lock", "report.html", "state.previous.pt")
+"""What a run can do without."""
+
+
+class Parts:
+    """A file that is written into numbered files of at most `size` bytes each."""
+
+    def __init__(self, folder: Path, size: int) -> None:
+        self.folder, self.size, self.written = folder, size, 0
+        self.hashes: dict[str, str] = {}
+        self.file: BinaryIO | None = None
+
+    def write(self, content: bytes) -> int:
+        """Writes all of it; begins another file where one is full."""
+        view = memoryview(content)
+        while view:
+            if self.file is None or self.written == self.size:
+                self.close()
+                self.file, self.written = (self.folder / f"{len(self.hashes):03}.part").open("wb"), 0
+            taken = view[: self.size - self.written]
+            self.file.write(taken)
+            self.written += len(taken)
+            view = view[len(taken) :]
+        return len(content)
+
+    def close(self) -> None:
+        """Ends the file that is open."""
+        if self.file is not None:
+            self.file.close()
+            path = Path(self.file.name)
+            self.hashes[path.name] = sha256(path)
+            self.file = None
+
+
+class Joined:
+    """Parts, read as one file."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.chunks = (path.read_bytes() for path in paths)
+        self.left = b""
+
+    def read(self, count: int) -> bytes:
+        """The next `count` bytes; fewer at the end only."""
+        while len(self.left) < count and (content := next(self.chunks, None)) is not None:
+            self.left += content
+        taken, self.left = self.left[:count], self.left[count:]
+        return taken
+
+
+def needs(config: GanConfig, keep: Path) -> dict[str, Path]:
+    """Every file that a generator's training reads: where it belongs, and where it is. What it begins or goes on with,
+    too. Frozen trunks are written to `keep`.
+
+    Raises:
+        FileNotFoundError: data, an encoder or the captioner is missing.
+    """
+    data = config.data
+    named = read_json(data / "pack.json")["files"]
+    found = [data / "pack.json", data / "vocabulary.json"]
+    found += [data / name for name in named if name.startswith("train")]
+    trunks = {config.backbone} if config.discriminator == "projected" else set()
+    parts = [(config.encoders, "text_encoder")]
+    if config.damsm or config.text_training != "frozen":
+        parts.append((config.encoders, "image_encoder"))
+    if config.reads:
+        parts.append((config.captioner, "captioner"))
+    for folder, part in parts:
+        description = read_json(folder / f"{part}.json")
+        found += [folder / f"{part}.json", folder / f"{part}.safetensors"]
+        trunks |= {name for name in [description["config"].get("backbone")] if name}
+    if config.grow_from is not None:
+        found += sorted((config.grow_from / "average").iterdir())
+    if config.folder.is_dir():
+        found += of_run(config.folder).values()
+    files = {path.as_posix(): path for path in found}
+    for name in sorted(trunks):  # from a Python package that may not be there
+        file = f"backbone.{name}.safetensors"
+        save_tensors(find_trunk(name, (config.encoders, config.captioner)), keep / file)
+        files[(config.encoders / file).as_posix()] = keep / file
+    return files
+
+
+def of_run(folder: Path) -> dict[str, Path]:
+    """The files of a run that show it and that it goes on from."""
+    if not (folder / "config.json").is_file():
+        raise FileNotFoundError(f"{folder}: no config.json; name the folder of a run")
+    return {path.as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file() and path.name not in LEFT}
+
+
+def write(out: Path, files: dict[str, Path], part: int) -> str:
+    """Files, by where they belong, into parts of at most `part` bytes in `out`; returns a line about them.
+
+    Raises:
+        ValueError: a file would not belong below packed/ or runs/.
+    """
+    for name in files:
+        check_place(name)
+    with refilled(out) as folder:
+        parts = Parts(folder, part)
+        with tarfile.open(fileobj=cast("BinaryIO", parts), mode="w|") as archive:
+            for name, path in tqdm(files.items(), desc="bundle", unit="file", disable=None):
+                archive.add(path, name, recursive=False)
+        parts.close()
+        write_text(folder / MANIFEST, json.dumps({"parts": parts.hashes, "files": sorted(files)}, indent=1) + "\n")
+    for old in set(out.glob("*.part")) - {out / name for name in parts.hashes}:
+        old.unlink()
+    total = sum((out / name).stat().st_size for name in parts.hashes)
+    return f"{out}: {len(files)} files, {total / 2**20:.1f} MiB in {len(parts.hashes)} parts"
+
+
+def check_place(name: str) -> None:
+    """Raises ValueError unless a file of this name lies in one of PLACES, seen from the repository."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or len(path.parts) < 2 or path.parts[0] not in PLACES:
+        raise ValueError(
+            f"{name} is not in {' or '.join(PLACES)}: only what lies there, by a relative path, can travel"
+        )
+
+
+def unpack(folder: Path, replace: bool = False, root: Path = Path()) -> str:
+    """Puts the files of a bundle where they belong below `root`; returns a line about them.
+
+    Raises:
+        FileNotFoundError: a part has not arrived.
+        FileExistsError: a file is there already, and `replace` is False; nothing was written.
+        ValueError: a part was damaged, or a file would not belong below packed/ or runs/.
+    """
+    manifest = read_json(folder / MANIFEST)
+    names, hashes = manifest["files"], manifest["parts"]
+    paths = [folder / Path(name).name for name in hashes]
+    if missing := [path.name for path in paths if not path.is_file()]:
+        raise FileNotFoundError(f"{folder}: {', '.join(missing)} of {len(paths)} parts not there yet")
+    for path in paths:
+        if sha256(path) != hashes[path.name]:
+            raise ValueError(f"{path} is not what was sent; send it once more")
+    for name in names:
+        check_place(name)
+    if not replace and (there := [name for name in names if (root / name).exists()]):
+        raise FileExistsError(
+            f"{root / there[0]} and {len(there) - 1} others are there; --replace puts these in their place"
+        )
+    with tarfile.open(fileobj=cast("BinaryIO", Joined(paths)), mode="r|") as archive:
+        for member in tqdm(archive, desc="open", unit="file", total=len(names), disable=None):
+            check_place(member.name)
+            archive.extract(member, root, filter="data")
+    return f"{len(names)} files are in their places"
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m train.bundle",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("folder", type=Path, help="of the parts")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--for", dest="preset", metavar="PRESET", help="of train.gan; its options may follow")
+    what.add_argument("--run", type=Path, help="folder of a run")
+    what.add_argument("--open", action="store_true", help="put the files of a bundle where they belong")
+    parser.add_argument("--part", type=float, default=60.0, metavar="MIB", help="MiB of a part at most; default 60")
+    parser.add_argument("--replace", action="store_true", help="with --open: also where there are files of these names")
+    given, options = parser.parse_known_args(argv)
+    if options and given.preset is None:
+        parser.error(f"{options[0]!r} is an option of a training; it goes with --for PRESET")
+    if not given.part * 2**20 >= 1:
+        parser.error(f"--part must be positive, not {given.part}")
+    try:
+        if given.open:
+            print(unpack(given.folder, given.replace))
+        elif given.run is not None:
+            print(write(given.folder, of_run(given.run), int(given.part * 2**20)))
+        else:
+            config = parse(PRESETS, [given.preset, *options], prog="python -m train.bundle")
+            with tempfile.TemporaryDirectory() as keep:
+                print(write(given.folder, needs(config, Path(keep)), int(given.part * 2**20)))
+    except (ValueError, OSError, KeyError, tarfile.TarError) as error:
+        fail(error)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
