@@ -5,8 +5,12 @@ Draws captions without a browser. Every drawing becomes a folder with
     32.png 64.png 128.png      the stages (their sizes are the checkpoint's)
     words-64.png ...           the word maps of every attentive stage, one beside the other, each on its own scale
     sentence-64.png ...        how much of the sentence entered each place
+    mask-64-8.png ...          SSA-GAN's masks on the way to 64 pixels, 8x8 and so on: the sentence enters where white
     attention.npz              the same as numbers
     drawing.json               words, redescription with probabilities, scores, timings
+
+What a system does not have is not written. A checkpoint without a captioner draws, and reads nothing back, unless
+--reader names another one with the same words whose captioner does.
 """
 
 import argparse
@@ -28,14 +32,15 @@ def save(drawing: Drawing, folder: Path) -> None:
         stage.image.save(folder / f"{stage.size}.png")
     for name, attention in drawing.maps.items():
         rows = attention if attention.ndim == 3 else attention[None]
-        side_by_side(rows).save(folder / f"{name.replace('_', '-')}.png")
+        sheet = side_by_side(rows, stretch=not name.startswith("mask"))
+        sheet.save(folder / f"{name.replace('_', '-')}.png")
     np.savez_compressed(folder / "attention.npz", **drawing.maps)  # type: ignore[arg-type]
     (folder / "drawing.json").write_text(json.dumps(drawing.plain, indent=2) + "\n")
 
 
-def side_by_side(maps: np.ndarray, height: int = 128) -> Image.Image:
-    """(L, H, W) as one grey picture, every map stretched to its own range."""
-    low, high = maps.min(axis=(1, 2), keepdims=True), maps.max(axis=(1, 2), keepdims=True)
+def side_by_side(maps: np.ndarray, stretch: bool = True, height: int = 128) -> Image.Image:
+    """(L, H, W) as one grey picture, every map stretched to its own range, or black at 0 and white at 1."""
+    low, high = (maps.min(axis=(1, 2), keepdims=True), maps.max(axis=(1, 2), keepdims=True)) if stretch else (0, 1)
     grey = ((maps - low) / np.maximum(high - low, 1e-9) * 255).round().astype(np.uint8)
     tiles = [Image.fromarray(one).resize((height * one.shape[1] // one.shape[0], height)) for one in grey]
     sheet = Image.new("L", (sum(tile.width for tile in tiles), height))
@@ -52,7 +57,10 @@ def tell(drawing: Drawing) -> None:
     for word in drawing.unknown_words:
         hint = f"; nearest known word: {word.suggestion}" if word.suggestion else ""
         print(f"                {word.text!r} is not in the vocabulary and was left out{hint}")
-    print(f"read back       {drawing.redescription.text}")
+    if drawing.redescription is None:
+        print("read back       no: this checkpoint has no captioner; --reader FOLDER takes another one's")
+    else:
+        print(f"read back       {drawing.redescription.text}")
     for score in drawing.scores:
         print(f"{score.name:15} {score.value:.3f}  in [{score.low:g}, {score.high:g}]")
     total = sum(drawing.timings.values())
@@ -69,9 +77,12 @@ def main() -> None:
         "--out", type=Path, default=Path("drawn"), help="folder; of several captions, one inside it each"
     )
     parser.add_argument("--checkpoint", default="checkpoints/birds", help="a folder, or user/name on the Hub")
+    parser.add_argument(
+        "--reader", metavar="FOLDER", help="a checkpoint with the same words whose captioner reads the drawings back"
+    )
     given = parser.parse_args()
     try:
-        model = MirrorGAN.load(given.checkpoint)
+        model = MirrorGAN.load(given.checkpoint, reader=given.reader)
         for number, caption in enumerate(given.captions, start=1):
             drawing = model.draw(caption, given.seed)
             folder = given.out if len(given.captions) == 1 else given.out / f"{number:02}"

@@ -7,6 +7,7 @@ A checkpoint is a folder that is enough by itself:
     generator.*  text_encoder.*  image_encoder.*  captioner.*    .json: configuration, vocabulary hash
     backbone.<name>.safetensors                                  frozen trunks, shared by the encoders
 
+Image encoder and captioner may be missing: without them pictures are drawn, but not scored and not read back.
 Weights may be stored as float16; they are float32 again once loaded.
 """
 
@@ -23,8 +24,11 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from mirrorgan.drawing import CheckpointError
+from mirrorgan.vocabulary import Vocabulary
 
 FORMAT = 1
+BY_WORD = ("embedding.weight", "to_words.weight", "to_words.bias")
+"""Tensors of a text encoder and a captioner whose rows are words."""
 Module = TypeVar("Module", bound=nn.Module)
 
 
@@ -83,6 +87,11 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: expected an object, found {type(content).__name__}")
     return content
+
+
+def has_part(folder: Path, name: str) -> bool:
+    """Whether a part that may be missing is there; half of one counts, so that loading it tells what is not."""
+    return any((folder / f"{name}{suffix}").exists() for suffix in (".json", ".safetensors"))
 
 
 def read_config(kind: type[Any], given: Any, path: Path) -> Any:
@@ -148,6 +157,12 @@ def load_tensors(module: nn.Module, path: Path) -> None:
     with torch.no_grad():
         for key, value in state.items():
             value.copy_(tensors[key])
+
+
+def in_order(tensors: dict[str, Tensor], given: Vocabulary, wanted: Vocabulary) -> dict[str, Tensor]:
+    """The same network for the same words in another order: its rows change places, and nothing else."""
+    order = [given.ids[word] for word in wanted.words]
+    return {name: tensor[order] if name in BY_WORD else tensor for name, tensor in tensors.items()}
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

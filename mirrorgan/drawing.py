@@ -2,7 +2,7 @@
 
 No tensor is in here, so a drawing can be kept, copied, compared and shown without torch.
 
-Dimensions: L known words of the caption, H and W size of an attention map, N regions along one side.
+Dimensions: L known words of the caption, H and W size of an attention map, h and w of a mask, N regions along one side.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -48,6 +48,9 @@ class Stage:
     sentence_attention: np.ndarray | None
     """(H, W) float32, at least 0: how much of the whole sentence entered each sub-region (the length of
     the sentence context there). Comparable within a drawing, without an upper end. None for the first stage."""
+    masks: tuple[np.ndarray, ...] | None = None
+    """Each (h, w) float32 in [0, 1], coarse to fine, the last one as large as the image: where SSA-GAN let the sentence
+    in. None for systems without masks."""
 
     @property
     def size(self) -> int:
@@ -71,6 +74,16 @@ class Redescription:
     @property
     def text(self) -> str:
         return " ".join(self.words)
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """Without maps, as JSON can hold it."""
+        return {
+            "text": self.text,
+            "words": list(self.words),
+            "probabilities": list(self.probabilities),
+            "complete": self.complete,
+        }
 
 
 @dataclass(frozen=True)
@@ -125,13 +138,16 @@ class Sketch:
 
     @property
     def maps(self) -> dict[str, np.ndarray]:
-        """All attention by name: "words_64" (L, H, W), "sentence_64" (H, W), and so on for every attentive stage."""
+        """All attention by name: "words_64" (L, H, W), "sentence_64" (H, W), and so on for every attentive stage;
+        "mask_64_8" (8, 8), "mask_64_16" and so on for the masks on the way to the picture of 64 pixels."""
         maps = {}
         for stage in self.stages:
             if stage.word_attention is not None:
                 maps[f"words_{stage.size}"] = stage.word_attention
             if stage.sentence_attention is not None:
                 maps[f"sentence_{stage.size}"] = stage.sentence_attention
+            for mask in stage.masks or ():
+                maps[f"mask_{stage.size}_{len(mask)}"] = mask
         return maps
 
 
@@ -139,11 +155,13 @@ class Sketch:
 class Drawing(Sketch):
     """One caption, drawn and described again. The same caption and seed always give the same drawing."""
 
-    redescription: Redescription
+    redescription: Redescription | None
+    """None if the checkpoint has no captioner."""
     scores: tuple[Score, ...]
-    """How well the redescription agrees with the caption."""
+    """How well picture and redescription agree with the caption; those that the checkpoint has the parts for."""
     expected: tuple[float, ...]
-    """Of every known word: its probability for whoever describes the picture and has heard the words before it."""
+    """Of every known word: its probability for whoever describes the picture and has heard the words before it. Empty
+    without a captioner."""
 
     def score(self, name: str) -> float | None:
         """The value of a score; None if this model has no such score."""
@@ -158,12 +176,7 @@ class Drawing(Sketch):
             "checkpoint": self.checkpoint,
             "words": [asdict(word) for word in self.words],
             "expected": list(self.expected),
-            "redescription": {
-                "text": self.redescription.text,
-                "words": list(self.redescription.words),
-                "probabilities": list(self.redescription.probabilities),
-                "complete": self.redescription.complete,
-            },
+            "redescription": None if self.redescription is None else self.redescription.plain,
             "scores": [score.plain for score in self.scores],
             "timings": self.timings,
         }
@@ -219,8 +232,8 @@ class Inside:
     """What a checkpoint is made of, and how it came about."""
 
     parameters: dict[str, int]
-    """Numbers that were learnt, by part: "text encoder", "generator", "captioner", "image encoder"; as "trunk ..." also
-    those of the frozen networks that the last two stand on."""
+    """Numbers that were learnt, by part: "text encoder", "generator", and of "captioner" and "image encoder" what there
+    is; as "trunk ..." also those of the frozen networks that the last two stand on."""
     text_dim: int
     """Channels of words and sentence."""
     noise_dim: int

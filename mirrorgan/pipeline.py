@@ -10,8 +10,8 @@ import time
 import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TypeVar
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from mirrorgan.backbones import Backbone, build_backbone, fold_batch_norms
 from mirrorgan.captioner import Captioner, CaptionerConfig
-from mirrorgan.checkpoint import load_part, load_tensors, read_config, read_json, read_manifest
+from mirrorgan.checkpoint import has_part, in_order, load_part, load_tensors, read_config, read_json, read_manifest
 from mirrorgan.drawing import (
     CaptionError,
     CheckpointError,
@@ -39,7 +39,7 @@ from mirrorgan.generators.base import BaseGenerator, StageOutput
 from mirrorgan.image_encoder import ImageEncoder, ImageEncoderConfig
 from mirrorgan.images import from_pictures, to_channels_last, to_pictures
 from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
-from mirrorgan.vocabulary import Vocabulary, pad, tokenize
+from mirrorgan.vocabulary import Vocabulary, check_words, pad, tokenize
 
 MAX_CHARACTERS = 400
 MAX_SEED = 2**32 - 1
@@ -50,7 +50,8 @@ FUNCTION_WORDS = frozenset(
 )
 """Words that do not say what a bird looks like; they do not count in the agreement of content words."""
 
-T = TypeVar("T")
+Trunks = dict[tuple[Path, str], Backbone]
+"""Frozen trunks that are loaded already, by folder and name."""
 
 
 class MirrorGAN:
@@ -59,6 +60,8 @@ class MirrorGAN:
     Attributes:
         info: what the checkpoint says of itself.
         vocabulary: the words it knows.
+        captioner: STREAM; None: drawings are not read back, and what needs that is left out or refused.
+        image_encoder: None: there is no score "match".
         folder: where it was loaded from; None if it was put together in memory.
     """
 
@@ -68,7 +71,7 @@ class MirrorGAN:
         vocabulary: Vocabulary,
         text_encoder: TextEncoder,
         generator: BaseGenerator,
-        captioner: Captioner,
+        captioner: Captioner | None,
         image_encoder: ImageEncoder | None,
         folder: Path | None = None,
     ) -> None:
@@ -81,45 +84,33 @@ class MirrorGAN:
         self.folder = folder
 
     @classmethod
-    def load(cls, where: str | Path, device: str = "cpu") -> "MirrorGAN":
+    def load(cls, where: str | Path, device: str = "cpu", reader: str | Path | None = None) -> "MirrorGAN":
         """Loads a checkpoint folder, or a repository of the Hugging Face Hub.
 
         Args:
             where: a folder, or "user/name" if there is no such folder.
+            reader: another checkpoint with the same words, in whatever order, whose captioner reads the drawings in
+                place of this one's own, if it has one at all.
 
         Raises:
             FileNotFoundError: there is no such folder or repository, or a file of it is missing.
-            CheckpointError: a file is damaged, of another model, or made with another dictionary.
+            CheckpointError: a file is damaged, of another model, or made with another dictionary; or the reader has
+                other words, or no captioner.
         """
         folder = find_folder(where)
-        manifest = read_manifest(folder)
-        vocabulary = Vocabulary.load(folder / "vocabulary.json")
-        if manifest.get("vocabulary") != vocabulary.hash:
-            raise CheckpointError(f"{folder}/vocabulary.json: not the dictionary that checkpoint.json names")
-
-        trunks: dict[str, Backbone] = {}
-
-        def trunk(name: str) -> Backbone:
-            if name not in trunks:
-                try:
-                    trunks[name] = build_backbone(name)
-                except ValueError as error:
-                    raise CheckpointError(f"{folder}: {error}") from error
-                load_tensors(trunks[name], folder / f"backbone.{name}.safetensors")
-                fold_batch_norms(trunks[name])
-            return trunks[name]
-
-        captioner = load_part(
-            folder, "captioner", CaptionerConfig, lambda c: Captioner(c, trunk(c.backbone)), vocabulary.hash
-        )
+        manifest, vocabulary = read_about(folder)
+        trunks: Trunks = {}
+        captioner = borrow_captioner(find_folder(reader), vocabulary, trunks) if reader is not None else None
+        if captioner is None and has_part(folder, "captioner"):
+            captioner = load_captioner(folder, vocabulary, trunks)
         text_encoder = load_part(folder, "text_encoder", TextEncoderConfig, TextEncoder, vocabulary.hash)
         image_encoder = None
-        if (folder / "image_encoder.json").exists():
+        if has_part(folder, "image_encoder"):
             image_encoder = load_part(
                 folder,
                 "image_encoder",
                 ImageEncoderConfig,
-                lambda c: ImageEncoder(c, trunk(c.backbone)),
+                lambda c: ImageEncoder(c, load_trunk(folder, c.backbone, trunks)),
                 vocabulary.hash,
             )
         generator = load_generator(folder, vocabulary.hash)
@@ -130,7 +121,7 @@ class MirrorGAN:
         return cls(info, vocabulary, text_encoder, generator, captioner, image_encoder, folder)
 
     def draw(self, caption: str, seed: int) -> Drawing:
-        """Draws a caption and reads it back. The same caption and seed always give the same drawing.
+        """Draws a caption and, with a captioner, reads it back. The same caption and seed always give the same drawing.
 
         Args:
             caption: English words; unknown ones are left out and named in the drawing.
@@ -177,15 +168,17 @@ class MirrorGAN:
         if not read_back:
             return
 
-        redescription, told = self._read(image, tokens, mask)
-        clock.split("read back")
-        scores = text_scores(words, redescription, told)
+        redescription, scores, expected = None, list[Score](), tuple[float, ...]()
+        if self.captioner is not None:
+            redescription, told = self._read(self.captioner, image, tokens, mask)
+            clock.split("read back")
+            scores, expected = text_scores(words, redescription, told), chances(told, len(tokens[0]))
         if self.image_encoder is not None:
             scores.append(similarity(self.image_encoder(image)[1], sentence))
             clock.split("match")
         yield Drawing(
             caption, seed, words, tuple(stages), clock.seconds, name,
-            redescription=redescription, scores=tuple(scores), expected=chances(told, len(tokens[0])),
+            redescription=redescription, scores=tuple(scores), expected=expected,
         )  # fmt: skip
 
     def draw_many(self, captions: Iterable[str], seeds: Iterable[int]) -> Iterator[Drawing]:
@@ -234,15 +227,16 @@ class MirrorGAN:
 
         Raises:
             CaptionError: the caption has no known word, or too many; see `draw`.
+            CheckpointError: there is no captioner.
         """
+        captioner = self._reader("read pictures")
         square = middle(picture)
         image = from_pictures([square]).to(self._device)
         if caption is None:
-            seen = self.captioner.see(image)
-            return Reading(square, self._redescribe(seen), (), (), ())
+            return Reading(square, self._redescribe(captioner, captioner.see(image)), (), (), ())
         words = self.look_up(clean(caption))
         tokens, mask = self._tokens(words)
-        redescription, told = self._read(image, tokens, mask)
+        redescription, told = self._read(captioner, image, tokens, mask)
         scores = text_scores(words, redescription, told)
         if self.image_encoder is not None:
             scores.append(similarity(self.image_encoder(image)[1], self.text_encoder(tokens, mask)[1]))
@@ -304,7 +298,9 @@ class MirrorGAN:
 
         Raises:
             CaptionError: see `draw`.
+            CheckpointError: there is no captioner.
         """
+        captioner = self._reader("climb")
         caption, seed = clean(caption), check_seed(seed)
         words = self.look_up(caption)
         tokens, mask = self._tokens(words)
@@ -318,7 +314,7 @@ class MirrorGAN:
         for step in range(steps + 1):
             with torch.enable_grad():
                 outputs = list(self.generator.draw(noise, sentence, embedded, mask))
-                loss = self.captioner.loss(outputs[-1].image, tokens, mask)
+                loss = captioner.loss(outputs[-1].image, tokens, mask)
                 if step < steps:
                     climber.zero_grad()
                     loss.backward()
@@ -334,13 +330,10 @@ class MirrorGAN:
         parts: dict[str, torch.nn.Module] = {
             "text encoder": self.text_encoder,
             "generator": self.generator,
-            "captioner": self.captioner,
         }
-        trunks = {self.captioner.config.backbone: self.captioner.backbone}
-        if self.image_encoder is not None:
-            parts["image encoder"] = self.image_encoder
-            trunks[self.image_encoder.config.backbone] = self.image_encoder.backbone
-        parts |= {f"trunk {name}": trunk for name, trunk in trunks.items()}
+        for name, part in (("captioner", self.captioner), ("image encoder", self.image_encoder)):
+            if part is not None:
+                parts |= {name: part, f"trunk {part.config.backbone}": part.backbone}
         return Inside(
             {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()},
             self.text_encoder.config.text_dim,
@@ -363,16 +356,24 @@ class MirrorGAN:
             self._device
         )
 
-    def _read(self, image: Tensor, tokens: Tensor, mask: Tensor) -> tuple[Redescription, Tensor]:
-        """What is read back; and (T,) the log-probabilities of the caption's words, and of its end if that counts."""
-        seen = self.captioner.see(image)
-        return self._redescribe(seen), self.captioner.score(seen, tokens, mask)[0]
+    def _reader(self, task: str) -> Captioner:
+        if self.captioner is None:
+            raise CheckpointError(
+                f"{self.info.name} has no captioner, so it cannot {task}; it can borrow that of another checkpoint "
+                "with the same words"
+            )
+        return self.captioner
 
-    def _redescribe(self, seen: Tensor) -> Redescription:
+    def _read(self, captioner: Captioner, image: Tensor, tokens: Tensor, mask: Tensor) -> tuple[Redescription, Tensor]:
+        """What is read back; and (T,) the log-probabilities of the caption's words, and of its end if that counts."""
+        seen = captioner.see(image)
+        return self._redescribe(captioner, seen), captioner.score(seen, tokens, mask)[0]
+
+    def _redescribe(self, captioner: Captioner, seen: Tensor) -> Redescription:
         """What STREAM reads in one picture, (1, ...) as it saw it."""
-        said = self.captioner.beam(seen, BEAM_WIDTH)[0]
+        said = captioner.beam(seen, BEAM_WIDTH)[0]
         words = tuple(self.vocabulary.words[token] for token in said.tokens)
-        maps = self.captioner.maps(seen, torch.tensor([said.tokens], device=seen.device))
+        maps = captioner.maps(seen, torch.tensor([said.tokens], device=seen.device))
         return Redescription(
             words, tuple(said.probabilities), said.complete, None if maps is None else maps[0].cpu().numpy()
         )
@@ -400,11 +401,15 @@ class Clock:
 
 def as_stage(output: StageOutput) -> Stage:
     """A batch of one, as plain data."""
+
+    def plain(maps: Tensor) -> np.ndarray:
+        return maps.detach()[0].float().cpu().numpy()
+
     words, strength = (
-        None if maps is None else maps.detach()[0].float().cpu().numpy()
-        for maps in (output.word_attention, output.sentence_strength)
+        None if maps is None else plain(maps) for maps in (output.word_attention, output.sentence_strength)
     )
-    return Stage(to_pictures(output.image.detach())[0], words, strength)
+    masks = tuple(plain(mask) for mask in output.masks) or None
+    return Stage(to_pictures(output.image.detach())[0], words, strength, masks)
 
 
 def middle(picture: Image.Image, longest: int = 512) -> Image.Image:
@@ -510,6 +515,53 @@ def similarity(image_code: Tensor, sentence: Tensor) -> Score:
     return Score(
         "match", value, -1.0, 1.0, "How close picture and caption are to the encoders that learnt to pair them."
     )
+
+
+def read_about(folder: Path) -> tuple[dict, Vocabulary]:
+    """checkpoint.json and the dictionary that it names; see `MirrorGAN.load` for what is raised."""
+    manifest = read_manifest(folder)
+    vocabulary = Vocabulary.load(folder / "vocabulary.json")
+    if manifest.get("vocabulary") != vocabulary.hash:
+        raise CheckpointError(f"{folder}/vocabulary.json: not the dictionary that checkpoint.json names")
+    return manifest, vocabulary
+
+
+def load_trunk(folder: Path, name: str, trunks: Trunks) -> Backbone:
+    """A frozen trunk of a checkpoint, loaded once."""
+    if (folder, name) not in trunks:
+        try:
+            trunk = build_backbone(name)
+        except ValueError as error:
+            raise CheckpointError(f"{folder}: {error}") from error
+        load_tensors(trunk, folder / f"backbone.{name}.safetensors")
+        fold_batch_norms(trunk)
+        trunks[folder, name] = trunk
+    return trunks[folder, name]
+
+
+def load_captioner(folder: Path, vocabulary: Vocabulary, trunks: Trunks) -> Captioner:
+    """STREAM of a checkpoint, for its own dictionary."""
+    return load_part(
+        folder,
+        "captioner",
+        CaptionerConfig,
+        lambda c: Captioner(c, load_trunk(folder, c.backbone, trunks)),
+        vocabulary.hash,
+    )
+
+
+def borrow_captioner(lender: Path, vocabulary: Vocabulary, trunks: Trunks) -> Captioner:
+    """STREAM of another checkpoint for the words of this one, in the order that they have here.
+
+    Raises:
+        FileNotFoundError: it has no captioner, or lacks a file.
+        CheckpointError: it has other words, or is damaged.
+    """
+    theirs = read_about(lender)[1]
+    check_words(vocabulary, theirs, f"{lender}: it cannot read for this checkpoint; it has", "the dictionary here")
+    captioner = load_captioner(lender, theirs, trunks)
+    captioner.load_state_dict(in_order(captioner.state_dict(), theirs, vocabulary))
+    return captioner
 
 
 def load_generator(folder: Path, vocabulary: str) -> BaseGenerator:

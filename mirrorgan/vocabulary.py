@@ -114,6 +114,16 @@ class Vocabulary:
         return vocabulary
 
 
+def check_words(wanted: Vocabulary, given: Vocabulary, who: str, where: str) -> None:
+    """Raises CheckpointError, which begins with `who`, if two dictionaries have other words, in whatever order."""
+    missing, more = set(wanted.words) - set(given.words), set(given.words) - set(wanted.words)
+    if missing or more:
+        raise CheckpointError(
+            f"{who} {len(given):,} words, {where} has {len(wanted):,}; {len(missing):,} of these and {len(more):,} of "
+            f"those are not shared, e.g. {min(missing or more)!r}"
+        )
+
+
 def pad(captions: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
     """Token ids of several captions as one tensor.
 

@@ -219,7 +219,9 @@ def about_limits(folder: Path) -> list[str]:
     rows = ["| what | caption | words it does not know | reads back (seed 0) |", "|---|---|---|---|"]
     for limit in told:
         for number, entry in enumerate(limit["captions"]):
-            read_back = entry.get("read_back", f"refused: {entry.get('refused')}")
+            read_back = (
+                f"refused: {entry['refused']}" if "refused" in entry else entry.get("read_back") or "not read back"
+            )
             unknown = ", ".join(entry.get("unknown", []))
             rows.append(f"| {limit['title'] if number == 0 else ''} | {entry['caption']} | {unknown} | {read_back} |")
     drawn = [entry["caption"] for limit in told for entry in limit["captions"] if "read_back" in entry]

@@ -158,6 +158,17 @@ class Evaluation:
     def network(self) -> FeatureNetwork:
         return load_network(self.options.features, self.options.inception_weights, self.device)
 
+    @property
+    def stream(self) -> Captioner:
+        """The checkpoint's own captioner.
+
+        Raises:
+            ValueError: it has none.
+        """
+        if self.model.captioner is None:
+            raise ValueError("the checkpoint has no captioner, which would read its drawings back")
+        return self.model.captioner
+
     @cached_property
     def judge(self) -> tuple[Captioner, Vocabulary, str]:
         """The second captioner, its dictionary, and the sha256 of its weights.
@@ -169,7 +180,8 @@ class Evaluation:
         assert self.options.judge is not None
         folder = best_of(self.options.judge)
         theirs = read_tensors(folder / "captioner.safetensors")
-        if same(theirs, self.model.captioner.state_dict()):
+        own = self.model.captioner
+        if own is not None and same(theirs, own.state_dict()):
             raise CheckpointError(f"{folder}: this is the checkpoint's own STREAM; name a captioner trained apart")
         vocabulary = Vocabulary.load(folder / "vocabulary.json")
         captioner = load_part(
@@ -453,7 +465,7 @@ def retrieval(
 
 def score_redescription(e: Evaluation) -> list[Result]:
     """What STREAM reads back, against all captions of the picture, and the same sentences given to other pictures."""
-    stream, vocabulary = e.model.captioner, e.model.vocabulary
+    stream, vocabulary = e.stream, e.model.vocabulary
     hashes = e.file_hashes("captioner.safetensors", f"backbone.{stream.config.backbone}.safetensors")
 
     def score(pictures: Pictures) -> list[Result]:
@@ -664,7 +676,7 @@ def score_attention(e: Evaluation) -> list[Result]:
             f"heard: words that name a {kind}, at the quartiles": at_quartiles(first.examples[kind]) for kind in NAMING
         }
     stream = e.model.captioner
-    if stream.attention is not None:
+    if stream is not None and stream.attention is not None:
         files = ("captioner.safetensors", f"backbone.{stream.config.backbone}.safetensors")
         photographs = said_looks(e, e.photographs(e.size), boxed=e.options.boxes is not None)
         drawn = {seed: said_looks(e, e.all_drawings(seed)) for seed in e.options.seeds}
@@ -749,7 +761,7 @@ def heard_looks(e: Evaluation, seed: int) -> Looks | None:
 @torch.inference_mode()
 def said_looks(e: Evaluation, pictures: Pictures, boxed: bool = False) -> Looks:
     """Where STREAM looked in pictures for the words that it reads back."""
-    stream, found = e.model.captioner, list[Looks]()
+    stream, found = e.stream, list[Looks]()
     for start, batch in enumerate(batches(pictures.pixels, e.device, f"read {pictures.on}")):
         seen = stream.see(from_uint8(batch))
         said = [sentence.tokens for sentence in stream.greedy(seen)]

@@ -77,7 +77,8 @@ def write_limits(model: MirrorGAN, folder: Path) -> bool:
                 continue
             rows.append([d.image.resize((SIDE, SIDE), Image.Resampling.LANCZOS) for d in drawings])
             entry["unknown"] = [word.text for word in drawings[0].unknown_words]
-            found.append(entry | {"read_back": drawings[0].redescription.text})
+            read = drawings[0].redescription
+            found.append(entry | {"read_back": "" if read is None else read.text})
         told.append({"title": limit.title, "why": limit.why, "captions": found})
     save_picture(tile(rows), folder / LIMITS_PICTURE)
     write_text(folder / LIMITS_TEXT, json.dumps(told, indent=2) + "\n")

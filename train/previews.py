@@ -60,7 +60,8 @@ def explain(drawing: Drawing, words: int = 5) -> Figure:
     for row in below:
         for axes, (name, picture) in zip(row.subplots(1, len(maps), squeeze=False)[0], maps, strict=True):
             show(axes, picture, name)
-    figure.supxlabel(f"read back: “{drawing.redescription.text}”", fontsize=13)
+    if drawing.redescription is not None:
+        figure.supxlabel(f"read back: “{drawing.redescription.text}”", fontsize=13)
     return figure
 
 

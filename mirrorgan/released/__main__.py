@@ -5,7 +5,7 @@ python -m mirrorgan.released checkpoints/mine --as mirrorgan --out released/
 Turns what the original repositories of AttnGAN, MirrorGAN, SSA-GAN and DF-GAN wrote into a checkpoint folder, and back.
 What a file is and how large its network, is told by the tensors in it, not by its name. Files are read as tensors and
 plain tables; a file that would run code is refused. Discriminators (netD0.pth, ...) are kept too, if they are among the
-files. A set without STREAM borrows that of another checkpoint with the same words.
+files. A set without STREAM is not read back, unless it borrows that of another checkpoint with the same words.
 """
 
 import argparse

@@ -9,14 +9,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mirrorgan.checkpoint import read_json, read_manifest, read_tensors, sha256, write_manifest, write_tensors
+from mirrorgan.checkpoint import (
+    has_part,
+    in_order,
+    read_json,
+    read_manifest,
+    read_tensors,
+    sha256,
+    write_manifest,
+    write_tensors,
+)
 from mirrorgan.drawing import CheckpointError
 from mirrorgan.pipeline import MirrorGAN
 from mirrorgan.released import attngan, dfgan, encoders, ssagan, stream
 from mirrorgan.released.layout import TITLES, Part, Released, count_parameters, same, spoken
 from mirrorgan.released.options import Options
 from mirrorgan.released.reading import Captions, State, read_captions, read_states
-from mirrorgan.vocabulary import Vocabulary
+from mirrorgan.vocabulary import Vocabulary, check_words
 
 PICKLES = (".pickle", ".pkl", ".p")
 WEIGHTS = (".pth", ".pt", ".ckpt", ".tar")
@@ -25,9 +34,6 @@ SYSTEMS = (attngan, ssagan, dfgan)
 
 SOURCES = "released.json"
 """In the folder: which files it was made from."""
-
-BY_WORD = ("embedding.weight", "to_words.weight", "to_words.bias")
-"""Tensors of a text encoder and a captioner whose rows are words."""
 
 
 @dataclass
@@ -83,6 +89,8 @@ def convert(files: Iterable[Path], out: Path, options: Options) -> list[str]:
         lines = describe(found, filled)
         if options.borrow is not None:
             lines.append(borrow_captioner(options.borrow, fresh, vocabulary, options.half))
+        elif not options.partial and not has_part(fresh, "captioner"):
+            lines.append("no STREAM: pictures are not read back; --borrow FOLDER takes that of another checkpoint")
         write_sources(found, fresh, options.borrow)
         if not options.partial:
             write_manifest(fresh, about(found, filled, out.name, options) | {"vocabulary": vocabulary.hash})
@@ -174,7 +182,7 @@ def check_dictionary(found: Set) -> Vocabulary:
 
 
 def check_whole(found: Set, borrow: Path | None) -> None:
-    """Raises CheckpointError if a checkpoint that draws and reads back cannot be made of these."""
+    """Raises CheckpointError if a checkpoint that draws cannot be made of these. STREAM may be missing, as a whole."""
     there = found.networks
     generators = [kind for kind in there.states if kind.endswith(".generator")]
     missing = []
@@ -184,7 +192,7 @@ def check_whole(found: Set, borrow: Path | None) -> None:
         missing.append("no text encoder (text_encoder*.pth)")
     halves = {stream.CNN: "cnn_encoder.ckpt", stream.RNN: "rnn_decoder.ckpt"}
     lacking = [file for kind, file in halves.items() if kind not in there]
-    if lacking and (borrow is None or len(lacking) == 1):
+    if len(lacking) == 1 or (lacking and missing and borrow is None):
         hint = "" if len(lacking) == 1 else "; --borrow FOLDER takes that of a checkpoint with the same words"
         missing.append(f"no {' and '.join(lacking)} for STREAM, which reads pictures back{hint}")
     elif not lacking and borrow is not None:
@@ -320,22 +328,6 @@ def write_sources(found: Set, folder: Path, borrowed: Path | None) -> None:
     if borrowed is not None:
         content["borrowed"] = {"captioner": read_json(borrowed / "checkpoint.json")["name"]}
     (folder / SOURCES).write_text(json.dumps(content, indent=2) + "\n")
-
-
-def check_words(wanted: Vocabulary, given: Vocabulary, who: str, where: str) -> None:
-    """Raises CheckpointError, which begins with `who`, if two dictionaries have other words, in whatever order."""
-    missing, more = set(wanted.words) - set(given.words), set(given.words) - set(wanted.words)
-    if missing or more:
-        raise CheckpointError(
-            f"{who} {len(given):,} words, {where} has {len(wanted):,}; {len(missing):,} of these and {len(more):,} of "
-            f"those are not shared, e.g. {min(missing or more)!r}"
-        )
-
-
-def in_order(tensors: State, given: Vocabulary, wanted: Vocabulary) -> State:
-    """The same network for the same words in another order: its rows change places, and nothing else."""
-    order = [given.ids[word] for word in wanted.words]
-    return {name: tensor[order] if name in BY_WORD else tensor for name, tensor in tensors.items()}
 
 
 def borrow_captioner(lender: Path, folder: Path, vocabulary: Vocabulary, half: bool) -> str:

@@ -10,11 +10,12 @@ import torch
 from PIL import Image
 
 from mirrorgan import CaptionError, CheckpointError, MirrorGAN
+from mirrorgan.__main__ import main as draw_from_the_command_line
 from mirrorgan.backbones import build_backbone
 from mirrorgan.captioner import Captioner, CaptionerConfig
 from mirrorgan.checkpoint import save_part, save_tensors, write_manifest
 from mirrorgan.drawing import Drawing, Redescription, Sketch, Word
-from mirrorgan.generators.mirrorgan import Config, Generator
+from mirrorgan.generators import find_generator
 from mirrorgan.image_encoder import ImageEncoder, ImageEncoderConfig
 from mirrorgan.pipeline import MAX_SEED, bleu, check_seed, clean, content_words, log_likelihood, middle, slerp
 from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
@@ -25,27 +26,35 @@ TRUNK = "efficientnet_lite0"
 WORDS = Vocabulary.from_captions([CAPTION, "this yellow bird has black wings", "a blue bird with a white belly"])
 
 
-def write_checkpoint(folder, with_image_encoder=True, attention_dim=0):
+MIRRORGAN = {"noise_dim": 6, "condition_dim": 5, "first_size": 16, "channels": (4, 4, 4), "residual_blocks": 1}
+ONE_PICTURE = {"noise_dim": 6, "first_size": 16, "channels": (2,)}
+
+
+def write_checkpoint(
+    folder, with_image_encoder=True, attention_dim=0, with_captioner=True, words=WORDS, system="mirrorgan", **draws
+):
     """Random networks, as small as they can be, in a whole checkpoint."""
     torch.manual_seed(1)
     folder.mkdir(exist_ok=True)
-    WORDS.save(folder / "vocabulary.json")
+    words.save(folder / "vocabulary.json")
     backbone = build_backbone(TRUNK)
     save_tensors(backbone, folder / f"backbone.{TRUNK}.safetensors", half=True)
-    text = TextEncoderConfig(vocabulary_size=len(WORDS), text_dim=8, embedding_dim=5)
-    save_part(TextEncoder(text), text, folder, "text_encoder", WORDS.hash)
-    draw = Config(text_dim=8, noise_dim=6, condition_dim=5, first_size=16, channels=(4, 4, 4), residual_blocks=1)
-    save_part(Generator(draw), draw, folder, "generator", WORDS.hash, generator="mirrorgan")
+    text = TextEncoderConfig(vocabulary_size=len(words), text_dim=8, embedding_dim=5)
+    save_part(TextEncoder(text), text, folder, "text_encoder", words.hash)
+    module = find_generator(system)
+    draw = module.Config(text_dim=8, **(draws or MIRRORGAN))
+    save_part(module.Generator(draw), draw, folder, "generator", words.hash, generator=system)
     read = CaptionerConfig(
-        vocabulary_size=len(WORDS), backbone=TRUNK, image_size=64, embedding_dim=6, hidden_dim=7, longest=6,
+        vocabulary_size=len(words), backbone=TRUNK, image_size=64, embedding_dim=6, hidden_dim=7, longest=6,
         attention_dim=attention_dim,
     )  # fmt: skip
-    save_part(Captioner(read, backbone), read, folder, "captioner", WORDS.hash)
+    if with_captioner:
+        save_part(Captioner(read, backbone), read, folder, "captioner", words.hash)
     if with_image_encoder:
         see = ImageEncoderConfig(backbone=TRUNK, image_size=64, text_dim=8)
-        save_part(ImageEncoder(see, backbone), see, folder, "image_encoder", WORDS.hash)
+        save_part(ImageEncoder(see, backbone), see, folder, "image_encoder", words.hash)
     about = {"name": "tiny", "trained": False, "summary": "random weights", "examples": [CAPTION], "max_words": 12}
-    write_manifest(folder, about | {"vocabulary": WORDS.hash})
+    write_manifest(folder, about | {"vocabulary": words.hash})
     return folder
 
 
@@ -280,6 +289,149 @@ def test_the_chances_of_the_words_belong_to_the_log_likelihood(model, drawing):
         for place, chance in enumerate(drawing.expected):
             shares = model.captioner.logits(seen, tokens)[0, place].softmax(dim=0)
             assert chance == pytest.approx(float(shares[tokens[0, place]]), rel=1e-4)
+
+
+# -------------------------------------------------------------------------------------- without one who reads back
+
+
+@pytest.fixture(scope="module")
+def silent(tmp_path_factory):
+    """A checkpoint of a generator and a text encoder, and nothing else."""
+    return write_checkpoint(tmp_path_factory.mktemp("silent") / "silent", False, with_captioner=False)
+
+
+def test_without_a_captioner_a_caption_is_drawn_and_not_read_back(silent, drawing):
+    model = MirrorGAN.load(silent)
+    *sketches, last = model.grow(CAPTION, 3)
+    assert len(sketches) == 3 and isinstance(last, Drawing)
+    assert np.array_equal(np.asarray(last.image), np.asarray(drawing.image))
+    assert (last.redescription, last.scores, last.expected) == (None, (), ())
+    assert last.score("log-likelihood") is None
+    assert list(last.timings) == ["text", "stage 16", "stage 32", "stage 64"]
+    assert json.loads(json.dumps(last.plain))["redescription"] is None
+    assert set(model.inside().parameters) == {"text encoder", "generator"}
+    assert len(list(model.walk((CAPTION, 3), ("a blue bird", 8), 3))) == 3
+
+
+def test_without_a_captioner_there_is_still_the_score_of_an_image_encoder(tmp_path):
+    drawing = MirrorGAN.load(write_checkpoint(tmp_path / "mute", with_captioner=False)).draw(CAPTION, 3)
+    assert drawing.redescription is None and [score.name for score in drawing.scores] == ["match"]
+
+
+def test_what_needs_a_captioner_says_so(silent, drawing):
+    model = MirrorGAN.load(silent)
+    with pytest.raises(CheckpointError, match="tiny has no captioner, so it cannot read pictures; it can borrow"):
+        model.read(drawing.image)
+    with pytest.raises(CheckpointError, match="tiny has no captioner, so it cannot climb"):
+        next(model.refine(CAPTION, 3))
+
+
+def test_another_checkpoint_s_captioner_reads_for_it(silent, folder, drawing):
+    read = MirrorGAN.load(silent, reader=folder).draw(CAPTION, 3)
+    assert read.redescription == drawing.redescription and read.expected == drawing.expected
+    assert [score.name for score in read.scores] == ["log-likelihood", "shared words", "BLEU"]
+
+
+def test_a_borrowed_captioner_comes_before_one_s_own(folder, tmp_path):
+    other = write_checkpoint(tmp_path / "other", attention_dim=5)
+    assert MirrorGAN.load(folder, reader=other).draw(CAPTION, 3).redescription.maps is not None
+
+
+def test_a_captioner_may_have_the_words_in_another_order(silent, tmp_path):
+    turned = Vocabulary((WORDS.words[0], *reversed(WORDS.words[1:])))
+    lender = MirrorGAN.load(write_checkpoint(tmp_path / "turned", words=turned))
+    borrower = MirrorGAN.load(silent, reader=tmp_path / "turned")
+    picture = borrower.draw(CAPTION, 3).image
+    theirs, ours = (model.read(picture, "a red bird") for model in (lender, borrower))
+    assert theirs.redescription == ours.redescription
+    assert ours.expected == pytest.approx(theirs.expected, rel=1e-4)
+
+
+def test_a_captioner_of_other_words_is_refused(silent, tmp_path):
+    other = write_checkpoint(tmp_path / "other", words=Vocabulary.from_captions(["a red fish"]))
+    with pytest.raises(CheckpointError, match=r"other: it cannot read for this .* has 4 words, .*not shared"):
+        MirrorGAN.load(silent, reader=other)
+    with pytest.raises(FileNotFoundError, match=r"captioner\.json: missing"):
+        MirrorGAN.load(other, reader=silent_of(other, tmp_path))
+
+
+def silent_of(folder, tmp_path):
+    """The same checkpoint without its captioner."""
+    copy_of = shutil.copytree(folder, tmp_path / "copy")
+    for path in copy_of.glob("captioner.*"):
+        path.unlink()
+    respoil(copy_of)
+    return copy_of
+
+
+@pytest.mark.parametrize("name", ["captioner", "image_encoder"])
+def test_half_of_a_part_that_may_be_missing_is_named(copied, name):
+    (copied / f"{name}.json").unlink()
+    respoil(copied)
+    with pytest.raises(FileNotFoundError, match=rf"{name}\.json: missing"):
+        MirrorGAN.load(copied)
+
+
+# ------------------------------------------------------------------------------------------------------- masks
+
+
+def test_ssa_gan_s_masks_leave_the_pipeline_as_numbers(tmp_path, model):
+    ssagan = MirrorGAN.load(write_checkpoint(tmp_path / "ssagan", system="ssagan", **ONE_PICTURE, mask_channels=3))
+    drawing = ssagan.draw(CAPTION, 3)
+    (stage,) = drawing.stages
+    assert [mask.shape for mask in stage.masks] == [(4, 4), (8, 8), (16, 16)]
+    assert all(type(mask) is np.ndarray and mask.dtype == np.float32 for mask in stage.masks)
+    assert list(drawing.maps) == ["mask_16_4", "mask_16_8", "mask_16_16"]
+    tokens, mask = pad([WORDS.encode(CAPTION.split())])
+    noise = torch.randn(6, generator=torch.Generator().manual_seed(3))[None]
+    with torch.inference_mode():
+        words, sentence = ssagan.text_encoder(tokens, mask)
+        (output,) = ssagan.generator(noise, sentence, words, mask).stages
+    for found, wanted in zip(stage.masks, output.masks, strict=True):
+        assert np.array_equal(found, wanted[0].numpy()) and 0 <= found.min() <= found.max() <= 1
+
+
+def test_a_system_without_masks_has_none(drawing):
+    assert all(stage.masks is None for stage in drawing.stages)
+
+
+# -------------------------------------------------------------------------------------------------- command line
+
+
+def run_command(monkeypatch, *arguments):
+    monkeypatch.setattr("sys.argv", ["mirrorgan", *map(str, arguments)])
+    draw_from_the_command_line()
+
+
+def test_the_command_writes_stages_maps_and_what_was_read_back(folder, tmp_path, monkeypatch, capsys):
+    run_command(monkeypatch, CAPTION, "--checkpoint", folder, "--seed", 3, "--out", tmp_path / "out")
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    maps = {f"{kind}-{size}.png" for kind in ("words", "sentence") for size in (32, 64)}
+    assert names == maps | {"16.png", "32.png", "64.png", "attention.npz", "drawing.json"}
+    said = json.loads((tmp_path / "out/drawing.json").read_text())["redescription"]["text"]
+    assert f"read back       {said}\n" in capsys.readouterr().out
+
+
+def test_the_command_writes_masks_on_one_scale_and_says_that_nobody_reads(tmp_path, monkeypatch, capsys):
+    where = write_checkpoint(
+        tmp_path / "ssagan", False, with_captioner=False, system="ssagan", **ONE_PICTURE, mask_channels=3
+    )
+    run_command(monkeypatch, "a red bird", "--checkpoint", where, "--out", tmp_path / "out")
+    masks = [f"mask-16-{size}.png" for size in (4, 8, 16)]
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {*masks, "16.png", "attention.npz", "drawing.json"}
+    kept = np.load(tmp_path / "out/attention.npz")["mask_16_4"]
+    seen = np.asarray(Image.open(tmp_path / "out" / masks[0]).resize((4, 4), Image.Resampling.BOX))
+    assert np.abs(seen / 255 - kept).max() < 0.1  # on its own range it would go from 0 to 1
+    assert "read back       no: this checkpoint has no captioner; --reader FOLDER" in capsys.readouterr().out
+
+
+def test_the_command_takes_another_checkpoint_s_captioner(silent, folder, tmp_path, monkeypatch, capsys):
+    run_command(monkeypatch, CAPTION, "--checkpoint", silent, "--reader", folder, "--out", tmp_path / "out")
+    assert json.loads((tmp_path / "out/drawing.json").read_text())["redescription"]["words"]
+    assert "no captioner" not in capsys.readouterr().out
+    with pytest.raises(SystemExit, match=r"error: .*no such checkpoint folder"):
+        run_command(monkeypatch, CAPTION, "--checkpoint", silent, "--reader", tmp_path / "nobody")
 
 
 # ---------------------------------------------------------------------------------------------- while it grows

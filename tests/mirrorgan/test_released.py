@@ -416,6 +416,18 @@ def test_a_set_without_stream_borrows_that_of_the_same_words(released, folders, 
     assert not (tmp_path / "more").exists()
 
 
+def test_a_set_without_stream_draws_and_says_that_nobody_reads(released, folders, tmp_path):
+    files = released["attngan"].files
+    named = [files[name] for name in ("captions", "text", "generator")]
+    lines = convert(named, tmp_path / "ours", Options())
+    assert lines[-1] == "no STREAM: pictures are not read back; --borrow FOLDER takes that of another checkpoint"
+    assert not list((tmp_path / "ours").glob("captioner*"))
+    silent = MirrorGAN.load(tmp_path / "ours").draw("a red bird", 1)
+    assert silent.redescription is None and [stage.size for stage in silent.stages] == [64, 128, 256]
+    read = MirrorGAN.load(tmp_path / "ours", reader=folders / "mirrorgan").draw("a red bird", 1)
+    assert read.redescription.words and read.image.tobytes() == silent.image.tobytes()
+
+
 def test_words_in_another_order_mean_what_they_meant(released, folders, theirs, tmp_path):
     files = released["mirrorgan"].files
     order = Vocabulary((theirs.words[0], *sorted(theirs.words[1:])))

@@ -15,7 +15,7 @@ from torch import nn
 
 from mirrorgan import CheckpointError
 from mirrorgan.captioner import Captioner
-from mirrorgan.checkpoint import read_json, read_tensors, sha256, write_tensors
+from mirrorgan.checkpoint import read_json, read_tensors, sha256, write_manifest, write_tensors
 from mirrorgan.generators.base import GeneratorOutput, StageOutput
 from mirrorgan.images import from_uint8
 from train import evaluate as module
@@ -253,6 +253,19 @@ def other_encoders(runs, tmp_path):
         path = run / f"best/{name}.safetensors"
         write_tensors({key: tensor + 0.1 for key, tensor in read_tensors(path).items()}, path)
     return run
+
+
+def test_a_checkpoint_without_a_captioner_is_scored_but_for_its_sentences(folder, birds, runs, tmp_path):
+    for path in folder.glob("captioner.*"):
+        path.unlink()
+    manifest = {k: v for k, v in read_json(folder / "checkpoint.json").items() if k not in ("files", "format")}
+    write_manifest(folder, manifest)
+    judge = other_captioner(runs, tmp_path)
+    only = ["redescription", "attention", "retrieval", "judge"]
+    table = evaluate(folder, Options(data=birds, judge=judge, count=140), only)
+    assert table.left_out == {"redescription": "the checkpoint has no captioner, which would read its drawings back"}
+    names = {row["name"] for row in table.rows}
+    assert {"retrieval 1 of 100", "CIDEr-D (second captioner)", "attention inside the object: colour words"} <= names
 
 
 def test_encoders_are_not_their_own_judges(folder, birds, runs, tmp_path):

@@ -5,6 +5,7 @@ from PIL import Image
 
 from mirrorgan.pipeline import MirrorGAN
 from train import limits as module
+from train.card import write_card
 from train.export import export
 from train.limits import LIMITS, SIDE, Limit, write_limits
 
@@ -46,6 +47,14 @@ def test_every_caption_is_drawn_or_refused_and_told_with_what_became_of_it(folde
     assert "refused" in told[-1]["captions"][0]
     with Image.open(folder / "limits.jpg") as picture:
         assert picture.size == (8 * SIDE, -(-drawn // 2) * SIDE)
+
+
+def test_what_nobody_reads_back_is_told_so(folder, of_birds):
+    model = MirrorGAN.load(folder)
+    model.captioner = None
+    assert write_limits(model, folder)
+    write_card(folder)
+    assert "| Counts | two red birds | two, birds | not read back |" in (folder / "README.md").read_text()
 
 
 def test_the_command_draws_and_writes_the_card(folder, of_birds, monkeypatch, capsys):
