@@ -1,8 +1,10 @@
 """The demo: python app.py, with --checkpoint, --also, --host, --port and --mcp; see --help."""
 
 import argparse
+import contextlib
 import importlib.util
 import os
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -10,18 +12,32 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["DO_NOT_TRACK"] = "1"
 
+from app import lent
 from app.interface import build_demo, launch
 from app.studio import Pipeline, Shelf
 
 CHECKPOINT = "checkpoints/birds"
 
 
-def load(where: str) -> Pipeline:
+def load(where: str, reader: str, device: str | None = None) -> Pipeline:
+    """A checkpoint; one that cannot read pictures borrows the reader of another with the same words, if it can."""
     import torch
 
     from mirrorgan import MirrorGAN
+    from mirrorgan.drawing import CheckpointError
 
-    return MirrorGAN.load(where, "cuda" if torch.cuda.is_available() else "cpu")
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    model = MirrorGAN.load(where, device)
+    if model.captioner is None and where != reader:
+        with contextlib.suppress(CheckpointError, OSError):
+            return MirrorGAN.load(where, device, reader)
+    return model
+
+
+def loader(where: str, reader: str) -> Callable[[], Pipeline]:
+    if lent.available():
+        return lent.borrowing(partial(load, where, reader, "cpu"), partial(load, where, reader, "cuda"))
+    return partial(load, where, reader)
 
 
 def neighbours(where: str) -> list[str]:
@@ -49,7 +65,7 @@ def main() -> None:
     names = [Path(place).name if Path(place).is_dir() else place for place in places]
     if len(set(names)) < len(names):
         names = places
-    shelf = Shelf({name: partial(load, place) for name, place in zip(names, places, strict=True)})
+    shelf = Shelf({name: loader(place, places[0]) for name, place in zip(names, places, strict=True)})
     demo = build_demo(shelf)
     where = {"server_name": arguments.host, "server_port": arguments.port}
     launch(demo, **where, prevent_thread_lock=True, mcp_server=arguments.mcp)

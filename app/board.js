@@ -14,7 +14,7 @@
       this.root = root;
       this.options = options;
       this.root.classList.add('mv', 'mb');
-      this.draws = {pair: this.pair, cards: this.cards, strip: this.strip, reading: this.reading};
+      this.draws = {pair: this.pair, models: this.models, cards: this.cards, strip: this.strip, reading: this.reading};
     }
 
     show(value) {
@@ -44,7 +44,7 @@
         return {sides, titles, mirrors, apart};
       });
       [left, right].forEach((drawing, at) => {
-        made.titles[at].textContent = drawing ? `${drawing.caption} · ${drawing.checkpoint} · seed ${drawing.seed}` : '…';
+        made.titles[at].replaceChildren(make('b', {}, ['Before', 'After'][at]), drawing ? ` ${drawing.caption}` : ' …');
         if (drawing) made.mirrors[at].show(drawing);
       });
       made.apart.replaceChildren();
@@ -55,6 +55,26 @@
         made.apart.append(make('p', {}, 'Attention that went elsewhere:'), make('ul', {}, moved.map(({word, share}) =>
           make('li', {}, make('bdi', {}, word), ' ', make('b', {}, percent(share))))));
       }
+    }
+
+    models({sides, judge}) {
+      const made = this.parts(JSON.stringify(['models', sides.map((side) => side.model)]), () => {
+        const built = sides.map(() => ({title: make('h3'), side: make('div'), below: make('div', {class: 'mb-judged'})}));
+        const mirrors = built.map(({side}) => mount(side, {compact: true}));
+        link(...mirrors);
+        this.root.replaceChildren(make('div', {class: 'mb-pair mb-models'}, built.map(({title, side, below}) => make('section', {}, title, side, below))));
+        return {built, mirrors};
+      });
+      sides.forEach(({model, drawing, trouble, read, scores}, at) => {
+        const {title, side, below} = made.built[at];
+        title.replaceChildren(make('b', {}, make('bdi', {}, model)), drawing ? ` ${drawing.checkpoint} · seed ${drawing.seed}` : trouble ? '' : ' …');
+        side.hidden = !drawing;
+        if (drawing) made.mirrors[at].show(drawing);
+        below.replaceChildren();
+        if (trouble) below.append(make('p', {class: 'mv-note', role: 'alert'}, trouble));
+        if (read !== null) below.append(make('h4', {}, 'Read by ', make('bdi', {}, judge)), make('p', {class: 'mv-text'}, read), make('dl', {class: 'mv-scores'}, scoreRows(scores, at > 0)));
+        else if (drawing && judge === null && sides.every((one) => one.drawing || one.trouble)) below.append(make('p', {class: 'mv-wait'}, 'None of these models has a reader.'));
+      });
     }
 
     cards({cards, of, best = false}) {
@@ -164,6 +184,20 @@
     }
   }
 
+  /** The row of examples: a click draws one. */
+  class Examples {
+    constructor(root, {send}) {
+      this.root = root;
+      this.send = send;
+      root.classList.add('mv');
+    }
+
+    show(value) {
+      this.root.replaceChildren(...(value?.cards?.length ? [make('div', {class: 'mb-examples', role: 'group', 'aria-label': 'Examples'}, value.cards.map((card, place) =>
+        make('button', {type: 'button', onclick: () => this.send('open', {place})}, make('img', {src: card.image, alt: ''}), make('span', {}, card.caption))))] : []));
+    }
+  }
+
   // ---------------------------------------------------------------------------------------------------- graphs
 
   const SVG = 'http://www.w3.org/2000/svg';
@@ -255,6 +289,22 @@
     }
   }
 
+  // ---------------------------------------------------------------------------------------------------- waiting
+
+  /** The place in the queue as a sentence: gradio writes it as "queue: 2/3" where the hint stands. */
+  function tellPlace() {
+    const from = document.querySelector('#hint'), to = document.querySelector('#place p');
+    if (!from || !to) return;
+    const tell = () => {
+      const [, place, all] = from.textContent.match(/queue: (\d+)\/(\d+)/) ?? [];
+      const text = place === undefined ? '' : `Others are drawing. You are number ${place} of ${all} in the queue.`;
+      if (to.textContent !== text) to.textContent = text;
+    };
+    new MutationObserver(tell).observe(from, {subtree: true, childList: true, characterData: true});
+  }
+  window.addEventListener('mirrorgan-mounted', tellPlace, {once: true});
+
+  MirrorGAN.examples = (root, options) => new Examples(root, options);
   MirrorGAN.board = (root, options) => new Board(root, options);
   MirrorGAN.inside = (root) => new Inside(root);
 })();

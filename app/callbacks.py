@@ -15,10 +15,10 @@ from app import markup
 from app.export import MEDIA, keep
 from app.inside import inside_of
 from app.limits import MAX_SEED, Purse, RefusedError
-from app.payload import payload
+from app.payload import payload, thumbnail
 from app.render import address
 from app.studio import EXAMPLE_SEED, Shelf, Studio
-from mirrorgan.drawing import CaptionError, Drawing, Sketch
+from mirrorgan.drawing import CaptionError, CheckpointError, Drawing, Sketch
 
 Update = Any
 """A value for a component, or gradio's description of a change to it."""
@@ -41,6 +41,10 @@ class House(NamedTuple):
         self.purse.spend(*visitor, drawings)
 
 
+EXPECTED = (RefusedError, CaptionError, CheckpointError)
+"""What goes wrong because of what was asked; the message is a sentence for whoever asked it."""
+
+
 def said(error: Exception) -> gr.Error:
     """An error for a visitor, as gradio shows it."""
     return gr.Error(markup.escape(error), print_exception=False)
@@ -55,7 +59,7 @@ def draw(house: House, caption: object, seed: object, model: object, visitor: Vi
         house.pay(visitor, 1)
         for shown in _growing(house.shelf[model], caption, seed, model):
             yield shown, ""
-    except (RefusedError, CaptionError) as error:
+    except EXPECTED as error:
         raise said(error) from error
 
 
@@ -68,7 +72,7 @@ def live(house: House, caption: object, seed: object, model: object, visitor: Vi
         house.pay(visitor, 0.5)
         for shown in _growing(house.shelf[model], caption, seed, model, read_back=False):
             yield shown, ""
-    except (RefusedError, CaptionError) as error:
+    except EXPECTED as error:
         yield gr.skip(), markup.hint(str(error))
 
 
@@ -109,7 +113,7 @@ def arrive(
         shown: What the viewer shows already; None at first.
 
     Returns:
-        State of the model, examples, whether to call again, [caption, seed, model] for the empty boxes, and the
+        State of the model, its examples, whether to call again, [caption, seed, model] for the empty boxes, and the
         payload: the drawing of the link, or the first example if nothing was typed yet.
     """
     wanted = link.get("model") if link.get("model") in house.shelf.keys else None
@@ -129,20 +133,21 @@ def arrive(
         return *head, *stay
     try:
         drawn = studio.draw(caption, seed)
-    except (RefusedError, CaptionError) as error:
+    except EXPECTED as error:
         gr.Warning(markup.escape(error))
         return *head, *stay
     return *head, [drawn.caption, drawn.seed, model], _shown(studio, drawn, drawn.caption, model)
 
 
-def about(house: House, model: object) -> tuple[str, Update]:
-    """State of a model, and its examples."""
+def about(house: House, model: object) -> tuple[str, dict[str, Any]]:
+    """State of a model, and its examples as the row of them takes them."""
     try:
         studio = house.shelf[model]
     except RefusedError as error:
         raise said(error) from error
-    examples = gr.Dataset(samples=[[text] for text in studio.examples], visible=bool(studio.examples))
-    return markup.status(studio.info, studio.trouble), examples
+    drawn = [studio.draw(caption, EXAMPLE_SEED) for caption in studio.examples]
+    cards = [{"caption": drawing.caption, "image": thumbnail(drawing.image)} for drawing in drawn]
+    return markup.status(studio.info, studio.trouble), {"kind": "examples", "cards": cards}
 
 
 def choose_model(house: House, caption: object, seed: object, model: object, visitor: Visitor) -> Iterator[tuple]:
@@ -169,14 +174,19 @@ def show_inside(house: House, model: object) -> Update:
         raise said(error) from error
 
 
-def take_example(house: House, place: object, model: object) -> tuple[str, int, dict[str, Any], str]:
-    """An example's caption, its seed, its payload and an empty hint."""
+def take_example(house: House, details: Mapping[str, Any], model: object) -> tuple[str, int, dict[str, Any], str]:
+    """An example's caption, its seed, its payload and an empty hint.
+
+    Args:
+        details: place, counted from 0, as the row of examples sent it.
+    """
+    place = details.get("place")
     try:
         studio = house.shelf[model]
-        if not isinstance(place, int) or not 0 <= place < len(studio.examples):
+        if isinstance(place, bool) or not isinstance(place, int) or not 0 <= place < len(studio.examples):
             raise RefusedError("There is no such example.")
         drawing = studio.draw(studio.examples[place], EXAMPLE_SEED)
-    except (RefusedError, CaptionError) as error:
+    except EXPECTED as error:
         raise said(error) from error
     return drawing.caption, drawing.seed, _shown(studio, drawing, drawing.caption, str(model)), ""
 
@@ -205,7 +215,7 @@ def keep_file(house: House, details: Mapping[str, Any], visitor: Visitor) -> dic
         studio = house.shelf[model]
         drawing = studio.draw(caption, details.get("seed"))
         file = keep(kind, drawing, _shown(studio, drawing, drawing.caption, str(model)))
-    except (RefusedError, CaptionError) as error:
+    except EXPECTED as error:
         raise said(error) from error
     return {"name": file.name, "href": f"data:{file.media};base64,{base64.b64encode(file.content).decode()}"}
 
@@ -220,7 +230,7 @@ class Answer(TypedDict):
     seed: int
     checkpoint: str
     images: list[str]
-    redescription: str
+    redescription: str | None
     words: list[dict[str, Any]]
     unknown_words: list[str]
     scores: dict[str, float]
@@ -231,12 +241,13 @@ def draw_for_programs(house: House, caption: object, seed: object, model: object
 
     Returns:
         The stages as PNG data addresses, small to large; the sentence read back, and each of its words
-        with its probability; the words that were ignored; the scores by name.
+        with its probability, or None and no words if the model has no reader; the words that were ignored; the
+        scores by name.
     """
     try:
         house.pay(visitor, 1)
         drawing = house.shelf[model or house.shelf.first].draw(caption, seed)
-    except (RefusedError, CaptionError) as error:
+    except EXPECTED as error:
         raise said(error) from error
     read = drawing.redescription
     return {
@@ -244,10 +255,10 @@ def draw_for_programs(house: House, caption: object, seed: object, model: object
         "seed": drawing.seed,
         "checkpoint": drawing.checkpoint,
         "images": [address(stage.image) for stage in drawing.stages],
-        "redescription": read.text,
+        "redescription": read.text if read else None,
         "words": [
             {"word": word, "probability": float(probability)}
-            for word, probability in zip(read.words, read.probabilities, strict=True)
+            for word, probability in (zip(read.words, read.probabilities, strict=True) if read else ())
         ],
         "unknown_words": [word.text for word in drawing.unknown_words],
         "scores": {score.name: float(score.value) for score in drawing.scores},

@@ -172,7 +172,9 @@ def figure(drawing: Drawing, kind: str) -> bytes:
         axes.axis("off")
     axes = plot.add_subplot(grid[1, :])
     axes.axis("off")
-    lines = [f"caption: {drawing.caption}", f"read back: {drawing.redescription.text}"]
+    lines = [f"caption: {drawing.caption}"]
+    if drawing.redescription is not None:
+        lines.append(f"read back: {drawing.redescription.text}")
     axes.text(0.5, 0.5, "\n".join(lines), ha="center", va="center", fontsize=9, wrap=True, **plain)
     for number, stage in enumerate(attentive):
         assert stage.word_attention is not None

@@ -17,13 +17,22 @@ def inside_of(info: CheckpointInfo, inside: Inside) -> dict[str, Any]:
     """What the "Inside" tab shows; its boxes name the parts as the timings of a drawing do, and stand above each other
     if they are `at` the same place."""
     return {
-        "says": "A caption becomes vectors; the first stage sketches from the sentence and the noise, every later one "
-        "listens again and doubles the size; then the picture is read back. The boxes carry the shapes and the "
-        "times of the last drawing; the longer a part took, the warmer it is.",
+        "says": _way(info, inside) + " The boxes carry the shapes and the times of the last drawing; the longer a part "
+        "took, the warmer it is.",
         "boxes": _boxes(info, inside),
         "curves": curves(inside.log),
         "scores": [_score(score) for score in inside.scores],
     }
+
+
+def _way(info: CheckpointInfo, inside: Inside) -> str:
+    drawn = (
+        "the first stage sketches from the sentence and the noise, every later one listens again and doubles the size"
+        if len(info.sizes) > 1
+        else "one stage draws from the sentence and the noise"
+    )
+    end = "then the picture is read back" if "captioner" in inside.parameters else "nothing reads the picture back"
+    return f"A caption becomes vectors; {drawn}; {end}."
 
 
 def _boxes(info: CheckpointInfo, inside: Inside) -> list[dict[str, Any]]:
@@ -37,13 +46,16 @@ def _boxes(info: CheckpointInfo, inside: Inside) -> list[dict[str, Any]]:
         box("noise", "Noise", "what the caption leaves open", "start", inside.noise_dim),
     ]
     for place, size in enumerate(info.sizes):
-        does = "a sketch from sentence and noise" if place == 0 else "listens, refines, doubles"
+        first = "a sketch from sentence and noise" if len(info.sizes) > 1 else "the picture from sentence and noise"
+        does = first if place == 0 else "listens, refines, doubles"
         boxes.append(box(f"stage {size}", f"Stage {place + 1}", does, f"stage {size}"))
     boxes[2]["parameters"] = learnt["generator"]
-    boxes[2]["does"] += "; parameters are of all stages"
-    boxes.append(
-        box("read back", "STREAM", "reads a sentence from the picture", "end", 0, learnt["captioner"] + trunks)
-    )
+    if len(info.sizes) > 1:
+        boxes[2]["does"] += "; parameters are of all stages"
+    if "captioner" in learnt:
+        boxes.append(
+            box("read back", "STREAM", "reads a sentence from the picture", "end", 0, learnt["captioner"] + trunks)
+        )
     if "image encoder" in learnt:
         boxes.append(
             box("match", "DAMSM", "compares picture and caption", "end", inside.text_dim, learnt["image encoder"])

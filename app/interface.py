@@ -11,10 +11,11 @@ from app import callbacks, markup
 from app import play as playing
 from app.callbacks import Answer, House, Visitor
 from app.limits import Purse
-from app.play import ReadAnswer
+from app.play import TOGETHER, ReadAnswer
 from app.studio import EXAMPLE_SEED, Shelf
 from app.theme import build_theme
 from app.viewer import HEAD, board, viewer
+from app.viewer import examples as examples_view
 from app.viewer import inside as inside_view
 
 TITLE = """
@@ -62,7 +63,7 @@ def build_demo(shelf: Shelf, purse: Purse | None = None) -> gr.Blocks:
                 autofocus=True,
                 elem_id="caption",
             )
-            seed = gr.Number(EXAMPLE_SEED, label="Seed of the noise", scale=2, min_width=130, elem_id="seed")
+            seed = gr.Number(EXAMPLE_SEED, label="Seed", scale=2, min_width=130, elem_id="seed")
             model = gr.Dropdown(
                 list(shelf.keys),
                 value=shelf.first,
@@ -75,15 +76,14 @@ def build_demo(shelf: Shelf, purse: Purse | None = None) -> gr.Blocks:
             draw = gr.Button("Draw", variant="primary", scale=1, min_width=100, elem_id="draw")
             again = gr.Button("New noise", scale=1, min_width=120, elem_id="new-noise")
         hint = gr.HTML(elem_id="hint")
-        examples = gr.Dataset(
-            components=[caption], samples=[], type="index", label="Try one", visible=False, elem_id="examples"
-        )
+        gr.HTML('<p role="status"></p>', elem_id="place")  # in the queue; board.js writes it
+        examples = examples_view(elem_id="examples")
         status = gr.HTML(markup.status(None, None), elem_id="status")
 
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Draw", id="draw"):
                 mirror = viewer(elem_id="mirror")
-            with gr.Tab("Play", id="play"):
+            with gr.Tab("Play", id="play") as play_tab:
                 plays = _build_plays(shelf)
             with gr.Tab("Read a picture", id="read"):
                 gr.HTML(
@@ -119,13 +119,17 @@ def build_demo(shelf: Shelf, purse: Purse | None = None) -> gr.Blocks:
         again.click(callbacks.new_seed, None, seed, **view).then(ask, asked, [mirror, hint], **waiting, **work)
         gr.on(
             [caption.change, seed.input],  # a text's `input` is its key presses only: no pasting, no deleting
-            _for_visitor(partial(callbacks.live, house)), asked, [mirror, hint], **quiet, **work, **latest,
+            _for_visitor(partial(callbacks.live, house)), asked, [mirror, hint], **waiting, **work, **latest,
         )  # fmt: skip
         model.input(
             _for_visitor(partial(callbacks.choose_model, house)), asked, [status, examples, mirror, hint],
             **waiting, **work, **latest,
         )  # fmt: skip
-        examples.click(partial(callbacks.take_example, house), [examples, model], [caption, seed, mirror, hint], **view)
+
+        def take_example(event: gr.EventData, model: Any) -> tuple[Any, ...]:
+            return callbacks.take_example(house, _details(event), model)
+
+        examples.select(take_example, model, [caption, seed, mirror, hint], **view)
 
         def recall(event: gr.EventData) -> tuple[Any, ...]:
             return callbacks.recall(_details(event))
@@ -135,6 +139,8 @@ def build_demo(shelf: Shelf, purse: Purse | None = None) -> gr.Blocks:
 
         mirror.select(recall, None, asked, **view)
 
+        others = [plays["change"].inputs[0], plays["walk"].inputs[0]]
+        play_tab.select(playing.suggest, [caption, *others], others, **view)
         play: dict[str, Any] = {"concurrency_id": "play", "concurrency_limit": 2}
         for name, callback in PLAYS.items():
             part = plays[name]
@@ -243,8 +249,8 @@ def _build_plays(shelf: Shelf) -> dict[str, Part]:
             ),
             "best": part(
                 "best", "Best of eight",
-                "Eight seeds from the one above on. STREAM reads each picture; the one in which it finds the caption "
-                "most likely comes first. The number is the caption's log-likelihood: closer to 0 is better.",
+                "Eight seeds from the one above on. STREAM, the reader, looks at each picture; the one in which it finds "
+                "the caption most likely comes first. The number is the log-likelihood: closer to 0 is better.",
                 "Draw eight",
             ),
             "walk": part(
@@ -255,14 +261,21 @@ def _build_plays(shelf: Shelf) -> dict[str, Part]:
             ),
             "uphill": part(
                 "uphill", "Uphill",
-                "The noise and the sentence vector follow the gradient of the caption's likelihood under STREAM; the "
-                "weights stay as they are. It takes a few seconds.",
+                "Noise and sentence are moved, step by step, towards a picture in which STREAM, the reader, finds the "
+                "caption more likely; the weights stay as they are. The curve is the log-likelihood: closer to 0 is "
+                "better. It takes a few seconds.",
                 "Climb",
             ),
             "models": part(
-                "models", "Two models", "The caption and the seed above, drawn by another model beside the chosen one.",
+                "models", "Compare models",
+                "The caption and the seed above, drawn by the chosen model and up to three others. One reader looks at "
+                "all the pictures, so that they are judged by the same mirror. A seed is the same noise only for models "
+                "that take as many numbers of it.",
                 "Side by side",
-                lambda: gr.Dropdown(list(shelf.keys), value=shelf.keys[-1], label="Other model", elem_id="other-model"),
+                lambda: gr.Dropdown(
+                    list(shelf.keys), value=list(shelf.keys[1:TOGETHER]), multiselect=True, max_choices=TOGETHER,
+                    label="Other models, up to three", elem_id="other-models", scale=4, min_width=240,
+                ),
                 visible=len(shelf.keys) > 1,
             ),
         }  # fmt: skip

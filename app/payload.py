@@ -18,6 +18,7 @@ from mirrorgan.drawing import Drawing, Redescription, Score, Sketch, Stage, Word
 
 LARGEST_MAP = 64
 """Maps of more places a side are sent as means over blocks; their numbers are of the whole map."""
+THUMB = 96
 EXACT_PICTURE = 128
 """Pictures up to this many pixels a side are sent without loss."""
 
@@ -42,7 +43,8 @@ def payload(sketch: Sketch, model: str, sizes: Sequence[int], max_words: int, as
         "sizes": list(sizes),
         "words": _words(sketch.words, drawing.expected if drawing else (), max_words),
         "stages": [_stage(stage) for stage in sketch.stages],
-        "read": _read(drawing.redescription, typed) if drawing else None,
+        "done": drawing is not None,
+        "read": _read(drawing.redescription, typed) if drawing and drawing.redescription else None,
         "scores": [score_of(score) for score in drawing.scores] if drawing else [],
         "timings": [[part, round(1000 * seconds, 1)] for part, seconds in sketch.timings.items()],
     }
@@ -78,6 +80,7 @@ def _stage(stage: Stage) -> dict[str, Any]:
         "image": picture(stage.image),
         "words": None if words is None else pack(words),
         "sentence": None if sentence is None else pack(sentence[None]),
+        "masks": [pack(mask[None]) for mask in stage.masks or ()],
     }
 
 
@@ -97,6 +100,9 @@ def _read(read: Redescription, typed: Sequence[str]) -> dict[str, Any]:
 def pack(maps: np.ndarray) -> dict[str, Any]:
     """(K, H, W) maps as 8 bits between their own ends, each with its numbers.
 
+    A byte is 255 times the root of the share of the way from low to high, because many maps are near their lower end
+    almost everywhere: that is where fine steps are needed.
+
     Returns:
         height, width and data (base64 of K x height x width bytes, map after map); rows and columns of the
         whole maps; and K long each: low, high, row and column of the peak, mean, entropy.
@@ -105,7 +111,8 @@ def pack(maps: np.ndarray) -> dict[str, Any]:
     low, high = maps.min(axis=(1, 2)), maps.max(axis=(1, 2))
     extent = np.where(high > low, high - low, 1.0)[:, None, None]
     small = shrink(maps, LARGEST_MAP)
-    bits = np.clip((small - low[:, None, None]) / extent * 255, 0, 255).round().astype(np.uint8)
+    shares = np.clip((small - low[:, None, None]) / extent, 0, 1)
+    bits = (255 * np.sqrt(shares)).round().astype(np.uint8)
     return {
         "height": small.shape[1],
         "width": small.shape[2],
@@ -135,6 +142,11 @@ def picture(image: Image.Image) -> str:
     if max(image.size) <= EXACT_PICTURE:
         return address(image, "webp", lossless=True, quality=20, method=1)
     return address(image, "webp", quality=92, method=2)
+
+
+def thumbnail(image: Image.Image) -> str:
+    """A picture of THUMB pixels a side, as an address that holds it."""
+    return address(image.resize((THUMB, THUMB), Image.Resampling.LANCZOS), "webp", quality=82, method=2)
 
 
 def _short(value: float) -> float:

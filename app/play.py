@@ -8,26 +8,34 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any, TypedDict
 
+import gradio as gr
 import numpy as np
 from PIL import Image, ImageChops
 
-from app.callbacks import House, Visitor, said, shown_of
+from app.callbacks import EXPECTED, House, Visitor, said, shown_of
 from app.compare import compare
 from app.export import animation
-from app.limits import RefusedError
+from app.limits import MAX_CHARACTERS, RefusedError, caption_from, seed_from
 from app.payload import picture, score_of
 from app.render import Scale, heatmap
 from app.studio import Studio
 from app.uploads import MAX_BYTES, picture_from
-from mirrorgan.drawing import CaptionError, Drawing, Sketch
+from mirrorgan.drawing import Drawing, Reading, Sketch
 
 SEEDS = 6
 BEST_OF = 8
 FRAMES = 9
 STEPS = 12
+TOGETHER = 4
+"""Models side by side at most."""
 MOVED = 4
 """So many words are named whose attention moved."""
 THUMB = 256
+ANOTHER = {
+    "red": "blue", "blue": "yellow", "yellow": "red", "black": "white", "white": "black", "green": "red",
+    "brown": "blue", "orange": "green", "grey": "yellow", "gray": "yellow", "pink": "green", "purple": "orange",
+}  # fmt: skip
+"""For a colour one that is easily told from it."""
 
 Board = dict[str, Any]
 
@@ -40,36 +48,107 @@ def change_caption(
         house.pay(visitor, 2)
         studio = house.shelf[model]
         before = studio.draw(caption, seed)
-        yield _pair(house, before, None, model, model)
-        yield _pair(house, before, studio.draw(other, seed), model, model)
-    except (RefusedError, CaptionError) as error:
+        yield _pair(house, before, None, model)
+        yield _pair(house, before, studio.draw(other, seed), model)
+    except EXPECTED as error:
         raise said(error) from error
 
 
 def compare_models(
-    house: House, caption: object, seed: object, model: object, other: object, visitor: Visitor
+    house: House, caption: object, seed: object, model: object, others: object, visitor: Visitor
 ) -> Iterator[Board]:
-    """The same caption and seed drawn by two models. A seed is the same noise only where the models agree on it."""
+    """The same caption and seed drawn by up to four models, and all pictures read by one of them, the first that reads:
+    so that they are judged by the same mirror. What one model cannot do is said in its place.
+
+    Args:
+        others: Keys of models beside the chosen one.
+    """
     try:
-        house.pay(visitor, 2)
-        first, second = house.shelf[model], house.shelf[other]
-        before = first.draw(caption, seed)
-        yield _pair(house, before, None, model, other)
-        yield _pair(house, before, second.draw(caption, seed), model, other)
-    except (RefusedError, CaptionError) as error:
+        keys = _chosen(house, model, others)
+        house.pay(visitor, 2 * len(keys))
+        caption_from(caption), seed_from(seed)
+    except EXPECTED as error:
         raise said(error) from error
+    drawn: list[Drawing | str] = []
+    for key in keys:
+        try:
+            drawn.append(house.shelf[key].draw(caption, seed))
+        except EXPECTED as error:
+            drawn.append(str(error))
+        yield _beside(house, keys, drawn, None, [])
+    readers = (key for key, one in zip(keys, drawn, strict=True) if isinstance(one, Drawing) and one.redescription)
+    judge = next(readers, None)
+    if judge is None:
+        return
+    readings: list[Reading | None] = []
+    for one in drawn:
+        try:
+            readings.append(house.shelf[judge].read(one.image, one.caption) if isinstance(one, Drawing) else None)
+        except EXPECTED:
+            readings.append(None)
+        yield _beside(house, keys, drawn, judge, readings)
 
 
-def _pair(house: House, left: Drawing, right: Drawing | None, model: object, other: object) -> Board:
+def _chosen(house: House, model: object, others: object) -> list[str]:
+    """The keys of the models to compare, each once.
+
+    Raises:
+        RefusedError: There is no such model, or it is one alone, or they are more than TOGETHER.
+    """
+    more = others if isinstance(others, list | tuple) else [others]
+    for key in (model, *more):
+        house.shelf[key]
+    keys = list(dict.fromkeys(str(key) for key in (model, *more)))
+    if len(keys) < 2:
+        raise RefusedError("Choose another model to compare with.")
+    if len(keys) > TOGETHER:
+        raise RefusedError(f"These are {len(keys)} models. Please choose {TOGETHER} or fewer, the one above included.")
+    return keys
+
+
+def _beside(
+    house: House,
+    keys: Sequence[str],
+    drawn: Sequence[Drawing | str],
+    judge: str | None,
+    readings: Sequence[Reading | None],
+) -> Board:
+    sides: list[dict[str, Any]] = []
+    for place, key in enumerate(keys):
+        one = drawn[place] if place < len(drawn) else None
+        reading = readings[place] if place < len(readings) else None
+        sides.append(
+            {
+                "model": key,
+                "drawing": shown_of(house, one, key) if isinstance(one, Drawing) else None,
+                "trouble": one if isinstance(one, str) else None,
+                "read": reading.redescription.text if reading else None,
+                "scores": [score_of(score) for score in reading.scores] if reading else [],
+            }
+        )
+    return {"kind": "models", "sides": sides, "judge": judge}
+
+
+def _pair(house: House, left: Drawing, right: Drawing | None, model: object) -> Board:
     board: Board = {"kind": "pair", "left": shown_of(house, left, model), "right": None, "facts": [], "moved": []}
     if right is None:
         return board
-    board["right"] = shown_of(house, right, other)
+    board["right"] = shown_of(house, right, model)
     difference, mean = picture_difference(left.image, right.image)
     board["difference"] = {"image": picture(difference), "title": "How much each place changed"}
     board["facts"] = [f"mean difference of the pixels: {mean:.1f} of 255"]
     board["moved"] = [{"word": word, "share": round(share, 3)} for word, share in moved_attention(left, right)]
     return board
+
+
+def suggest(caption: object, *others: object) -> tuple[object, ...]:
+    """For every other caption that is still empty, this one with a colour changed; gradio's "no change" for the rest."""
+    words = caption.split() if isinstance(caption, str) and len(caption) <= MAX_CHARACTERS else []
+    place = next((at for at, word in enumerate(words) if word.lower() in ANOTHER), None)
+    if place is None:
+        return tuple(gr.skip() for _ in others)
+    words[place] = ANOTHER[words[place].lower()]
+    return tuple(gr.skip() if isinstance(other, str) and other.strip() else " ".join(words) for other in others)
 
 
 def picture_difference(before: Image.Image, after: Image.Image) -> tuple[Image.Image, float]:
@@ -113,7 +192,7 @@ def six_seeds(house: House, caption: object, seed: object, model: object, visito
             *_, sketch = studio.grow(caption, number, read_back=False)
             cards.append(_card(sketch, model, f"seed {sketch.seed}"))
             yield {"kind": "cards", "cards": list(cards), "of": SEEDS}
-    except (RefusedError, CaptionError) as error:
+    except EXPECTED as error:
         raise said(error) from error
 
 
@@ -124,9 +203,12 @@ def best_of(house: House, caption: object, seed: object, model: object, visitor:
         studio = house.shelf[model]
         drawn: list[Drawing] = []
         for number in _seeds_from(seed, BEST_OF):
-            drawn.append(studio.draw(caption, number))
+            drawing = studio.draw(caption, number)
+            if drawing.redescription is None:
+                raise RefusedError(f"{model} has no reader, so no picture is its best. Another model may have one.")
+            drawn.append(drawing)
             yield _ranked(drawn, model)
-    except (RefusedError, CaptionError) as error:
+    except EXPECTED as error:
         raise said(error) from error
 
 
@@ -141,7 +223,7 @@ def _ranked(drawn: Sequence[Drawing], model: object) -> Board:
             drawing,
             model,
             f"{told(drawing):.2f}",
-            f"seed {drawing.seed}: {drawing.redescription.text}",
+            f"seed {drawing.seed}: {drawing.redescription.text if drawing.redescription else ''}",
         )
         for drawing in ranked
     ]
@@ -193,7 +275,7 @@ def walk(
             {"label": "Save as GIF", "name": "mirrorgan-walk.gif", "href": _href(images + back, "gif")},
         ]
         yield board
-    except (RefusedError, CaptionError) as error:
+    except EXPECTED as error:
         raise said(error) from error
 
 
@@ -236,7 +318,7 @@ def refine(house: House, caption: object, seed: object, model: object, visitor: 
         for refinement in house.shelf[model].refine(caption, seed, STEPS):
             steps.append((refinement.sketch, refinement.log_likelihood))
             yield _climb(steps)
-    except (RefusedError, CaptionError) as error:
+    except EXPECTED as error:
         raise said(error) from error
 
 
@@ -262,7 +344,7 @@ def read_picture(house: House, content: object, caption: object, model: object, 
         house.pay(visitor, 1)
         studio: Studio = house.shelf[model]
         reading = studio.read(picture_from(content), caption)
-    except (RefusedError, CaptionError) as error:
+    except EXPECTED as error:
         raise said(error) from error
     assert studio.info is not None
     typed = [word.text for word in reading.words]
@@ -307,7 +389,7 @@ def read_for_programs(house: House, content: object, caption: object, model: obj
             raise RefusedError("The picture must be a file in base64.") from None
         house.pay(visitor, 1)
         reading = house.shelf[model or house.shelf.first].read(picture_from(file), caption)
-    except (RefusedError, CaptionError) as error:
+    except EXPECTED as error:
         raise said(error) from error
     read = reading.redescription
     return {

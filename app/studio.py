@@ -20,7 +20,7 @@ from mirrorgan.drawing import (
     Sketch,
 )
 
-EXAMPLE_SEED = 0
+EXAMPLE_SEED = 3
 REMEMBERED = 32
 """Drawings, beside the examples, that are handed out again without being drawn again."""
 

@@ -8,8 +8,8 @@
 window.MirrorGAN ??= (() => {
   'use strict';
 
-  const SIGNS = {equal: '=', replaced: '≠', dropped: '−', added: '+'};
-  const MEANINGS = {equal: 'the same word', replaced: 'another word', dropped: 'not read back', added: 'only read back'};
+  const SIGNS = {equal: '=', moved: '⇄', replaced: '≠', dropped: '−', added: '+'};
+  const MEANINGS = {equal: 'the same word', moved: 'the same, elsewhere', replaced: 'another word', dropped: 'not read back', added: 'only read back'};
   const FILES = [
     ['png', 'PNG', 'The picture'],
     ['zip', 'Everything', 'All stages and maps as PNG, .npz and JSON'],
@@ -25,7 +25,8 @@ window.MirrorGAN ??= (() => {
   const FINE = 256; // places a side at which a large map is made smooth
   const TILE = 96;
   const KEPT = 24; // drawings that a session remembers
-  const look = {colours: 'viridis', opacity: 0.6, shared: false, squares: false};
+  const TOP = 0.99; // share of the places below which colours end where peaks are cut off
+  const look = {colours: 'viridis', opacity: 0.75, shared: false, cut: true, clear: true, squares: false};
   const mirrors = new Set();
   const calm = () => matchMedia('(prefers-reduced-motion: reduce)').matches;
   const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
@@ -49,14 +50,35 @@ window.MirrorGAN ??= (() => {
 
   // ------------------------------------------------------------------------------------------------------ maps
 
-  const unpack = (packed) => packed && {...packed, bits: bytes(packed.data)};
-  const valueAt = (map, index, place) =>
-    map.low[index] + (map.bits[index * map.height * map.width + place] / 255) * (map.high[index] - map.low[index]);
-
-  /** The ends of the colour bar: of one map, or of all of them together. */
-  function endsOf(map, index) {
-    return look.shared ? [Math.min(...map.low), Math.max(...map.high)] : [map.low[index], map.high[index]];
+  /** Maps with their values; a byte is 255 times the root of the share of the way from low to high, see payload.py. */
+  function unpack(packed) {
+    if (!packed) return null;
+    const places = packed.width * packed.height, {low, high} = packed;
+    const values = Float32Array.from(bytes(packed.data), (bit, at) => {
+      const index = Math.floor(at / places);
+      return low[index] + (bit / 255) ** 2 * (high[index] - low[index]);
+    });
+    return {...packed, values, tops: {}};
   }
+  const valueAt = (map, index, place) => map.values[index * map.height * map.width + place];
+
+  /** The value that a share TOP of the places stays below, in one map or, without an index, in all of them. */
+  function topOf(map, index) {
+    const places = map.height * map.width, key = index ?? 'all';
+    map.tops[key] ??= (index === undefined ? map.values.slice() : map.values.slice(index * places, (index + 1) * places))
+      .sort().at(Math.floor(TOP * (index === undefined ? map.values.length : places)));
+    return map.tops[key];
+  }
+
+  /** The ends of the colours, of one map or of all of them together; and the highest value, if it is not that end. */
+  function endsOf(map, index) {
+    const [low, high] = look.shared ? [Math.min(...map.low), Math.max(...map.high)] : [map.low[index], map.high[index]];
+    const top = look.cut ? topOf(map, look.shared ? undefined : index) : high;
+    return top > low && top < 0.98 * high ? [low, top, high] : [low, high];
+  }
+
+  /** How opaque a colour is: what is low stays clear, so that the picture is seen where a word did not go. */
+  const cover = (share) => (look.clear ? 20 + 235 * Math.sqrt(share) : 255);
 
   /** One map as a canvas of colours. Values are made smooth first and coloured then, so that no colour appears that
    * the colour bar does not have. A map that is the same everywhere gets the lowest colour. */
@@ -67,8 +89,7 @@ window.MirrorGAN ??= (() => {
     const context = canvas.getContext('2d');
     const pixels = context.createImageData(columns, rows);
     const from = index * width * height;
-    const extent = high > low ? high - low : Infinity;
-    const slope = (map.high[index] - map.low[index]) / extent, base = (255 * (map.low[index] - low)) / extent;
+    const extent = high > low ? high - low : Infinity, {values} = map;
     const left = new Int32Array(columns), right = new Int32Array(columns), mix = new Float32Array(columns);
     for (let x = 0; x < columns; x++) {
       const at = clamp(((x + 0.5) * width) / columns - 0.5, 0, width - 1);
@@ -81,13 +102,14 @@ window.MirrorGAN ??= (() => {
       const up = Math.floor(at), down = Math.min(height - 1, up + 1), share = at - up;
       const above = from + up * width, below = from + down * width;
       for (let x = 0; x < columns; x++, out += 4) {
-        const a = map.bits[above + left[x]] * (1 - mix[x]) + map.bits[above + right[x]] * mix[x];
-        const b = map.bits[below + left[x]] * (1 - mix[x]) + map.bits[below + right[x]] * mix[x];
-        const colour = 3 * clamp(Math.round((a * (1 - share) + b * share) * slope + base), 0, 255);
+        const a = values[above + left[x]] * (1 - mix[x]) + values[above + right[x]] * mix[x];
+        const b = values[below + left[x]] * (1 - mix[x]) + values[below + right[x]] * mix[x];
+        const height = clamp((a * (1 - share) + b * share - low) / extent, 0, 1);
+        const colour = 3 * Math.round(255 * height);
         pixels.data[out] = table[colour];
         pixels.data[out + 1] = table[colour + 1];
         pixels.data[out + 2] = table[colour + 2];
-        pixels.data[out + 3] = 255;
+        pixels.data[out + 3] = extent === Infinity ? 255 : cover(height);
       }
     }
     context.putImageData(pixels, 0, 0);
@@ -102,14 +124,14 @@ window.MirrorGAN ??= (() => {
     context.globalAlpha = 1;
   }
 
-  /** Rows of a <dl>: each score with its range and what it means. */
-  function scoreRows(scores) {
+  /** Rows of a <dl>: each score, unless briefly, with its range and what it means. */
+  function scoreRows(scores, brief = false) {
     return scores.map((score) => {
       const ends = score.low === null ? `best ${score.high}, no worst` : `${score.low} to ${score.high}`;
       const share = score.low === null ? null : clamp((score.value - score.low) / (score.high - score.low), 0, 1);
       return make('div', {}, make('dt', {}, score.name), make('dd', {}, make('b', {}, score.value.toFixed(2)),
         share === null ? null : make('meter', {min: 0, max: 1, value: share, 'aria-hidden': 'true'}),
-        quiet(`${ends}. ${score.meaning}`)));
+        brief ? null : quiet(`${ends}. ${score.meaning}`)));
     });
   }
 
@@ -180,12 +202,12 @@ window.MirrorGAN ??= (() => {
       const opacity = make('input', {type: 'range', min: 0, max: 1, step: 0.05, value: look.opacity,
         oninput: () => { look.opacity = Number(opacity.value); change(); }});
       const box = (name, label) => {
-        const input = make('input', {type: 'checkbox', onchange: () => { look[name] = input.checked; change(); }});
+        const input = make('input', {type: 'checkbox', checked: look[name], onchange: () => { look[name] = input.checked; change(); }});
         return make('label', {}, input, ` ${label}`);
       };
       return make('div', {class: 'mv-look', role: 'group', 'aria-label': 'How maps are shown'},
         make('label', {}, 'Colours ', colours), make('label', {}, 'Opacity ', opacity),
-        box('shared', 'One scale for all words'), box('squares', 'Square pixels'));
+        box('shared', 'One scale for all words'), box('clear', 'Clear where low'), box('cut', 'Cut off peaks'), box('squares', 'Square pixels'));
     }
 
     listen() {
@@ -252,13 +274,13 @@ window.MirrorGAN ??= (() => {
       const growing = before && keyOf(before) === keyOf(drawing);
       this.drawing = drawing;
       this.images = images;
-      this.maps = drawing.stages.map((stage) => ({words: unpack(stage.words), sentence: unpack(stage.sentence)}));
+      this.maps = drawing.stages.map((stage) => ({words: unpack(stage.words), sentence: unpack(stage.sentence), masks: stage.masks.map(unpack)}));
       this.readMaps = unpack(drawing.read?.maps ?? null);
       if (!same) this.hot = this.pinned = this.spot = null;
       const last = drawing.stages.length - 1;
       const wanted = this.chosen === undefined ? last : Math.min(this.chosen, last);
       this.slider.max = last;
-      this.root.dataset.state = drawing.read ? 'read' : 'sketch';
+      this.root.dataset.state = drawing.done ? 'read' : 'sketch';
       this.root.dataset.stages = drawing.stages.length;
       this.buildWords();
       this.buildStages();
@@ -270,14 +292,14 @@ window.MirrorGAN ??= (() => {
         api.shown = drawing;
         window.dispatchEvent(new CustomEvent('mirrorgan-shown', {detail: drawing}));
       }
-      const start = fresh && !this.compact && drawing.read && !growing ? 0 : Math.min(this.blend, wanted);
+      const start = fresh && !this.compact && drawing.done && !growing ? 0 : Math.min(this.blend, wanted);
       this.grow(start, wanted);
     }
 
     /** True for a sketch of what is already here in full, or of something that was typed before it. */
     isLate(drawing) {
       const here = this.drawing;
-      if (!here?.read || drawing.read) return false;
+      if (!here?.done || drawing.done) return false;
       if (keyOf(drawing) === keyOf(here)) return true;
       const typed = this.typed?.();
       return here.asked === typed?.caption && String(here.seed) === typed.seed && drawing.asked !== typed.caption;
@@ -292,7 +314,7 @@ window.MirrorGAN ??= (() => {
         this.repaint();
         return;
       }
-      const began = performance.now(), length = (this.drawing.read ? 450 : 160) * (to - from);
+      const began = performance.now(), length = (this.drawing.done ? 450 : 160) * (to - from);
       this.root.dataset.growing = '';
       const step = (now) => {
         const share = clamp((now - began) / length, 0, 1);
@@ -326,6 +348,7 @@ window.MirrorGAN ??= (() => {
       const {words, stages} = this.drawing;
       const heard = this.maps.some((maps) => maps.words);
       const whole = this.maps.some((maps) => maps.sentence);
+      const masks = this.maps.at(-1).masks;
       const buttons = words.map((word, at) => {
         const label = word.place === null ? `${word.text}, not used` : word.text;
         return make('button', {type: 'button', class: word.place === null ? 'mv-word mv-unknown' : 'mv-word', 'data-target': `word ${at}`,
@@ -333,9 +356,12 @@ window.MirrorGAN ??= (() => {
           make('span', {class: 'mv-heard', 'aria-hidden': 'true'}));
       });
       if (whole) buttons.push(make('button', {type: 'button', class: 'mv-word mv-whole', 'data-target': 'sentence', 'aria-pressed': 'false'}, 'the whole sentence'));
-      buttons.forEach((button, at) => button.setAttribute('tabindex', at ? -1 : 0));
-      const at = [...this.words.children].indexOf(document.activeElement);
-      this.words.replaceChildren(...buttons);
+      const blocks = masks.map((mask, at) => make('button', {type: 'button', class: 'mv-word mv-mask', 'data-target': `mask ${at}`,
+        'aria-pressed': 'false', 'aria-label': `Mask of block ${at + 1} of ${masks.length}, ${mask.columns} by ${mask.rows}`}, `${at + 1}`));
+      [...buttons, ...blocks].forEach((button, at) => button.setAttribute('tabindex', at ? -1 : 0));
+      const at = [...this.words.querySelectorAll('button')].indexOf(document.activeElement);
+      this.words.replaceChildren(...buttons, ...(blocks.length ? [make('span', {class: 'mv-row'}, 'Masks, block by block'), ...blocks] : []));
+      buttons.push(...blocks);
       if (at >= 0 && buttons[at]) buttons[at].focus();
       const lines = [];
       for (const word of words) {
@@ -344,7 +370,8 @@ window.MirrorGAN ??= (() => {
         else lines.push(`“${word.text}” is not in the vocabulary and was ignored.` + (word.near ? ` Nearest known word: “${word.near}”.` : ''));
       }
       if (!heard && stages.length >= this.drawing.sizes.length) {
-        lines.push(whole ? 'This model does not listen to single words: it has no word maps.' : 'This model listens to the sentence only as a whole, before it draws: it has no maps.');
+        lines.push(masks.length ? 'This model does not listen to single words. Each of its blocks draws a mask of where the sentence may change the picture: bright is where it may.'
+          : whole ? 'This model does not listen to single words: it has no word maps.' : 'This model listens to the sentence only as a whole, before it draws: it has no maps.');
       }
       this.note.replaceChildren(...[...new Set(lines)].map((line) => make('span', {}, line)));
     }
@@ -366,7 +393,8 @@ window.MirrorGAN ??= (() => {
     buildRead() {
       const {read, words} = this.drawing;
       if (!read) {
-        this.read.replaceChildren(make('p', {class: 'mv-wait'}, 'Press Enter, and the picture is read back.'));
+        this.read.replaceChildren(make('p', {class: 'mv-wait'}, this.drawing.done ? 'Nothing: this model has no reader (STREAM), so its pictures are not read back.'
+          : 'Press Enter, and the picture is read back.'));
         return;
       }
       const typed = (places) => places.map((place) => words[place].text).join(' ');
@@ -431,7 +459,7 @@ window.MirrorGAN ??= (() => {
     }
 
     remember() {
-      if (!this.send || !this.drawing.read) return;
+      if (!this.send || !this.drawing.done) return;
       const key = keyOf(this.drawing);
       this.kept = [this.drawing, ...this.kept.filter((drawing) => keyOf(drawing) !== key)].slice(0, KEPT);
       if (this.kept.length < 2) return;
@@ -464,6 +492,7 @@ window.MirrorGAN ??= (() => {
 
     has(target) {
       const [kind, at] = target.split(' ');
+      if (kind === 'mask') return Number(at) < (this.maps?.at(-1).masks.length ?? 0);
       return kind !== 'word' || Number(at) < (this.drawing?.words.length ?? 0);
     }
 
@@ -526,6 +555,7 @@ window.MirrorGAN ??= (() => {
 
     deaf() {
       const last = this.drawing.stages.length >= this.drawing.sizes.length;
+      if (last && this.maps.at(-1).masks.length) return 'This model has no word attention; its masks are for the whole sentence.';
       if (last && !this.maps.some((maps) => maps.words)) return 'This model has no word attention.';
       return this.stage === 0 ? 'The first stage has no word attention: it knows the sentence only as a whole.' : 'This stage has no word attention.';
     }
@@ -539,6 +569,10 @@ window.MirrorGAN ??= (() => {
       const {words, read} = this.drawing;
       const maps = this.maps[this.stage];
       if (kind === 'sentence') return maps.sentence ? {map: maps.sentence, index: 0, name: 'the whole sentence'} : {why: 'The first stage has no map of the sentence.'};
+      if (kind === 'mask') {
+        const map = this.maps.at(-1).masks[at], all = this.maps.at(-1).masks.length;
+        return map ? {map, index: 0, name: `mask ${at + 1}`, note: `Block ${at + 1} of ${all}: bright is where it let the sentence change the picture, dark where it did not.`} : {why: ''};
+      }
       if (kind === 'word') {
         const word = words[at];
         if (!word) return {why: ''};
@@ -548,7 +582,7 @@ window.MirrorGAN ??= (() => {
       const match = read.matches.find((one) => one.read.includes(at));
       const said = `“${read.words[at]}”`;
       const stands = match.typed.map((place) => `“${words[place].text}”`).join(' ');
-      const sense = {equal: 'is in the caption too', replaced: `stands where the caption has ${stands}`, added: 'has nothing in the caption that it matches'}[match.kind];
+      const sense = {equal: 'is in the caption too', moved: 'is in the caption too, at another place', replaced: `stands where the caption has ${stands}`, added: 'has nothing in the caption that it matches'}[match.kind];
       if (this.readMaps) return {map: this.readMaps, index: at, name: said, note: `${said} ${sense}. The map is where the reader looked for it.`};
       const partner = match.typed[Math.min(match.typed.length - 1, match.read.indexOf(at))];
       if (partner === undefined) return {why: `${said} ${sense}.`};
@@ -560,7 +594,7 @@ window.MirrorGAN ??= (() => {
     mates(target) {
       const [kind, position] = target.split(' ');
       const own = kind === 'read' ? 'read' : 'typed', other = kind === 'read' ? 'typed' : 'read';
-      const match = kind === 'sentence' ? null : this.drawing.read?.matches.find((one) => one[own].includes(Number(position)));
+      const match = kind === 'sentence' || kind === 'mask' ? null : this.drawing.read?.matches.find((one) => one[own].includes(Number(position)));
       if (!match) return [];
       return match[other].map((at) => `${other === 'read' ? 'read' : 'word'} ${at}`);
     }
@@ -602,7 +636,7 @@ window.MirrorGAN ??= (() => {
         button.classList.toggle('mv-on', own === target);
         button.classList.toggle('mv-mate', mates.includes(own));
         button.setAttribute('aria-pressed', String(own === this.pinned));
-        if (!button.matches('.mv-word') || own === 'sentence') continue;
+        if (!own.startsWith('word ') || !button.matches('.mv-word')) continue;
         const word = this.drawing.words[Number(own.split(' ')[1])];
         const share = this.spot && map && word.place !== null ? valueAt(map, word.place, this.spot.row * map.width + this.spot.column) : null;
         button.style.setProperty('--heard', share === null ? 0 : share.toFixed(3));
@@ -631,29 +665,30 @@ window.MirrorGAN ??= (() => {
     paintNumbers(found) {
       if (this.compact) return;
       if (!found?.map) {
-        this.numbers.replaceChildren(make('p', {}, this.maps.some((maps) => maps.words)
+        this.numbers.replaceChildren(make('p', {}, this.maps.at(-1).masks.length ? 'Point at the number of a mask to see it on the picture; click to keep it.' : this.maps.some((maps) => maps.words)
           ? (matchMedia('(pointer: coarse)').matches ? 'Tap a word to see where it went. Tap the picture to see which words it heard there.'
             : 'Point at a word to see where it went; click to keep it. Point at the picture to see which words it heard there.') : ''));
         return;
       }
       const {map, index, name} = found;
-      const [low, high] = endsOf(map, index);
+      const [low, high, peak] = endsOf(map, index);
       const bar = make('canvas', {width: 256, height: 1, role: 'img', 'aria-label': `Colours from low to high, ${look.colours}`});
       const context = bar.getContext('2d'), pixels = context.createImageData(256, 1), table = this.tables[look.colours];
-      for (let at = 0; at < 256; at++) pixels.data.set([table[3 * at], table[3 * at + 1], table[3 * at + 2], 255], 4 * at);
+      for (let at = 0; at < 256; at++) pixels.data.set([table[3 * at], table[3 * at + 1], table[3 * at + 2], cover(at / 255)], 4 * at);
       context.putImageData(pixels, 0, 0);
+      const heard = this.maps[this.stage].words;
       const word = this.drawing.words.find((one) => one.place === index);
       const rows = [
         ['peak', `${number(map.high[index])} at row ${map.row[index] + 1}, column ${map.column[index] + 1} of ${map.rows} × ${map.columns}`],
         ['mean', number(map.mean[index])],
         ['entropy', `${map.entropy[index].toFixed(1)} of ${Math.log2(map.rows * map.columns).toFixed(0)} bits`],
       ];
-      if (map === this.maps[this.stage].words && word?.chance != null) rows.push(['expected by the reader', percent(word.chance)]);
-      const scope = map === this.maps[this.stage].sentence || !look.shared ? 'this map' : 'all words of this stage';
+      if (map === heard && word?.chance != null) rows.push(['expected by the reader', percent(word.chance)]);
+      const scope = map === heard && look.shared ? 'all words of this stage' : 'this map';
       this.numbers.replaceChildren(
         make('p', {class: 'mv-name'}, make('b', {}, named(name)), ` at ${this.drawing.stages[this.stage].size} px`),
-        make('div', {class: 'mv-bar'}, make('span', {}, number(low)), bar, make('span', {}, number(high))),
-        make('p', {class: 'mv-ends'}, high > low ? `ends of the scale: ${scope}` : 'the same everywhere'),
+        make('div', {class: 'mv-bar'}, make('span', {}, number(low)), bar, make('span', {}, `${peak === undefined ? '' : '≥ '}${number(high)}`)),
+        make('p', {class: 'mv-ends'}, high > low ? `ends of the scale: ${scope}${peak === undefined ? '' : `, without the highest ${Math.round(100 * (1 - TOP))} % of places`}` : 'the same everywhere'),
         make('dl', {}, rows.map(([term, value]) => make('div', {}, make('dt', {}, term), make('dd', {}, value)))));
     }
 
@@ -685,25 +720,22 @@ window.MirrorGAN ??= (() => {
     }
 
     buildSheet() {
-      const table = this.tables[look.colours];
-      const rows = this.drawing.words.map((word, at) => [`word ${at}`, word.text, 'words', word.place]).filter(([, , , place]) => place !== null);
-      rows.push(['sentence', 'the whole sentence', 'sentence', 0]);
-      const tiles = rows.map(([target, name, kind, index]) => {
-        const images = this.maps.map((maps, stage) => {
-          const map = maps[kind];
-          if (!map) return null;
-          const canvas = make('canvas', {width: TILE, height: TILE});
-          const context = canvas.getContext('2d');
-          lay(context, this.images[stage], TILE, 1, !look.squares);
-          lay(context, coloured(map, index, endsOf(map, index), table, TILE), TILE, look.opacity, !look.squares);
-          const {size} = this.drawing.stages[stage];
-          const peak = number(map.high[index]);
-          return make('button', {type: 'button', 'data-target': target, 'data-stage': stage, 'aria-pressed': 'false',
-            'aria-label': `${name}, ${size} pixels, peak ${peak}`}, canvas, `${size} px · ${peak}`);
-        }).filter(Boolean);
-        return images.length ? make('div', {class: 'mv-tile'}, make('b', {}, named(name)), make('div', {}, images)) : null;
-      });
-      this.sheet.replaceChildren(...tiles.filter(Boolean));
+      const tile = (name, target, map, index, stage) => {
+        const canvas = make('canvas', {width: TILE, height: TILE});
+        const context = canvas.getContext('2d');
+        lay(context, this.images[stage], TILE, 1, !look.squares);
+        lay(context, coloured(map, index, endsOf(map, index), this.tables[look.colours], TILE), TILE, look.opacity, !look.squares);
+        const peak = number(map.high[index]), size = map.columns === map.rows && target.startsWith('mask') ? map.rows : this.drawing.stages[stage].size;
+        return make('button', {type: 'button', 'data-target': target, 'data-stage': stage, 'aria-pressed': 'false',
+          'aria-label': `${name}, ${size} pixels, peak ${peak}`}, canvas, `${size} px · ${peak}`);
+      };
+      const row = (name, tiles) => (tiles.length ? make('div', {class: 'mv-tile'}, make('b', {}, named(name)), make('div', {}, tiles)) : null);
+      const stages = (name, target, kind, index) => row(name, this.maps.flatMap((maps, stage) => (maps[kind] ? [tile(name, target, maps[kind], index, stage)] : [])));
+      const rows = this.drawing.words.map((word, at) => (word.place === null ? null : stages(word.text, `word ${at}`, 'words', word.place)));
+      rows.push(stages('the whole sentence', 'sentence', 'sentence', 0));
+      const last = this.maps.length - 1;
+      rows.push(...this.maps[last].masks.map((mask, at) => row(`mask ${at + 1}`, [tile(`mask ${at + 1}`, `mask ${at}`, mask, 0, last)])));
+      this.sheet.replaceChildren(...rows.filter(Boolean));
       if (!this.sheet.children.length) this.sheet.append(make('p', {}, 'This model has no maps.'));
     }
   }

@@ -28,6 +28,7 @@ const start = () => {
   const mirror = MirrorGAN.mount(element.querySelector('.mv-root'), {send, typed});
   mirror.show(props.value);
   watch('value', () => mirror.show(props.value));
+  window.dispatchEvent(new Event('mirrorgan-mounted'));
 };
 if (window.MirrorGAN?.board) start();
 else window.addEventListener('mirrorgan', start, {once: true});
@@ -59,6 +60,14 @@ def board(**options: Any) -> gr.HTML:
     Event: `select` with caption, seed and model when a card is opened.
     """
     return _mounted(MOUNT_BOARD.replace("@@KIND@@", "board"), **options)
+
+
+def examples(**options: Any) -> gr.HTML:
+    """The row of examples. Its value is what `app.callbacks.about` makes, or None.
+
+    Event: `select` with the place of an example, counted from 0, when it is clicked.
+    """
+    return _mounted(MOUNT_BOARD.replace("@@KIND@@", "examples"), **options)
 
 
 def inside(**options: Any) -> gr.HTML:

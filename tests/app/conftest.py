@@ -17,6 +17,7 @@ from app.limits import Purse
 from app.studio import Shelf, Studio
 from mirrorgan.drawing import (
     CaptionError,
+    CheckpointError,
     CheckpointInfo,
     Drawing,
     Inside,
@@ -62,6 +63,7 @@ FAKE = CheckpointInfo(
 
 
 DEAF = dataclasses.replace(FAKE, name="deaf", summary="painted shapes, one stage, no attention", sizes=(128,))
+MASKED = dataclasses.replace(FAKE, name="masked", summary="painted shapes, one stage, masks, no reader", sizes=(128,))
 
 
 @dataclass
@@ -239,6 +241,34 @@ class DeafPipeline(FakePipeline):
         )
 
 
+class MaskedPipeline(FakePipeline):
+    """One stage with masks, as SSA-GAN's, and no reader."""
+
+    def _draw(self, caption: str, seed: int) -> Drawing:
+        drawing = super()._draw(caption, seed)
+        masks = []
+        for side in (4, 16, 128):
+            down, across = (np.mgrid[0:side, 0:side] + 0.5) / side
+            masks.append(np.exp(-((across - 0.5) ** 2 + (down - 0.55) ** 2) * side / 4).astype(np.float32))
+        return dataclasses.replace(
+            drawing,
+            stages=(Stage(drawing.image, None, None, tuple(masks)),),
+            redescription=None,
+            scores=(),
+            expected=(),
+            checkpoint="masked 1f09ab3c",
+        )
+
+    def read(self, picture: Image.Image, caption: str | None = None) -> Reading:
+        raise CheckpointError("masked has no captioner, so it cannot read pictures")
+
+    def refine(self, caption: str, seed: int, steps: int) -> Iterator[Refinement]:
+        raise CheckpointError("masked has no captioner, so it cannot climb")
+
+    def inside(self) -> Inside:
+        return Inside({"text encoder": 100, "generator": 2000}, 256, 100, (), ())
+
+
 @pytest.fixture
 def pipeline() -> FakePipeline:
     return FakePipeline()
@@ -247,6 +277,11 @@ def pipeline() -> FakePipeline:
 @pytest.fixture
 def deaf() -> DeafPipeline:
     return DeafPipeline(DEAF)
+
+
+@pytest.fixture
+def masked() -> MaskedPipeline:
+    return MaskedPipeline(MASKED)
 
 
 @pytest.fixture
@@ -272,8 +307,8 @@ def drawing(pipeline: FakePipeline) -> Drawing:
 
 @pytest.fixture(scope="session")
 def url() -> Iterator[str]:
-    """Address of a page with two loaded models, on this machine only."""
-    shelf = Shelf({"fake": FakePipeline, "deaf": lambda: DeafPipeline(DEAF)})
+    """Address of a page with three loaded models, on this machine only."""
+    shelf = Shelf({"fake": FakePipeline, "deaf": lambda: DeafPipeline(DEAF), "masked": lambda: MaskedPipeline(MASKED)})
     for key in shelf.keys:
         shelf[key].load()
     demo = build_demo(shelf, Purse(most=10**6))

@@ -86,12 +86,12 @@ def test_who_asks_for_too_much_waits_and_others_do_not(house):
 
 def test_an_example_answers_without_the_model(house, pipeline):
     asked = len(pipeline.asked)
-    caption, seed, shown, hint = callbacks.take_example(house, 1, "fake")
+    caption, seed, shown, hint = callbacks.take_example(house, {"place": 1}, "fake")
     assert (caption, seed, hint) == (pipeline.info.examples[1], EXAMPLE_SEED, "")
     assert shown["caption"] == caption and shown["read"] and len(pipeline.asked) == asked
     for nowhere in (99, -1, "x", None, 1.5):
         with pytest.raises(gr.Error, match="no such example"):
-            callbacks.take_example(house, nowhere, "fake")
+            callbacks.take_example(house, {"place": nowhere}, "fake")
 
 
 def test_a_new_seed_is_a_seed():
@@ -103,7 +103,7 @@ def test_another_model_draws_the_same_caption(pipeline):
     other = dataclasses.replace(pipeline.info, name="second")
     house = House(Shelf({"fake": lambda: pipeline, "second": lambda: type(pipeline)(other)}), Purse())
     first, *_, (state, examples, shown, hint) = callbacks.choose_model(house, "a red bird", 3, "second", ME)
-    assert "loading" in first[0] and "second" in state and examples.visible and hint == ""
+    assert "loading" in first[0] and "second" in state and examples["cards"] and hint == ""
     assert shown["model"] == "second" and shown["caption"] == "a red bird" and shown["read"]
 
 
@@ -134,7 +134,7 @@ def test_who_arrives_while_the_model_loads_is_told_so_and_asked_to_wait(pipeline
 
 def test_who_arrives_later_sees_the_first_example(house, pipeline):
     state, examples, timer, offer, shown = arrive(house)
-    assert "fake" in state and not timer.active and examples.visible
+    assert "fake" in state and not timer.active and len(examples["cards"]) == len(pipeline.info.examples)
     assert offer == [pipeline.info.examples[0], EXAMPLE_SEED, "fake"]
     assert (shown["caption"], shown["seed"]) == (pipeline.info.examples[0], EXAMPLE_SEED)
 

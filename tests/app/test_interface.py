@@ -17,7 +17,7 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 from app.interface import LAUNCH, build_demo
-from app.studio import Shelf
+from app.studio import EXAMPLE_SEED, Shelf
 
 HOSTILE = [
     "<img src=x onerror=alert(1)> bird",
@@ -77,7 +77,7 @@ def test_only_two_calls_are_public_and_their_values_have_types(client):
     assert model["parameter_name"] == "model" and model["parameter_default"] == "fake"
     assert caption["parameter_name"] == "caption" and caption["type"]["type"] == "string"
     assert seed["parameter_name"] == "seed" and seed["type"]["type"] == "integer"
-    assert seed["parameter_has_default"] and seed["parameter_default"] == 0
+    assert seed["parameter_has_default"] and seed["parameter_default"] == EXAMPLE_SEED
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,15 @@ from app import play
 from app.callbacks import House, Visitor
 from app.inside import POINTS, curves, inside_of, thin
 from app.limits import Purse
-from mirrorgan.drawing import Stage
+from app.studio import Shelf
+from mirrorgan.drawing import CaptionError, Stage
 
 ME = Visitor("here", "me")
+
+
+PNG_FILE = io.BytesIO()
+Image.new("RGB", (60, 40), "red").save(PNG_FILE, "PNG")
+PNG = PNG_FILE.getvalue()
 
 
 def last(boards):
@@ -59,6 +65,79 @@ def test_moved_attention_is_the_share_that_is_elsewhere(drawing):
     assert dict(play.moved_attention(before, after)) == pytest.approx({"a": 1.0, "small": 0.5})
     deaf = dataclasses.replace(drawing, stages=(Stage(drawing.image, None, None),))
     assert play.moved_attention(deaf, after) == []
+
+
+def shelf_of(*pipelines):
+    """A house of these models, loaded, by their names."""
+    shelf = Shelf({pipeline.info.name: (lambda one=pipeline: one) for pipeline in pipelines})
+    for key in shelf.keys:
+        shelf[key].load()
+    return House(shelf, Purse(most=10**6))
+
+
+def test_models_side_by_side_are_read_by_one_of_them(pipeline, deaf, masked):
+    house = shelf_of(masked, pipeline, deaf)
+    boards = list(play.compare_models(house, "a red bird", 3, "masked", ["fake", "deaf", "fake"], ME))
+    assert [[side["drawing"] is not None for side in board["sides"]] for board in boards[:3]] == [
+        [True, False, False], [True, True, False], [True, True, True],
+    ]  # fmt: skip
+    board = json.loads(json.dumps(boards[-1], allow_nan=False))
+    assert board["judge"] == "fake" and [side["model"] for side in board["sides"]] == ["masked", "fake", "deaf"]
+    assert len({side["drawing"]["seed"] for side in board["sides"]}) == 1
+    assert all(side["read"].startswith("this ") and side["scores"] for side in board["sides"])
+    assert board["sides"][0]["drawing"]["read"] is None
+
+
+def test_what_one_model_cannot_draw_is_said_in_its_place(pipeline, masked, monkeypatch):
+    def refuse(caption, seed, read_back=True):
+        raise CaptionError("None of these words is known here.")
+
+    monkeypatch.setattr(masked, "grow", refuse)
+    board = last(play.compare_models(shelf_of(pipeline, masked), "a red bird", 3, "fake", ["masked"], ME))
+    assert board["sides"][1]["trouble"] == "None of these words is known here."
+    assert board["sides"][1]["drawing"] is None and board["sides"][0]["read"]
+
+
+def test_without_any_reader_models_are_compared_by_eye(masked):
+    other = type(masked)(dataclasses.replace(masked.info, name="other"))
+    board = last(play.compare_models(shelf_of(masked, other), "a red bird", 3, "masked", ["other"], ME))
+    assert board["judge"] is None and [side["read"] for side in board["sides"]] == [None, None]
+
+
+def test_four_models_at_most(pipeline):
+    names = ["fake", *"abcd"]
+    house = shelf_of(*(type(pipeline)(dataclasses.replace(pipeline.info, name=name)) for name in names))
+    with pytest.raises(gr.Error, match="4 or fewer"):
+        list(play.compare_models(house, "a bird", 0, "fake", list("abcd"), ME))
+    assert len(last(play.compare_models(house, "a bird", 0, "fake", list("abc"), ME))["sides"]) == 4
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda house: play.best_of(house, "a bird", 0, "masked", ME),
+        lambda house: play.refine(house, "a bird", 0, "masked", ME),
+        lambda house: iter([play.read_picture(house, PNG, "", "masked", ME)]),
+    ],
+)
+def test_what_needs_a_reader_says_that_there_is_none(masked, call):
+    with pytest.raises(gr.Error, match="has no (reader|captioner)"):
+        list(call(shelf_of(masked)))
+
+
+@pytest.mark.parametrize(
+    ("caption", "others", "suggested"),
+    [
+        ("a small Red bird", ["", None], ["a small blue bird", "a small blue bird"]),
+        ("a red bird", ["  ", "a fish"], ["a blue bird", None]),
+        ("a bird", ["", ""], [None, None]),
+        (None, [""], [None]),
+        ("red " * 100, [""], [None]),
+    ],
+)
+def test_an_empty_box_is_filled_with_another_colour(caption, others, suggested):
+    given = play.suggest(caption, *others)
+    assert [text if isinstance(text, str) else None for text in given] == suggested
 
 
 def test_six_seeds_come_one_by_one(house):
@@ -119,6 +198,11 @@ def test_a_picture_is_read_and_matched(house):
         (lambda house: play.change_caption(house, "a bird", 0, "fake", "", ME), "Type a caption"),
         (lambda house: play.change_caption(house, "a bird", 0, "fake", None, ME), "Type a caption"),
         (lambda house: play.compare_models(house, "a bird", 0, "fake", "/etc", ME), "no such model"),
+        (lambda house: play.compare_models(house, "a bird", 0, "fake", [{"a": 1}], ME), "no such model"),
+        (lambda house: play.compare_models(house, "a bird", 0, "fake", None, ME), "no such model"),
+        (lambda house: play.compare_models(house, "a bird", 0, "fake", [], ME), "Choose another model"),
+        (lambda house: play.compare_models(house, "a bird", 0, "fake", "fake", ME), "Choose another model"),
+        (lambda house: play.compare_models(house, "", 0, "fake", "fake", ME), "Choose another model"),
         (lambda house: play.six_seeds(house, "a bird", float("inf"), "fake", ME), "no number"),
         (lambda house: play.six_seeds(house, "a bird", "3", "fake", ME), "no number"),
         (lambda house: play.best_of(house, "a bird", True, "fake", ME), "no number"),
@@ -154,6 +238,12 @@ def test_the_inside_names_parts_as_the_timings_do(pipeline, drawing):
     assert inside["scores"][0] == {
         "name": "retrieval", "on": "drawings", "value": "0.250", "count": "2,933", "protocol": "x/v1",
     }  # fmt: skip
+
+
+def test_the_inside_without_a_reader_has_no_box_for_one(masked):
+    inside = inside_of(masked.info, masked.inside())
+    assert [box["name"] for box in inside["boxes"]] == ["STEM", "Noise", "Stage 1"]
+    assert "nothing reads the picture back" in inside["says"] and "one stage" in inside["says"]
 
 
 def test_a_thinned_curve_keeps_its_mean():
