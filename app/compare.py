@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Literal, NamedTuple
 
 Kind = Literal["equal", "moved", "replaced", "dropped", "added"]
-EVERYWHERE = frozenset("a an the this that is are has with and of it its".split())
+EVERYWHERE = frozenset(["a", "an", "the", "this", "that", "is", "are", "has", "with", "and", "of", "it", "its"])
 """Words that are in every sentence: at another place they are other words."""
 
 

@@ -35,7 +35,7 @@ LAUNCH: dict[str, Any] = {
     "allowed_paths": [],
     "strict_cors": True,
     "run_history": False,
-    "ssr_mode": False,
+    "ssr_mode": False,  # works, but nothing here is seen without scripts: it only adds requests and a second process
     "footer_links": ["api"],
     "state_session_capacity": 200,
     "css_paths": [HERE / "viewer.css", HERE / "page.css"],
@@ -109,6 +109,7 @@ def build_demo(shelf: Shelf, purse: Purse | None = None) -> gr.Blocks:
 
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         work: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 2}
+        typing: dict[str, Any] = {"concurrency_id": "typing", "concurrency_limit": 2}  # nobody's Enter waits for it
         waiting: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal", "show_progress_on": hint}
         view: dict[str, Any] = {**quiet, "concurrency_id": "view", "concurrency_limit": 4}
         latest: dict[str, Any] = {"trigger_mode": "always_last"}
@@ -119,7 +120,8 @@ def build_demo(shelf: Shelf, purse: Purse | None = None) -> gr.Blocks:
         again.click(callbacks.new_seed, None, seed, **view).then(ask, asked, [mirror, hint], **waiting, **work)
         gr.on(
             [caption.change, seed.input],  # a text's `input` is its key presses only: no pasting, no deleting
-            _for_visitor(partial(callbacks.live, house)), asked, [mirror, hint], **waiting, **work, **latest,
+            _for_visitor(partial(callbacks.live, house)), asked, [mirror, hint],
+            **waiting, **typing, **latest,
         )  # fmt: skip
         model.input(
             _for_visitor(partial(callbacks.choose_model, house)), asked, [status, examples, mirror, hint],
@@ -166,7 +168,7 @@ def build_demo(shelf: Shelf, purse: Purse | None = None) -> gr.Blocks:
             arrive, [*asked, mirror], [status, examples, timer, offer, mirror], **view,
         ).then(None, [offer, *asked], asked, js=TAKE_OFFER, **quiet)  # fmt: skip
 
-        def draw_for_programs(
+        def draw_caption(
             caption: str, seed: int = EXAMPLE_SEED, model: str = shelf.first, request: gr.Request | None = None
         ) -> Answer:
             """Draws a caption and reads the picture back.
@@ -182,7 +184,7 @@ def build_demo(shelf: Shelf, purse: Purse | None = None) -> gr.Blocks:
             """
             return callbacks.draw_for_programs(house, caption, seed, model, _visitor(request))
 
-        def read_for_programs(
+        def read_picture(
             picture: str, caption: str = "", model: str = shelf.first, request: gr.Request | None = None
         ) -> ReadAnswer:
             """Describes a picture, and says how well a caption fits it.
@@ -197,8 +199,8 @@ def build_demo(shelf: Shelf, purse: Purse | None = None) -> gr.Blocks:
             """
             return playing.read_for_programs(house, picture, caption, model, _visitor(request))
 
-        gr.api(draw_for_programs, api_name="draw", **work)
-        gr.api(read_for_programs, api_name="read", **play)
+        gr.api(draw_caption, api_name="draw", **work)
+        gr.api(read_picture, api_name="read", **play)
 
     return demo.queue(max_size=32, api_open=False, default_concurrency_limit=1)
 
@@ -249,8 +251,8 @@ def _build_plays(shelf: Shelf) -> dict[str, Part]:
             ),
             "best": part(
                 "best", "Best of eight",
-                "Eight seeds from the one above on. STREAM, the reader, looks at each picture; the one in which it finds "
-                "the caption most likely comes first. The number is the log-likelihood: closer to 0 is better.",
+                "Eight seeds from the one above on. STREAM, the reader, looks at each picture; the one in which it "
+                "finds the caption most likely comes first. The number is the log-likelihood: closer to 0 is better.",
                 "Draw eight",
             ),
             "walk": part(
@@ -269,8 +271,8 @@ def _build_plays(shelf: Shelf) -> dict[str, Part]:
             "models": part(
                 "models", "Compare models",
                 "The caption and the seed above, drawn by the chosen model and up to three others. One reader looks at "
-                "all the pictures, so that they are judged by the same mirror. A seed is the same noise only for models "
-                "that take as many numbers of it.",
+                "all the pictures, so that they are judged by the same mirror. A seed is the same noise only for "
+                "models that take as many numbers of it.",
                 "Side by side",
                 lambda: gr.Dropdown(
                     list(shelf.keys), value=list(shelf.keys[1:TOGETHER]), multiselect=True, max_choices=TOGETHER,
@@ -282,8 +284,8 @@ def _build_plays(shelf: Shelf) -> dict[str, Part]:
 
 
 def launch(demo: gr.Blocks, **where: Any) -> tuple[Any, str, str]:
-    """Serves the page with the settings that a public page needs."""
-    return demo.launch(**LAUNCH, theme=build_theme(), **where)
+    """Serves the page with the settings that a public page needs; `where` says where, and may overrule them."""
+    return demo.launch(**{**LAUNCH, "theme": build_theme(), **where})
 
 
 def _visitor(request: gr.Request | None) -> Visitor:

@@ -66,8 +66,8 @@ class Borrower:
         return self._pipeline.walk(start, end, frames)
 
     def refine(self, caption: str, seed: int, steps: int) -> Iterator[Refinement]:
-        """Its first step is taken on the CPU first: what is wrong with a caption is found before a GPU is asked for, and
-        is not lost on the way between two processes."""
+        """Its first step is taken here too: what is wrong with a caption is found before a GPU is asked for, and is not
+        lost on the way between two processes."""
         next(iter(self._pipeline.refine(caption, seed, 0)))
         yield from self._refine(caption, seed, steps)
 

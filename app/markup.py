@@ -20,7 +20,10 @@ def status(info: CheckpointInfo | None, trouble: str | None) -> str:
     if trouble:
         return f'<div class="mg-banner mg-bad" role="alert"><strong>No model.</strong> {escape(trouble)}</div>'
     if info is None:
-        return '<p class="mg-status" role="status"><span class="mg-turning"></span> The model is loading …</p>'
+        return (
+            '<p class="mg-status" role="status"><span class="mg-turning"></span> The model is loading. '
+            "What you type is drawn as soon as it is there.</p>"
+        )
     line = (
         f'<p class="mg-status" role="status">Model <strong>{escape(info.name)}</strong> '
         f'<span title="first digits of the SHA-256 of its weights">{escape(info.sha256[:8])}</span>'

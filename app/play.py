@@ -142,7 +142,7 @@ def _pair(house: House, left: Drawing, right: Drawing | None, model: object) -> 
 
 
 def suggest(caption: object, *others: object) -> tuple[object, ...]:
-    """For every other caption that is still empty, this one with a colour changed; gradio's "no change" for the rest."""
+    """For every other caption that is still empty this one with a colour changed; gradio's "no change" for the rest."""
     words = caption.split() if isinstance(caption, str) and len(caption) <= MAX_CHARACTERS else []
     place = next((at for at, word in enumerate(words) if word.lower() in ANOTHER), None)
     if place is None:

@@ -1,8 +1,8 @@
 """Many visitors at once: python -m app.visitors http://127.0.0.1:7860 --visitors 16 --minutes 2
 
-Each one types captions letter by letter while the picture follows, presses Enter, looks for a while, asks for new noise,
-plays and brings a picture to be read, over the same requests that a browser sends. What is said at the end: for each of
-these how long visitors waited, what went wrong, who was told to wait, and the memory of the server before and after.
+Each one types captions letter by letter while the picture follows, presses Enter, looks for a while, asks for new
+noise, plays and brings a picture to be read, over the same requests that a browser sends. What is said at the end: for
+each of these how long visitors waited, what went wrong, who was told to wait, and the server's memory before and after.
 """
 
 import argparse
@@ -106,16 +106,21 @@ class Guest:
 
     def stay(self, until: float) -> None:
         """Does what visitors do until the clock `time.monotonic` says so."""
-        try:
-            self.ask(None, "load", "the page opens")
-            while time.monotonic() < until:
-                self.type(self.caption(), until)
+        with self.http:
+            try:
+                with self.http.stream("GET", f"gradio_api/heartbeat/{self.session}"):  # tells when a visitor leaves
+                    self._spend_time(until)
+            except httpx.HTTPError as error:
+                self.tally.failed(f"the page opens: {error or type(error).__name__}")
+
+    def _spend_time(self, until: float) -> None:
+        self.ask(None, "load", "the page opens")
+        while time.monotonic() < until:
+            self.type(self.caption(), until)
+            self.look(until)
+            if time.monotonic() < until:
+                self.do(self.random.choice(ACTS))
                 self.look(until)
-                if time.monotonic() < until:
-                    self.do(self.random.choice(ACTS))
-                    self.look(until)
-        finally:
-            self.http.close()
 
     def caption(self) -> str:
         pick = self.random.choice

@@ -98,7 +98,7 @@ class FakePipeline:
     def walk(self, start: tuple[str, int], end: tuple[str, int], frames: int) -> Iterator[Sketch]:
         first, last = self._draw(*start), self._draw(*end)
         for frame in range(frames):
-            image = Image.blend(first.image, last.image, frame / (frames - 1))
+            image = Image.blend(first.image, last.image, frame / max(1, frames - 1))
             yield Sketch(last.caption, last.seed, last.words, (Stage(image, None, None),), {}, last.checkpoint)
 
     def refine(self, caption: str, seed: int, steps: int) -> Iterator[Refinement]:

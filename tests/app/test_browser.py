@@ -4,6 +4,8 @@ import io
 import json
 import re
 import shutil
+import subprocess
+import sys
 import threading
 import zipfile
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 from PIL import Image
 
 from app.interface import build_demo, launch
-from app.studio import Shelf
+from app.studio import EXAMPLE_SEED, Shelf
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium")
@@ -149,7 +151,7 @@ def test_the_picture_follows_what_is_typed_and_enter_reads_it_back(visit):
     expect(page.locator("#mirror .mv-strip button:not(:disabled)")).to_have_count(3)
     expect(page.locator("#mirror .mv-read")).to_contain_text("Press Enter")
     assert pixels(page, "#mirror .mv-picture") != before
-    expect(page.locator("#seed input")).to_have_value("0")
+    expect(page.locator("#seed input")).to_have_value(str(EXAMPLE_SEED))
     box.press("Enter")
     expect(page.locator("#mirror .mv-text")).to_contain_text("green bird")
 
@@ -190,6 +192,40 @@ def test_what_is_typed_before_the_page_has_settled_stays_and_is_drawn(browser, p
     finally:
         opened.set()
         page.close()
+        demo.close()
+
+
+def test_who_waits_sees_the_place_in_the_queue(browser, pipeline, monkeypatch):
+    ready = threading.Event()
+    shelf = Shelf({"fake": lambda: pipeline})
+    shelf["fake"].load()
+    quick = pipeline.grow
+
+    def slow(*asked):
+        ready.wait(600)
+        yield from quick(*asked)
+
+    monkeypatch.setattr(pipeline, "grow", slow)
+    demo = build_demo(shelf)
+    _, address, _ = launch(demo, prevent_thread_lock=True, quiet=True)
+    pages = [browser.new_page(reduced_motion="reduce") for _ in range(3)]
+    try:
+        for number, page in enumerate(pages):
+            page.set_default_timeout(PATIENCE)
+            page.goto(address)
+            expect(page.locator("#mirror .mv")).to_have_attribute("data-state", "read")
+            page.locator(CAPTION).fill(f"a long bird {number}")
+            page.get_by_role("button", name="Draw", exact=True).click()
+        place = pages[-1].locator("#place")
+        expect(place).to_contain_text(re.compile(r"You are number \d of \d in the queue\."))
+        shoot(pages[-1], "queue")
+        ready.set()
+        expect(place).to_have_text("")
+        expect(pages[-1].locator("#mirror .mv-text")).to_contain_text("this long bird")
+    finally:
+        ready.set()
+        for page in pages:
+            page.close()
         demo.close()
 
 
@@ -320,6 +356,8 @@ def test_colours_opacity_scale_and_squares_change_the_map(visit):
     for change in (
         lambda: page.get_by_role("combobox", name="Colours").select_option("inferno"),
         lambda: page.get_by_label("Opacity").fill("0.9"),
+        lambda: page.get_by_label("Clear where low").uncheck(),
+        lambda: page.get_by_label("Cut off peaks").uncheck(),
         lambda: page.get_by_label("One scale for all words").check(),
         lambda: page.get_by_label("Square pixels").check(),
     ):
@@ -358,21 +396,39 @@ def test_a_model_without_word_maps_says_so_and_shows_its_reader_s(visit):
 # Seeds, links, history, files
 
 
+def test_the_first_screen_shows_the_drawing_and_every_example_as_a_picture(visit):
+    for width, height in ((1280, 900), (390, 844)):
+        page = visit(width=width, height=height)
+        examples = page.locator("#examples img")
+        expect(examples).to_have_count(3)
+        assert examples.evaluate_all("images => images.every(image => image.naturalWidth > 0)")
+        frame = page.locator("#mirror .mv-frame").bounding_box()
+        assert frame["y"] + frame["height"] / 2 < height
+
+
+def test_no_tab_is_narrower_than_another(visit):
+    page = visit()
+    wide = page.locator("#tabs").bounding_box()["width"]
+    for name in ("Play", "Read a picture", "Inside"):
+        open_tab(page, name)
+        assert page.locator("#tabs").bounding_box()["width"] == wide > 1000
+
+
 def test_an_example_new_noise_and_what_was_before(visit):
     page = visit()
     page.get_by_role("button", name="a blue bird with a long black tail").click()
-    expect(page.locator("#mirror .mv-seed")).to_contain_text("seed 0 · fake")
+    expect(page.locator("#mirror .mv-seed")).to_contain_text(f"seed {EXAMPLE_SEED} · fake")
     expect(page.locator(CAPTION)).to_have_value("a blue bird with a long black tail")
     page.get_by_role("button", name="New noise").click()
-    expect(page.locator("#mirror .mv-seed")).not_to_contain_text("seed 0 ")
+    expect(page.locator("#mirror .mv-seed")).not_to_contain_text(f"seed {EXAMPLE_SEED} ")
     seed = page.locator("#seed input").input_value()
     expect(page.locator("#mirror .mv-seed")).to_contain_text(f"seed {seed} ")
     shelf = page.locator("#mirror .mv-shelf button")
     expect(shelf).to_have_count(3)
     shelf.last.click()
-    expect(page.locator("#mirror .mv-seed")).to_contain_text("seed 0 ")
+    expect(page.locator("#mirror .mv-seed")).to_contain_text(f"seed {EXAMPLE_SEED} ")
     expect(page.locator(CAPTION)).to_have_value("a small yellow bird with black wings")
-    expect(page.locator("#seed input")).to_have_value("0")
+    expect(page.locator("#seed input")).to_have_value(str(EXAMPLE_SEED))
 
 
 def test_a_link_opens_its_drawing_and_the_page_links_to_itself(visit):
@@ -430,7 +486,8 @@ def open_tab(page, *names: str) -> None:
 def test_a_changed_word_before_and_after(visit):
     page = visit()
     open_tab(page, "Play", "Change a word")
-    page.locator("#other-change textarea, #other-change input").fill("a small red bird with black wings")
+    other = page.locator("#other-change textarea, #other-change input")
+    expect(other).to_have_value("a small red bird with black wings")  # the caption's first colour changed
     page.get_by_role("button", name="Before and after").click()
     board = page.locator("#board-change")
     expect(board.locator(".mb-apart")).to_contain_text("mean difference of the pixels")
@@ -449,9 +506,9 @@ def test_six_seeds_and_one_is_opened(visit):
     expect(cards).to_have_count(6)
     shoot(page, "seeds")
     cards.nth(4).click()
-    expect(page.locator("#mirror .mv-seed")).to_contain_text("seed 4 ")
+    expect(page.locator("#mirror .mv-seed")).to_contain_text(f"seed {EXAMPLE_SEED + 4} ")
     expect(page.locator("#mirror")).to_be_visible()
-    expect(page.locator("#seed input")).to_have_value("4")
+    expect(page.locator("#seed input")).to_have_value(str(EXAMPLE_SEED + 4))
 
 
 def test_the_best_of_eight_stands_first(visit):
@@ -489,13 +546,52 @@ def test_uphill_draws_its_curve(visit):
     expect(page.locator("#board-uphill svg polyline")).to_have_count(1)
 
 
-def test_two_models_side_by_side(visit):
+def test_models_side_by_side_read_by_one_of_them(visit):
     page = visit()
-    open_tab(page, "Play", "Two models")
+    open_tab(page, "Play", "Compare models")
     page.get_by_role("button", name="Side by side").click()
-    titles = page.locator("#board-models section h3")
-    expect(titles.nth(0)).to_contain_text("fake 1f09ab3c")
-    expect(titles.nth(1)).to_contain_text("deaf 1f09ab3c")
+    board = page.locator("#board-models")
+    for place, name in enumerate(("fake", "deaf", "masked")):
+        expect(board.locator("section h3").nth(place)).to_contain_text(f"{name} 1f09ab3c · seed {EXAMPLE_SEED}")
+    expect(board.locator(".mb-judged .mv-text")).to_have_count(3)
+    expect(board.locator(".mb-judged h4").nth(2)).to_have_text("Read by fake")
+    expect(board.locator(".mv-note:not(:empty)")).to_have_count(2)  # of the two that hear no words
+    canvas = board.locator(".mv-overlay").nth(2)
+    empty = canvas.evaluate(PIXELS)
+    board.get_by_role("button", name="Mask of block 2 of 3").hover()
+    assert canvas.evaluate(PIXELS) != empty
+    shoot(page, "models")
+
+
+def test_masks_are_a_model_s_own_kind_of_attention(visit):
+    page = visit("?caption=a+red+bird&seed=1&model=masked", wait=False)
+    expect(page.locator("#mirror .mv-note")).to_contain_text("a mask of where the sentence may change the picture")
+    expect(page.locator("#mirror .mv-read")).to_contain_text("this model has no reader")
+    expect(page.locator("#mirror .mv-stages")).to_be_hidden()
+    empty, seen = pixels(page), []
+    for place in range(3):
+        page.locator("#mirror .mv-mask").nth(place).hover()
+        seen.append(pixels(page))
+    assert len({empty, *seen}) == 4
+    expect(page.locator("#mirror .mv-say")).to_contain_text("Block 3 of 3: bright is where it let the sentence change")
+    expect(page.locator("#mirror .mv-numbers")).to_contain_text(f"of 128 {TIMES} 128")
+    word(page, "red").hover()
+    expect(page.locator("#mirror .mv-say")).to_contain_text("its masks are for the whole sentence")
+    assert pixels(page) == empty
+    page.locator("#mirror .mv-all summary").click()
+    expect(page.locator("#mirror .mv-tile button")).to_have_count(3)
+    shoot(page, "masks")
+
+
+def test_what_a_model_cannot_do_is_said_where_it_is_asked(visit):
+    page = visit("?caption=a+red+bird&seed=1&model=masked", wait=False)
+    expect(page.locator("#mirror .mv-read")).to_contain_text("this model has no reader")
+    open_tab(page, "Play", "Uphill")
+    page.get_by_role("button", name="Climb").click()
+    expect(page.get_by_test_id("toast-body")).to_contain_text("has no captioner, so it cannot climb")
+    open_tab(page, "Inside")
+    expect(page.locator("#inside")).to_contain_text("nothing reads the picture back")
+    expect(page.locator("#inside .mb-box")).to_have_count(3)
 
 
 def test_a_picture_of_one_s_own_is_read(visit):
@@ -601,6 +697,44 @@ def test_a_phone_scrolls_only_down_and_a_tap_pins(visit):
             more.first.click()
         open_tab(page, *names)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, names
+
+
+def test_the_page_works_when_the_server_renders_it_first(browser, pipeline):
+    if shutil.which("node") is None:
+        pytest.skip("There is no node on this machine.")
+    shelf = Shelf({"fake": lambda: pipeline})
+    shelf["fake"].load()
+    demo = build_demo(shelf)
+    _, address, _ = launch(demo, prevent_thread_lock=True, quiet=True, ssr_mode=True)
+    if not demo.ssr_mode or demo.node_process is None:
+        demo.close()
+        pytest.skip("This node is too old.")
+    page = browser.new_page(reduced_motion="reduce")
+    page.set_default_timeout(PATIENCE)
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    try:
+        assert "Type a caption, watch it become a picture" in page.request.get(address).text()
+        page.goto(address)
+        expect(page.locator("#mirror .mv")).to_have_attribute("data-state", "read")
+        draw(page, "a red bird")
+        empty = pixels(page)
+        word(page, "red").hover()
+        assert pixels(page) != empty
+        assert errors == []
+    finally:
+        page.close()
+        demo.close()
+
+
+def test_the_stopwatch_measures_every_wait(url):
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-m", "app.stopwatch", url, "--rounds", "1", "--chromium", CHROMIUM]
+    answer = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stderr
+    for name in ("key press to first stage", "key press to all stages", "Enter to the sentence", "pointing at a word"):
+        assert re.search(rf"^{name}.* +[1-9]\d* +\d+ ms +\d+ ms$", answer.stdout, re.MULTILINE), answer.stdout
+    assert re.search(r"first visit: [1-9]\d* requests, [1-9][\d,]* kB", answer.stdout)
 
 
 def test_dark_is_dark(visit):

@@ -224,10 +224,10 @@ def test_the_command_starts_beside_the_package_of_the_same_name():
     assert "--checkpoint" in answer.stdout and "checkpoints/birds" in answer.stdout
 
 
-def test_two_at_a_time_draw_and_two_play(pipeline):
+def test_two_at_a_time_draw_two_type_and_two_play(pipeline):
     demo = build_demo(Shelf({"fake": lambda: pipeline}))
     limits = {event.concurrency_id: event.concurrency_limit for event in demo.fns.values() if event.concurrency_id}
-    assert limits["model"] == limits["play"] == 2
+    assert limits["model"] == limits["typing"] == limits["play"] == 2
 
 
 def test_no_template_holds_a_placeholder_and_no_value_reaches_one(pipeline):

@@ -121,7 +121,7 @@ def test_four_models_at_most(pipeline):
     ],
 )
 def test_what_needs_a_reader_says_that_there_is_none(masked, call):
-    with pytest.raises(gr.Error, match="has no (reader|captioner)"):
+    with pytest.raises(gr.Error, match=r"has no (reader|captioner)"):
         list(call(shelf_of(masked)))
 
 
