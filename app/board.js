@@ -79,7 +79,7 @@
 
     cards({cards, of, best = false}) {
       const made = this.parts('cards', () => {
-        const grid = make('div', {class: 'mb-cards'}), count = make('p', {class: 'mb-count', role: 'status'});
+        const grid = make('div', {class: of > 6 ? 'mb-cards mb-fours' : 'mb-cards'}), count = make('p', {class: 'mb-count', role: 'status'});
         this.root.replaceChildren(count, grid);
         return {grid, count};
       });

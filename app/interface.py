@@ -97,7 +97,7 @@ def build_demo(shelf: Shelf, purse: Purse | None = None) -> gr.Blocks:
                         label="Picture: PNG, JPEG, WebP, GIF or BMP, at most 4 MB",
                         file_types=[".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp"],
                         type="binary",
-                        height=120,
+                        height=150,
                         elem_id="upload",
                     )
                     with gr.Column():

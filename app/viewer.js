@@ -679,7 +679,8 @@ window.MirrorGAN ??= (() => {
       const heard = this.maps[this.stage].words;
       const word = this.drawing.words.find((one) => one.place === index);
       const rows = [
-        ['peak', `${number(map.high[index])} at row ${map.row[index] + 1}, column ${map.column[index] + 1} of ${map.rows} × ${map.columns}`],
+        ['peak', number(map.high[index])],
+        ['where', `row ${map.row[index] + 1}, column ${map.column[index] + 1} of ${map.rows} × ${map.columns}`],
         ['mean', number(map.mean[index])],
         ['entropy', `${map.entropy[index].toFixed(1)} of ${Math.log2(map.rows * map.columns).toFixed(0)} bits`],
       ];
