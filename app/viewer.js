@@ -179,7 +179,8 @@ window.MirrorGAN ??= (() => {
         this.root.classList.add('mv', 'mv-compact');
         this.root.replaceChildren(middle, this.words, this.note);
       } else {
-        this.all = make('details', {class: 'mv-all'}, make('summary', {}, 'All words at all stages'), this.sheet);
+        this.summary = make('summary');
+        this.all = make('details', {class: 'mv-all'}, this.summary, this.sheet);
         this.root.classList.add('mv');
         this.root.replaceChildren(
           make('div', {class: 'mv-columns'},
@@ -363,17 +364,21 @@ window.MirrorGAN ??= (() => {
       this.words.replaceChildren(...buttons, ...(blocks.length ? [make('span', {class: 'mv-row'}, 'Masks, block by block'), ...blocks] : []));
       buttons.push(...blocks);
       if (at >= 0 && buttons[at]) buttons[at].focus();
-      const lines = [];
+      if (!this.compact) {
+        this.summary.textContent = heard || !masks.length ? 'All words at all stages' : 'All masks';
+        this.all.hidden = !heard && !whole && !masks.length;
+      }
+      const lines = [], remarks = [];
       for (const word of words) {
         if (word.place !== null) continue;
         if (word.cut) lines.push(`“${word.text}” came after the last word that can be used.`);
         else lines.push(`“${word.text}” is not in the vocabulary and was ignored.` + (word.near ? ` Nearest known word: “${word.near}”.` : ''));
       }
       if (!heard && stages.length >= this.drawing.sizes.length) {
-        lines.push(masks.length ? 'This model does not listen to single words. Each of its blocks draws a mask of where the sentence may change the picture: bright is where it may.'
+        remarks.push(masks.length ? 'This model does not listen to single words. Each of its blocks draws a mask of where the sentence may change the picture: bright is where it may.'
           : whole ? 'This model does not listen to single words: it has no word maps.' : 'This model listens to the sentence only as a whole, before it draws: it has no maps.');
       }
-      this.note.replaceChildren(...[...new Set(lines)].map((line) => make('span', {}, line)));
+      this.note.replaceChildren(...[...new Set(lines)].map((line) => make('span', {}, line)), ...remarks.map((line) => make('span', {class: 'mv-remark'}, line)));
     }
 
     buildStages() {
@@ -538,7 +543,7 @@ window.MirrorGAN ??= (() => {
         return;
       }
       const row = clamp(Math.floor(y * map.height), 0, map.height - 1), column = clamp(Math.floor(x * map.width), 0, map.width - 1);
-      this.spot = {row, column, pinned: pinned ? `${row},${column}` : null};
+      this.spot = {row, column, height: map.height, width: map.width, pinned: pinned ? `${row},${column}` : null};
       this.repaint();
     }
 
@@ -599,8 +604,17 @@ window.MirrorGAN ??= (() => {
       return match[other].map((at) => `${other === 'read' ? 'read' : 'word'} ${at}`);
     }
 
+    /** Keeps the place that is pointed at where it is when the map of another stage has more or fewer places. */
+    moveSpot() {
+      const map = this.maps[this.stage].words, spot = this.spot;
+      if (!map || !spot || (spot.height === map.height && spot.width === map.width)) return;
+      const row = Math.floor(((spot.row + 0.5) / spot.height) * map.height), column = Math.floor(((spot.column + 0.5) / spot.width) * map.width);
+      this.spot = {row, column, height: map.height, width: map.width, pinned: spot.pinned ? `${row},${column}` : null};
+    }
+
     repaint() {
       if (!this.drawing) return;
+      this.moveSpot();
       const target = this.hot ?? this.pinned;
       const found = target ? this.mapOf(target) : null;
       this.paintPicture();
