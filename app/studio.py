@@ -4,6 +4,9 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial
 from typing import Protocol, TypeVar
 
 from PIL import Image
@@ -54,12 +57,13 @@ class Studio:
         self,
         load: Callable[[], Pipeline],
         room: WaitingRoom | None = None,
-        lock: "threading.Lock | None" = None,  # quoted: before Python 3.13 Lock is no class
+        worker: ThreadPoolExecutor | None = None,
         patience: float = 60.0,
     ) -> None:
         """
         Args:
-            lock: Held while any model works; studios on one machine share it.
+            worker: Where models work, step by step, in the order of asking; has one thread, because a model keeps
+                buffers for every thread that it works in. Studios on one machine share it.
             patience: Seconds that a visitor who draws while the model is still loading waits for it.
         """
         self._load = load
@@ -67,7 +71,7 @@ class Studio:
         self._settled = threading.Event()
         self._own = threading.Lock()
         self._room = room or WaitingRoom()
-        self._model = lock or threading.Lock()
+        self._worker = worker or ThreadPoolExecutor(1, "model")
         self._pipeline: Pipeline | None = None
         self._thread: threading.Thread | None = None
         self._drawn: OrderedDict[tuple[str, int], Drawing] = OrderedDict()
@@ -115,8 +119,7 @@ class Studio:
         examples = []
         for caption in pipeline.info.examples:
             try:
-                with self._model:
-                    self._keep(caption, EXAMPLE_SEED, pipeline.draw(caption, EXAMPLE_SEED))
+                self._keep(caption, EXAMPLE_SEED, self._do(partial(pipeline.draw, caption, EXAMPLE_SEED)))
                 examples.append(caption)
             except CaptionError as error:
                 log.warning("The example %r cannot be drawn: %s", caption, error)
@@ -188,18 +191,16 @@ class Studio:
         return self._pipeline
 
     def _work(self, begin: Callable[[], Iterator[T]]) -> Iterator[T]:
-        """Steps through a piece of work with the model held at each step only, so that others come in between, and
-        nobody waits for one who went away."""
+        """Steps through a piece of work; between two steps others have their turn, and nobody waits for one who went
+        away."""
         with self._room.place():
-            with self._model:
-                steps = begin()
-            while True:
-                with self._model:
-                    try:
-                        step = next(steps)
-                    except StopIteration:
-                        return
+            steps = self._do(begin)
+            while (step := self._do(lambda: next(steps, None))) is not None:
                 yield step
+
+    def _do(self, step: Callable[[], T]) -> T:
+        """Waits for its turn, then does one step where models work, for whoever asks."""
+        return self._worker.submit(copy_context().run, step).result()
 
     def _kept(self, caption: str, seed: int) -> Drawing | None:
         with self._own:
@@ -227,8 +228,8 @@ class Shelf:
             loaders: At least one; the first is the one that the page opens with.
             options: Of every `Studio`.
         """
-        room, lock = WaitingRoom(), threading.Lock()
-        self.studios = {key: Studio(load, room, lock, **options) for key, load in loaders.items()}
+        room, worker = WaitingRoom(), ThreadPoolExecutor(1, "model")
+        self.studios = {key: Studio(load, room, worker, **options) for key, load in loaders.items()}
 
     @property
     def keys(self) -> tuple[str, ...]:

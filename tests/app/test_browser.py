@@ -727,6 +727,8 @@ def test_the_page_works_when_the_server_renders_it_first(browser, pipeline):
     finally:
         page.close()
         demo.close()
+        demo.node_process.terminate()  # gradio ends it only with the whole process
+        demo.node_process.wait(60)
 
 
 def test_the_stopwatch_measures_every_wait(url):

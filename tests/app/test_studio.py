@@ -1,3 +1,4 @@
+import contextvars
 import threading
 from concurrent.futures import ThreadPoolExecutor, wait
 
@@ -179,3 +180,41 @@ def test_a_checkpoint_is_one_of_the_table_and_never_a_path(pipeline, key):
     shelf = Shelf({"one": lambda: pipeline, "two": lambda: pipeline})
     with pytest.raises(RefusedError, match="There is no such model here; there is: one, two"):
         shelf[key]
+
+
+def test_all_models_work_in_one_thread_in_the_order_of_asking(pipeline):
+    seen = []
+
+    class Watched(type(pipeline)):
+        def _draw(self, caption, seed):
+            seen.append((threading.current_thread().name, seed))
+            return super()._draw(caption, seed)
+
+    shelf = Shelf({"one": Watched, "two": Watched})
+    for key in shelf.keys:
+        shelf[key].load()
+    del seen[:]
+    walks = [shelf[key].walk(("a red bird", seed), ("a blue bird", seed), 3) for seed, key in enumerate(shelf.keys)]
+    with ThreadPoolExecutor(4) as pool:
+        for seed in (10, 11):
+            wait([pool.submit(next, walk) for walk in walks])
+            assert pool.submit(shelf["one"].draw, "a red bird", seed).result(timeout=60).seed == seed
+    assert len({thread for thread, _ in seen}) == 1
+    assert [seed for _, seed in seen if seed >= 10] == [10, 11]
+
+
+def test_who_asks_is_known_where_the_model_works(pipeline, monkeypatch):
+    asking = contextvars.ContextVar("asking")
+    heard = []
+    studio = Studio(lambda: pipeline)
+    studio.load()
+    grow = pipeline.grow
+
+    def listen(*asked):
+        heard.append(asking.get())
+        yield from grow(*asked)
+
+    monkeypatch.setattr(pipeline, "grow", listen)
+    asking.set("me")
+    studio.draw("a red bird", 9)
+    assert heard == ["me"]
