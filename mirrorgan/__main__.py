@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mirrorgan.drawing import CaptionError, CheckpointError, Drawing
+from mirrorgan.drawing import Drawing
 from mirrorgan.pipeline import MirrorGAN
 
 
@@ -67,6 +67,14 @@ def tell(drawing: Drawing) -> None:
     print(f"took            {1000 * total:.0f} ms, seed {drawing.seed}, checkpoint {drawing.checkpoint}")
 
 
+def share(text: str) -> float | None:
+    """A number as it was typed, or none."""
+    try:
+        return None if text == "none" else float(text)
+    except ValueError:
+        raise ValueError(f"truncation is a number or none, not {text!r}") from None
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m mirrorgan", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -80,16 +88,23 @@ def main() -> None:
     parser.add_argument(
         "--reader", metavar="FOLDER", help="a checkpoint with the same words whose captioner reads the drawings back"
     )
+    parser.add_argument(
+        "--truncation", metavar="SHARE",
+        help="DF-GAN's: above 0, at most 1, smaller for safer pictures and fewer kinds; none: noise as it comes; "
+        "left out: as the checkpoint has it",
+    )  # fmt: skip
     given = parser.parse_args()
     try:
         model = MirrorGAN.load(given.checkpoint, reader=given.reader)
+        if given.truncation is not None:
+            model = model.truncated(share(given.truncation))
         for number, caption in enumerate(given.captions, start=1):
             drawing = model.draw(caption, given.seed)
             folder = given.out if len(given.captions) == 1 else given.out / f"{number:02}"
             save(drawing, folder)
             tell(drawing)
             print(f"saved           {folder}\n")
-    except (CaptionError, CheckpointError, OSError) as error:
+    except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
 
 

@@ -120,7 +120,8 @@ class Sketch:
     timings: dict[str, float]
     """Seconds by part, in the order they ran: "text", "stage 32", ..., "read back"."""
     checkpoint: str
-    """Name of the checkpoint and the first digits of its weights' sha256, e.g. "birds 1f09ab3c"."""
+    """Name of the checkpoint and the first digits of its weights' sha256, e.g. "birds 1f09ab3c"; and the truncation, if
+    it was chosen: "birds 1f09ab3c, truncation 0.5"."""
 
     @property
     def known_words(self) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ Dimensions: L known words of the caption.
 """
 
 import contextlib
+import copy
 import hashlib
 import json
 import time
@@ -59,6 +60,7 @@ class MirrorGAN:
 
     Attributes:
         info: what the checkpoint says of itself.
+        name: what drawings call it: its own name and the first digits of its hash, e.g. "birds 1f09ab3c".
         vocabulary: the words it knows.
         captioner: STREAM; None: drawings are not read back, and what needs that is left out or refused.
         image_encoder: None: there is no score "match".
@@ -76,6 +78,7 @@ class MirrorGAN:
         folder: Path | None = None,
     ) -> None:
         self.info = info
+        self.name = f"{info.name} {info.sha256[:8]}"
         self.vocabulary = vocabulary
         self.text_encoder = text_encoder
         self.generator = generator
@@ -120,6 +123,23 @@ class MirrorGAN:
         info = read_info(folder, manifest, generator.sizes)
         return cls(info, vocabulary, text_encoder, generator, captioner, image_encoder, folder)
 
+    def truncated(self, truncation: float | None) -> "MirrorGAN":
+        """The same checkpoint, drawing from noise that is cut off and scaled; `Drawing.checkpoint` says so.
+
+        Args:
+            truncation: above 0, at most 1: smaller gives safer pictures, less unlike each other; see
+                generators/dfgan.py. None: the noise as it comes. What a checkpoint does by itself is in its
+                generator.json.
+
+        Raises:
+            ValueError: the checkpoint's system has no truncation, or the value cannot be.
+        """
+        other = copy.copy(self)
+        other.generator = self.generator.truncated(truncation)
+        chosen = "no truncation" if truncation is None else f"truncation {truncation:g}"
+        other.name = f"{self.info.name} {self.info.sha256[:8]}, {chosen}"
+        return other
+
     def draw(self, caption: str, seed: int) -> Drawing:
         """Draws a caption and, with a captioner, reads it back. The same caption and seed always give the same drawing.
 
@@ -149,7 +169,6 @@ class MirrorGAN:
         """
         caption, seed = clean(caption), check_seed(seed)
         words = self.look_up(caption)
-        name = f"{self.info.name} {self.info.sha256[:8]}"
         clock = Clock()
         tokens, mask = self._tokens(words)
         embedded, sentence = self.text_encoder(tokens, mask)
@@ -163,7 +182,7 @@ class MirrorGAN:
             image = output.image
             stages.append(as_stage(output))
             clock.split(f"stage {size}")
-            yield Sketch(caption, seed, words, tuple(stages), dict(clock.seconds), name)
+            yield Sketch(caption, seed, words, tuple(stages), dict(clock.seconds), self.name)
             clock.skip()
         if not read_back:
             return
@@ -177,7 +196,7 @@ class MirrorGAN:
             scores.append(similarity(self.image_encoder(image)[1], sentence))
             clock.split("match")
         yield Drawing(
-            caption, seed, words, tuple(stages), clock.seconds, name,
+            caption, seed, words, tuple(stages), clock.seconds, self.name,
             redescription=redescription, scores=tuple(scores), expected=expected,
         )  # fmt: skip
 
@@ -268,7 +287,6 @@ class MirrorGAN:
         (*first, embedded, sentence, noise), (*last, other_embedded, other_sentence, other_noise) = ends
         lengths = embedded.shape[1], other_embedded.shape[1]
         embedded, other_embedded = (prolong(e, max(lengths)) for e in (embedded, other_embedded))
-        name = f"{self.info.name} {self.info.sha256[:8]}"
         for frame in range(frames):
             share = frame / (frames - 1)
             heard = max(lengths) if 0 < share < 1 else lengths[round(share)]
@@ -280,7 +298,7 @@ class MirrorGAN:
             )
             caption, seed, words = first if share < 0.5 else last
             images = tuple(Stage(to_pictures(output.image)[0], None, None) for output in outputs)
-            yield Sketch(caption, seed, words, images, {}, name)
+            yield Sketch(caption, seed, words, images, {}, self.name)
 
     def refine(self, caption: str, seed: int, steps: int = 12, rate: float = 0.1) -> Iterator[Refinement]:
         """Climbs the likelihood of the caption under STREAM, over noise and sentence, with the weights held (ours).
@@ -304,7 +322,6 @@ class MirrorGAN:
         caption, seed = clean(caption), check_seed(seed)
         words = self.look_up(caption)
         tokens, mask = self._tokens(words)
-        name = f"{self.info.name} {self.info.sha256[:8]}"
         with torch.no_grad():
             embedded, sentence = self.text_encoder(tokens, mask)
         noise = self._noise(seed).requires_grad_()
@@ -319,7 +336,7 @@ class MirrorGAN:
                     climber.zero_grad()
                     loss.backward()
             stages = tuple(as_stage(output) for output in outputs)
-            yield Refinement(step, -float(loss.detach()), Sketch(caption, seed, words, stages, {}, name))
+            yield Refinement(step, -float(loss.detach()), Sketch(caption, seed, words, stages, {}, self.name))
             if step < steps:
                 climber.step()
                 with torch.no_grad():

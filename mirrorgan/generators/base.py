@@ -5,7 +5,7 @@ Dimensions: B batch, L words, D text channels, Z noise, S image size, H and W fe
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from torch import Tensor, nn
 
@@ -55,6 +55,15 @@ class BaseGenerator(nn.Module, ABC):
     def parts(self) -> list[list[nn.Module]]:
         """For every stage the modules that it adds to those before it; together the whole generator."""
         return [[self]]
+
+    def truncated(self, truncation: float | None) -> Self:
+        """The same network and the same weights, drawing from noise that is cut off and scaled; None: as it comes.
+
+        Raises:
+            ValueError: this system has no truncation, or the value cannot be.
+        """
+        system = type(self).__module__.rpartition(".")[2]
+        raise ValueError(f"{system} has no truncation: it draws from noise as it comes; dfgan has")
 
     @abstractmethod
     def draw(self, noise: Tensor, sentence: Tensor, words: Tensor, mask: Tensor) -> Iterator[StageOutput]:

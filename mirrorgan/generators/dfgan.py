@@ -6,16 +6,20 @@ it: there is no batch norm anywhere, and the condition of the affine maps is noi
 Dimensions: B batch, D text channels, Z noise, C channels of a block, q its size, S image size.
 """
 
+import copy
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mirrorgan import layers
 from mirrorgan.generators.base import BaseGenerator, GeneratorOutput, StageOutput
-from mirrorgan.layers import StandardizedSentence, check_single, check_size, image_head, text_map, truncated, widths
+from mirrorgan.layers import StandardizedSentence, check_single, check_size, image_head, text_map, widths
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,13 +108,18 @@ class Generator(BaseGenerator):
         self.blocks = nn.ModuleList([Block(c, d, condition_dim) for c, d in pairwise(wide)])
         self.head = image_head(wide[-1], bias=True)
 
+    def truncated(self, truncation: float | None) -> Self:
+        other = copy.copy(self)
+        other.config = dataclasses.replace(self.config, truncation=truncation)
+        return other
+
     def forward(self, noise: Tensor, sentence: Tensor, words: Tensor, mask: Tensor) -> GeneratorOutput:
         return GeneratorOutput(list(self.draw(noise, sentence, words, mask)), {})
 
     def draw(self, noise: Tensor, sentence: Tensor, words: Tensor, mask: Tensor) -> Iterator[StageOutput]:
         """The words are not used: the caption enters by its sentence alone."""
         if self.config.truncation is not None and not self.training:
-            noise = truncated(noise, self.config.truncation)
+            noise = layers.truncated(noise, self.config.truncation)
         condition = torch.cat([noise, self.standardize(sentence)], dim=1)
         features = self.start(noise).unflatten(1, (-1, 4, 4))
         for block in self.blocks:

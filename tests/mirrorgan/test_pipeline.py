@@ -17,6 +17,8 @@ from mirrorgan.checkpoint import save_part, save_tensors, write_manifest
 from mirrorgan.drawing import Drawing, Redescription, Sketch, Word
 from mirrorgan.generators import find_generator
 from mirrorgan.image_encoder import ImageEncoder, ImageEncoderConfig
+from mirrorgan.images import to_pictures
+from mirrorgan.layers import truncated
 from mirrorgan.pipeline import MAX_SEED, bleu, check_seed, clean, content_words, log_likelihood, middle, slerp
 from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
 from mirrorgan.vocabulary import Vocabulary, pad
@@ -395,6 +397,52 @@ def test_a_system_without_masks_has_none(drawing):
     assert all(stage.masks is None for stage in drawing.stages)
 
 
+# --------------------------------------------------------------------------------------------------- truncation
+
+
+@pytest.fixture(scope="module")
+def dfgan(tmp_path_factory):
+    where = tmp_path_factory.mktemp("dfgan") / "dfgan"
+    return write_checkpoint(where, False, with_captioner=False, system="dfgan", **ONE_PICTURE, truncation=0.9)
+
+
+def test_truncation_is_chosen_for_a_drawing_and_told_with_it(dfgan):
+    model = MirrorGAN.load(dfgan)
+    own, less, none = (
+        chosen.draw(CAPTION, 3) for chosen in (model, model.truncated(0.4).truncated(0.5), model.truncated(None))
+    )
+    assert [drawing.checkpoint.partition(", ")[2] for drawing in (own, less, none)] == [
+        "", "truncation 0.5", "no truncation",
+    ]  # fmt: skip
+    tokens, mask = pad([WORDS.encode(CAPTION.split())])
+    noise = torch.randn(6, generator=torch.Generator().manual_seed(3))[None]
+    with torch.inference_mode():
+        words, sentence = model.text_encoder(tokens, mask)
+        model.generator.config = dataclasses.replace(model.generator.config, truncation=None)
+        for drawing, heard in ((own, truncated(noise, 0.9)), (less, truncated(noise, 0.5)), (none, noise)):
+            image = model.generator(heard, sentence, words, mask).images[-1]
+            assert np.array_equal(np.asarray(drawing.image), np.asarray(to_pictures(image)[0]))
+
+
+def test_a_truncated_model_leaves_the_one_that_it_was_made_of_as_it_is(dfgan):
+    model = MirrorGAN.load(dfgan)
+    before = model.draw(CAPTION, 3)
+    other = model.truncated(0.2)
+    assert differ(other.draw(CAPTION, 3), before) and not differ(model.draw(CAPTION, 3), before)
+    assert all(a is b for a, b in zip(other.generator.parameters(), model.generator.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("given", [0.0, 1.1, -1.0, float("nan")])
+def test_a_truncation_that_cannot_be_is_refused(dfgan, given):
+    with pytest.raises(ValueError, match=r"truncation must be in \(0, 1\] or none"):
+        MirrorGAN.load(dfgan).truncated(given)
+
+
+def test_a_system_without_truncation_says_so(model):
+    with pytest.raises(ValueError, match="mirrorgan has no truncation: it draws from noise as it comes; dfgan has"):
+        model.truncated(0.5)
+
+
 # -------------------------------------------------------------------------------------------------- command line
 
 
@@ -432,6 +480,22 @@ def test_the_command_takes_another_checkpoint_s_captioner(silent, folder, tmp_pa
     assert "no captioner" not in capsys.readouterr().out
     with pytest.raises(SystemExit, match=r"error: .*no such checkpoint folder"):
         run_command(monkeypatch, CAPTION, "--checkpoint", silent, "--reader", tmp_path / "nobody")
+
+
+@pytest.mark.parametrize(("typed", "told"), [("0.5", ", truncation 0.5"), ("none", ", no truncation")])
+def test_the_command_truncates(dfgan, tmp_path, monkeypatch, typed, told):
+    run_command(monkeypatch, CAPTION, "--checkpoint", dfgan, "--truncation", typed, "--out", tmp_path / "out")
+    assert json.loads((tmp_path / "out/drawing.json").read_text())["checkpoint"].endswith(told)
+
+
+def test_the_command_says_which_truncation_cannot_be(dfgan, folder, monkeypatch):
+    for where, typed, message in (
+        (dfgan, "half", "error: truncation is a number or none, not 'half'"),
+        (dfgan, "2", "error: truncation must be in"),
+        (folder, "0.5", "error: mirrorgan has no truncation"),
+    ):
+        with pytest.raises(SystemExit, match=message):
+            run_command(monkeypatch, CAPTION, "--checkpoint", where, "--truncation", typed)
 
 
 # ---------------------------------------------------------------------------------------------- while it grows
