@@ -15,6 +15,7 @@ from mirrorgan.image_encoder import ImageEncoderConfig
 from mirrorgan.layers import truncated
 from mirrorgan.pipeline import MirrorGAN, load_generator
 from mirrorgan.released import attngan, dfgan, encoders, ssagan, stream
+from mirrorgan.released.__main__ import main as released_command
 from mirrorgan.released.back import write_released
 from mirrorgan.released.convert import convert
 from mirrorgan.released.discriminators import load_discriminators
@@ -140,31 +141,47 @@ def test_the_dcgan_variant_draws_theirs(released, theirs, tmp_path):
     torch.testing.assert_close(stage.word_attention, maps[-1], **close)
 
 
+@torch.no_grad()
+def heard(released, folders, folder, weights):
+    """Converts weights of a system of one picture, which has AttnGAN's text encoder.
+
+    Returns:
+        noise and sentences, what our generator draws of them, and our discriminator.
+    """
+    nets = released["attngan"]
+    convert([nets.files["captions"], nets.files["text"], *weights], folder, Options(borrow=folders / "mirrorgan"))
+    text, generator = load_pair(folder)
+    (opponent,) = load_discriminators(folder).values()
+    tokens, mask = tokens_and_mask()
+    noise, (words, sentence) = torch.randn(3, 100), text(tokens, mask)
+    _, s = nets.text(tokens, mask.sum(1))
+    torch.testing.assert_close(sentence, s, **close)
+    (stage,) = generator(noise, sentence, words, mask).stages
+    return noise, s, stage, opponent
+
+
+@torch.no_grad()
+def judged_alike(opponent, image, sentence, discriminator, head):
+    """Our discriminator's features and logits, and those of the released one and its conditional head."""
+    features = discriminator(image)
+    (seen,) = opponent.look(image)
+    torch.testing.assert_close(seen, features, **close)
+    torch.testing.assert_close(opponent.judge([seen], sentence).conditional[:, 0], head(features, sentence), **close)
+
+
 @pytest.mark.parametrize("parallel", ["", "module."])
 def test_ssa_gan_draws_masks_and_judges_as_theirs(released, theirs, folders, tmp_path, parallel):
-    nets = released["attngan"]
     g, d = theirs.randomize(theirs.SemanticG()), theirs.randomize(theirs.OneWayD(16))
-    for net, name in ((g, "netG_550.pth"), (d, "netD_550.pth")):
-        torch.save({f"{parallel}{key}": value for key, value in net.state_dict().items()}, tmp_path / name)
-    files = [nets.files["captions"], nets.files["text"], tmp_path / "netG_550.pth", tmp_path / "netD_550.pth"]
-    convert(files, tmp_path / "ours", Options(borrow=folders / "mirrorgan"))
-    text, generator = load_pair(tmp_path / "ours")
-    (opponent,) = load_discriminators(tmp_path / "ours").values()
-    tokens, mask = tokens_and_mask()
-    z = torch.randn(3, 100)
-    with torch.no_grad():
-        _, s = nets.text(tokens, mask.sum(1))
-        image, masks = g(z, s)
-        words, sentence = text(tokens, mask)
-        (stage,) = generator(z, sentence, words, mask).stages
-        torch.testing.assert_close(stage.image, image, **close)
-        assert [found.shape[-1] for found in stage.masks] == [4, 8, 16, 32, 64, 128, 256]
-        for found, wanted in zip(stage.masks, masks, strict=True):
-            torch.testing.assert_close(found, wanted[:, 0], **close)
-        features = d(image)
-        (seen,) = opponent.look(image)
-        torch.testing.assert_close(seen, features, **close)
-        torch.testing.assert_close(opponent.judge([seen], s).conditional[:, 0], d.COND_DNET(features, s), **close)
+    files = [tmp_path / "netG_550.pth", tmp_path / "netD_550.pth"]
+    for net, file in zip((g, d), files, strict=True):
+        torch.save({f"{parallel}{key}": value for key, value in net.state_dict().items()}, file)
+    z, s, stage, opponent = heard(released, folders, tmp_path / "ours", files)
+    image, masks = g(z, s)
+    torch.testing.assert_close(stage.image, image, **close)
+    assert [found.shape[-1] for found in stage.masks] == [4, 8, 16, 32, 64, 128, 256]
+    for found, wanted in zip(stage.masks, masks, strict=True):
+        torch.testing.assert_close(found, wanted[:, 0], **close)
+    judged_alike(opponent, image, s, d, d.COND_DNET)
 
     write_released(tmp_path / "ours", tmp_path / "back")
     for net, name in ((g, "netG_000.pth"), (d, "netD_000.pth")):
@@ -176,42 +193,36 @@ def same_tensors(given, wanted, prefix=""):
     assert all(key.startswith(prefix) and torch.equal(given[key], wanted[key.removeprefix(prefix)]) for key in given)
 
 
-def test_df_gan_draws_and_judges_as_theirs(released, theirs, folders, tmp_path):
-    nets = released["attngan"]
+@pytest.mark.parametrize("parallel", ["", "module."])
+def test_df_gan_draws_and_judges_as_theirs(released, theirs, folders, tmp_path, parallel):
     g, d, c = (theirs.randomize(net) for net in (theirs.DeepG(), theirs.OneWayD(8), theirs.JointHead(16, 2, 16)))
-    model = {"netG": g.state_dict(), "netD": d.state_dict(), "netC": c.state_dict()}
+    model = {name: net.state_dict() for name, net in (("netG", g), ("netD", d), ("netC", c))}
     adam = torch.optim.Adam([torch.nn.Parameter(torch.zeros(3))]).state_dict()
-    content = {"model": model, "optimizers": {"optimizer_G": adam, "optimizer_D": adam}, "epoch": 1220}
-    torch.save(content, tmp_path / "state_epoch_1220.pth")
-    files = [nets.files["captions"], nets.files["text"], tmp_path / "state_epoch_1220.pth"]
-    convert(files, tmp_path / "ours", Options(borrow=folders / "mirrorgan"))
-    text, generator = load_pair(tmp_path / "ours")
-    (opponent,) = load_discriminators(tmp_path / "ours").values()
-    tokens, mask = tokens_and_mask()
-    z = torch.randn(3, 100)
-    with torch.no_grad():
-        _, s = nets.text(tokens, mask.sum(1))
-        image = g(truncated(z, 0.88), s)  # as its released code samples
-        words, sentence = text(tokens, mask)
-        torch.testing.assert_close(generator(z, sentence, words, mask).images[0], image, **close)
-        features = d(image)
-        (seen,) = opponent.look(image)
-        torch.testing.assert_close(seen, features, **close)
-        torch.testing.assert_close(opponent.judge([seen], s).conditional[:, 0], c(features, s), **close)
+    written = {name: {f"{parallel}{key}": value for key, value in state.items()} for name, state in model.items()}
+    content = {"model": written, "optimizers": {"optimizer_G": adam, "optimizer_D": adam}, "epoch": 1220}
+    file = tmp_path / "state_epoch_1220.pth"
+    torch.save(content, file)
+    z, s, stage, opponent = heard(released, folders, tmp_path / "ours", [file])
+    image = g(truncated(z, 0.88), s)  # as its released code samples
+    torch.testing.assert_close(stage.image, image, **close)
+    judged_alike(opponent, image, s, d, c)
 
     write_released(tmp_path / "ours", tmp_path / "back", "dfgan")
     given = torch.load(tmp_path / "back/state_epoch_000.pth", weights_only=True)["model"]
     for name, wanted in model.items():
         same_tensors(given[name], wanted)
 
-    del model["netC"]
-    torch.save(content, tmp_path / "half.pth")
-    fails(
-        [*files[:2], tmp_path / "half.pth"], tmp_path / "more", "half.pth: DF-GAN's discriminator without", partial=True
-    )
+
+def test_df_gan_s_discriminator_needs_both_halves_and_no_other_system(released, theirs, tmp_path):
+    nets = released["attngan"]
+    few = [nets.files["captions"], nets.files["text"]]
+    model = {"netG": theirs.DeepG().state_dict(), "netD": theirs.OneWayD(8).state_dict()}
+    torch.save({"model": model}, tmp_path / "half.pth")
+    fails([*few, tmp_path / "half.pth"], tmp_path, "half.pth: DF-GAN's discriminator without", partial=True)
+    torch.save({"model": model | {"netC": theirs.JointHead(16, 2, 16).state_dict()}}, tmp_path / "state_epoch.pth")
     torch.save(theirs.DNet(256).state_dict(), tmp_path / "netD2.pth")
-    mixed = [*files, tmp_path / "netD2.pth"]
-    fails(mixed, tmp_path / "more", r"state_epoch.*DF-GAN's generator.*netD2.*: of two systems", partial=True)
+    mixed = [*few, tmp_path / "state_epoch.pth", tmp_path / "netD2.pth"]
+    fails(mixed, tmp_path, r"state_epoch.*DF-GAN's generator.*netD2.*: of two systems", partial=True)
 
 
 def test_discriminators_see_and_judge_as_theirs(released, folders):
@@ -345,6 +356,33 @@ def test_the_files_come_back_as_they_were(released, folders, tmp_path, system):
         first = read_tensors(folders / system / path.name)
         assert all(torch.equal(value, first[name]) for name, value in read_tensors(path).items()), path
     assert Vocabulary.load(tmp_path / "again/vocabulary.json") == Vocabulary.load(folders / system / "vocabulary.json")
+
+
+def test_the_dcgan_variant_comes_back_as_it_was_through_the_command(released, theirs, tmp_path, monkeypatch):
+    nets = {
+        "netG_epoch_0.pth": theirs.randomize(theirs.GNet(sentence=False, dcgan=True)),
+        "netD2.pth": theirs.randomize(theirs.DNet(256, unconditional=False)),
+        "text_encoder0.pth": released["attngan"].text,
+    }
+    (tmp_path / "first").mkdir()
+    for name, net in nets.items():
+        torch.save(net.state_dict(), tmp_path / "first" / name)
+    shutil.copy(released["attngan"].files["captions"], tmp_path / "first")
+
+    def run(*arguments):
+        monkeypatch.setattr("sys.argv", ["released", *map(str, arguments)])
+        released_command()
+
+    run(tmp_path / "first", "--out", tmp_path / "ours")
+    config = read_json(tmp_path / "ours/generator.json")["config"]
+    assert (config["pictures"], config["residual_blocks"]) == ("last", 0)
+    run(tmp_path / "ours", "--as", "attngan", "--out", tmp_path / "back")
+    assert {path.name for path in (tmp_path / "back").iterdir()} == {*nets, "captions.pickle"}
+    for name, net in nets.items():
+        same_tensors(torch.load(tmp_path / "back" / name, weights_only=True), net.state_dict())
+    run(tmp_path / "back", "--out", tmp_path / "again")
+    for path in (tmp_path / "ours").glob("*.safetensors"):
+        assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes()
 
 
 def test_what_the_released_code_does_not_have_is_named(folders, tmp_path):
@@ -525,6 +563,7 @@ def test_a_network_that_is_not_whole_names_the_tensor(released, tmp_path):
         r"netG.pth: h_net3.conv.weight is missing, \(8, 12, 1, 1\)",
         partial=True,
     )
+    fails(without("h_net1.fc.1.running_var"), tmp_path, r"netG.pth: h_net1.fc.1.running_var is missing", partial=True)
     fails(without("ca_net.fc.weight"), tmp_path, r"netG.pth: ca_net.fc.weight is missing", partial=True)
     fails(
         put("ca_net.fc.bias", torch.zeros(3)), tmp_path, r"ca_net.fc.bias is \(3,\); .* ask for \(400,\)", partial=True

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import OrderedDict
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -47,6 +48,24 @@ def test_captions_as_python_2_wrote_them(theirs, file):
     python2(theirs, theirs.captions_of(), file)
     assert any(op.name == "SHORT_BINSTRING" for op, _, _ in pickletools.genops(file.read_bytes()))
     assert read_captions(file).vocabulary.words == theirs.words
+
+
+def test_captions_as_python_2_wrote_them_as_text(theirs, file):
+    # Protocol 0, the default of Python 2: every `str` is a line with quotes and escapes.
+    class AsText(theirs.Python2Pickler):
+        dispatch: ClassVar = dict(theirs.Python2Pickler.dispatch)
+
+        def save_text(self, text):
+            self.write(pickle.STRING + repr(text.encode("latin1"))[1:].encode() + b"\n")
+            self.memoize(text)
+
+        dispatch[str] = save_text
+
+    words = [*theirs.words, "caf\xe9", "o'clock"]
+    with file.open("wb") as out:
+        AsText(out, protocol=0).dump(theirs.captions_of(words))
+    assert b"S'caf\\xe9'\n" in file.read_bytes()
+    assert read_captions(file).vocabulary.words == tuple(words)
 
 
 def write_ids(numbers):
