@@ -212,12 +212,6 @@ def widths(size: int, channels: int, widest: int = 8, least: int = 4) -> list[in
     return [channels * min(widest, 2 ** (steps - 1 - step)) for step in range(steps)]
 
 
-def check_single(channels: tuple[int, ...]) -> None:
-    """Raises ValueError if `channels` is not that of one picture's generator."""
-    if len(channels) != 1 or channels[0] < 1:
-        raise ValueError(f"channels must be one number of at least 1: there is one picture; not {channels}")
-
-
 def check_size(name: str, size: int, least: int) -> None:
     """Raises ValueError if `size` is no power of two of at least `least`."""
     if size < least or size & (size - 1):

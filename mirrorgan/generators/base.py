@@ -5,9 +5,12 @@ Dimensions: B batch, L words, D text channels, Z noise, S image size, H and W fe
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 from torch import Tensor, nn
+
+from mirrorgan.layers import StandardizedSentence, check_size
 
 
 class StageOutput(NamedTuple):
@@ -79,3 +82,81 @@ class BaseGenerator(nn.Module, ABC):
             words: word embeddings w, (B, L, D).
             mask: (B, L) bool, True where there is a word.
         """
+
+
+@dataclass(frozen=True, kw_only=True)
+class StagedConfig:
+    """What generators of several stages have in common."""
+
+    text_dim: int = 256
+    """D of words and sentence."""
+    noise_dim: int = 100
+    """Of z, without the noise of the conditioning."""
+    condition_dim: int = 100
+    """Channels of the augmented sentence."""
+    first_size: int = 64
+    """Pixels of the first stage's image, a power of two of at least 8. Every later stage doubles it."""
+    channels: tuple[int, ...]
+    """Channels of each stage's features; as many stages as numbers."""
+    residual_blocks: int = 2
+    """In every stage after the first (R_NUM)."""
+    standardize_text: bool = False
+    """Bring every text channel to mean 0 and deviation 1 over captions before it is used (ours). STEM's channels have a
+    deviation of about 0.2, beside noise of 1: without it a caption is hardly heard for the first thousands of steps."""
+    kl_weight: float
+    """Of the conditioning's divergence from N(0, I)."""
+
+    def __post_init__(self) -> None:
+        check_size("first_size", self.first_size, 8)
+        if not self.channels or min(self.channels) < 1:
+            raise ValueError(f"channels must name at least one stage of at least one channel, not {self.channels}")
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Pixels of every stage's image."""
+        return tuple(self.first_size * 2**stage for stage in range(len(self.channels)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnePictureConfig:
+    """What generators of one picture have in common."""
+
+    text_dim: int = 256
+    """D of the sentence."""
+    noise_dim: int = 100
+    first_size: int = 256
+    """Pixels of the picture, a power of two of at least 8."""
+    channels: tuple[int, ...]
+    """C of the last map (nf); the first ones have 8 times as many."""
+    standardize_text: bool = False
+    """Bring every channel of the sentence to mean 0 and deviation 1 over captions before it is used (ours)."""
+
+    def __post_init__(self) -> None:
+        check_size("first_size", self.first_size, 8)
+        if len(self.channels) != 1 or self.channels[0] < 1:
+            raise ValueError(f"channels must be one number of at least 1: there is one picture; not {self.channels}")
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Pixels of the picture."""
+        return (self.first_size,)
+
+
+class OnePictureGenerator(BaseGenerator):
+    """Draws one picture, of noise and sentence; the words are not used, and there is no loss of its own."""
+
+    def __init__(self, config: OnePictureConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.noise_dim, self.sizes, self.told_dim = config.noise_dim, config.sizes, config.text_dim
+        self.standardize = StandardizedSentence(config.text_dim) if config.standardize_text else nn.Identity()
+
+    @abstractmethod
+    def picture(self, noise: Tensor, sentence: Tensor) -> StageOutput:
+        """z (B, Z) and the standardised sentence (B, D) to the picture."""
+
+    def draw(self, noise: Tensor, sentence: Tensor, words: Tensor, mask: Tensor) -> Iterator[StageOutput]:
+        yield self.picture(noise, self.standardize(sentence))
+
+    def forward(self, noise: Tensor, sentence: Tensor, words: Tensor, mask: Tensor) -> GeneratorOutput:
+        return GeneratorOutput(list(self.draw(noise, sentence, words, mask)), {})

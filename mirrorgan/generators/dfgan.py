@@ -8,7 +8,6 @@ Dimensions: B batch, D text channels, Z noise, C channels of a block, q its size
 
 import copy
 import dataclasses
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Self
@@ -18,37 +17,23 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mirrorgan import layers
-from mirrorgan.generators.base import BaseGenerator, GeneratorOutput, StageOutput
-from mirrorgan.layers import StandardizedSentence, check_single, check_size, image_head, text_map, widths
+from mirrorgan.generators.base import OnePictureConfig, OnePictureGenerator, StageOutput
+from mirrorgan.layers import image_head, text_map, widths
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(OnePictureConfig):
     """Defaults are the released settings for birds and COCO: 256 pixels, 9,744,131 parameters."""
 
-    text_dim: int = 256
-    """D of the sentence."""
-    noise_dim: int = 100
-    first_size: int = 256
-    """Pixels of the picture, a power of two of at least 8."""
     channels: tuple[int, ...] = (32,)
-    """C of the last block (nf); the first ones have 8 times as many."""
     truncation: float | None = 0.88
     """In eval mode the noise is that of a normal cut off at 2 deviations, times this (the released code's sampling).
     Smaller: safer pictures, less unlike each other. None: the noise as it comes."""
-    standardize_text: bool = False
-    """Bring every channel of the sentence to mean 0 and deviation 1 over captions before it is used (ours)."""
 
     def __post_init__(self) -> None:
-        check_single(self.channels)
-        check_size("first_size", self.first_size, 8)
+        super().__post_init__()
         if self.truncation is not None and not 0 < self.truncation <= 1:
             raise ValueError(f"truncation must be in (0, 1] or none, not {self.truncation}")
-
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        """Pixels of the picture."""
-        return (self.first_size,)
 
 
 class Affine(nn.Module):
@@ -94,15 +79,12 @@ class Block(nn.Module):
         return self.shortcut(features) + residual
 
 
-class Generator(BaseGenerator):
+class Generator(OnePictureGenerator):
     """Six blocks at 256 pixels, each at twice the size of what comes before it."""
 
     def __init__(self, config: Config) -> None:
-        super().__init__()
-        self.config = config
-        self.noise_dim, self.sizes, self.told_dim = config.noise_dim, config.sizes, config.text_dim
+        super().__init__(config)
         wide = widths(config.first_size, config.channels[0])
-        self.standardize = StandardizedSentence(config.text_dim) if config.standardize_text else nn.Identity()
         self.start = nn.Linear(config.noise_dim, wide[0] * 4 * 4)
         condition_dim = config.noise_dim + config.text_dim
         self.blocks = nn.ModuleList([Block(c, d, condition_dim) for c, d in pairwise(wide)])
@@ -113,15 +95,11 @@ class Generator(BaseGenerator):
         other.config = dataclasses.replace(self.config, truncation=truncation)
         return other
 
-    def forward(self, noise: Tensor, sentence: Tensor, words: Tensor, mask: Tensor) -> GeneratorOutput:
-        return GeneratorOutput(list(self.draw(noise, sentence, words, mask)), {})
-
-    def draw(self, noise: Tensor, sentence: Tensor, words: Tensor, mask: Tensor) -> Iterator[StageOutput]:
-        """The words are not used: the caption enters by its sentence alone."""
+    def picture(self, noise: Tensor, sentence: Tensor) -> StageOutput:
         if self.config.truncation is not None and not self.training:
             noise = layers.truncated(noise, self.config.truncation)
-        condition = torch.cat([noise, self.standardize(sentence)], dim=1)
+        condition = torch.cat([noise, sentence], dim=1)
         features = self.start(noise).unflatten(1, (-1, 4, 4))
         for block in self.blocks:
             features = block(F.interpolate(features, scale_factor=2.0, mode="nearest"), condition)
-        yield StageOutput(self.head(F.leaky_relu(features, 0.2)).tanh(), None, None, None)
+        return StageOutput(self.head(F.leaky_relu(features, 0.2)).tanh(), None, None, None)

@@ -8,7 +8,6 @@ Dimensions: B batch, D text channels, Z noise, T channels of the projected sente
 size.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -16,55 +15,35 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mirrorgan.generators.base import BaseGenerator, GeneratorOutput, StageOutput
-from mirrorgan.layers import (
-    Bottleneck,
-    StandardizedSentence,
-    check_single,
-    check_size,
-    initialize_normal,
-    widths,
-)
+from mirrorgan.generators.base import OnePictureConfig, OnePictureGenerator, StageOutput
+from mirrorgan.layers import Bottleneck, check_size, initialize_normal, widths
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
-    """Defaults are the released settings on STEM's sentence: 64 pixels, 18,807,168 parameters."""
+class Config(OnePictureConfig):
+    """Defaults are the released settings on STEM's sentence (1,024 channels in the paper): 64 pixels, 18,807,168
+    parameters."""
 
-    text_dim: int = 256
-    """D of the sentence; 1,024 in the paper."""
-    noise_dim: int = 100
     condition_dim: int = 128
     """T, channels that the sentence is projected to before it is joined with the noise."""
     first_size: int = 64
     """Pixels of the picture, a power of two of at least 16."""
     channels: tuple[int, ...] = (128,)
-    """C of the last map (ngf); the first one has 8 times as many at 64 pixels."""
-    standardize_text: bool = False
-    """Bring every channel of the sentence to mean 0 and deviation 1 over captions before it is used (ours)."""
 
     def __post_init__(self) -> None:
-        check_single(self.channels)
+        super().__post_init__()
         check_size("first_size", self.first_size, 16)
 
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        """Pixels of the picture."""
-        return (self.first_size,)
 
-
-class Generator(BaseGenerator):
+class Generator(OnePictureGenerator):
     """4x4 and doublings; residual bottlenecks at 4x4 and 8x8.
 
     The released code sets the biases of convolutions to zero after every step: here they have none.
     """
 
     def __init__(self, config: Config) -> None:
-        super().__init__()
-        self.config = config
-        self.noise_dim, self.sizes, self.told_dim = config.noise_dim, config.sizes, config.text_dim
+        super().__init__(config)
         wide = widths(config.first_size // 2, config.channels[0])
-        self.standardize = StandardizedSentence(config.text_dim) if config.standardize_text else nn.Identity()
         self.project = nn.Linear(config.text_dim, config.condition_dim)
         self.start = nn.ConvTranspose2d(config.noise_dim + config.condition_dim, wide[0], kernel_size=4, bias=False)
         layers: list[nn.Module] = [nn.BatchNorm2d(wide[0]), Bottleneck(wide[0], slope=0.0), nn.ReLU()]
@@ -75,14 +54,10 @@ class Generator(BaseGenerator):
         self.blocks = nn.Sequential(*layers, doubling(wide[-1], 3))
         self.apply(initialize_normal)
 
-    def forward(self, noise: Tensor, sentence: Tensor, words: Tensor, mask: Tensor) -> GeneratorOutput:
-        return GeneratorOutput(list(self.draw(noise, sentence, words, mask)), {})
-
-    def draw(self, noise: Tensor, sentence: Tensor, words: Tensor, mask: Tensor) -> Iterator[StageOutput]:
-        """The words are not used: the caption enters by its sentence alone."""
-        said = F.leaky_relu(self.project(self.standardize(sentence)), 0.2)
+    def picture(self, noise: Tensor, sentence: Tensor) -> StageOutput:
+        said = F.leaky_relu(self.project(sentence), 0.2)
         start = self.start(torch.cat([noise, said], dim=1)[:, :, None, None])  # the noise comes first
-        yield StageOutput(self.blocks(start).tanh(), None, None, None)
+        return StageOutput(self.blocks(start).tanh(), None, None, None)
 
 
 def doubling(channels: int, out_channels: int) -> nn.ConvTranspose2d:

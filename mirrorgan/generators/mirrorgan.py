@@ -14,13 +14,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mirrorgan.attention import SentenceAttention, WordAttention
-from mirrorgan.generators.base import BaseGenerator, GeneratorOutput, StageOutput
+from mirrorgan.generators.base import BaseGenerator, GeneratorOutput, StagedConfig, StageOutput
 from mirrorgan.layers import (
     ConditioningAugmentation,
     FirstStage,
     ResBlock,
     StandardizedSentence,
-    check_size,
     image_head,
     initialize,
     up_block,
@@ -29,21 +28,12 @@ from mirrorgan.losses import kl_divergence
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(StagedConfig):
     """Defaults are the released bird generator: 64, 128 and 256 pixels, 7,105,392 parameters; see FORMS for others."""
 
-    text_dim: int = 256
-    """D of words and sentence."""
-    noise_dim: int = 100
-    """Of z, without the noise of the conditioning."""
     condition_dim: int = 100
     """Z of the augmented sentence. The released code only works with 100."""
-    first_size: int = 64
-    """Pixels of the first stage's image, a power of two of at least 8. Every later stage doubles it."""
     channels: tuple[int, ...] = (32, 32, 32)
-    """Channels of each stage's features; as many stages as numbers. Released: 32 each for birds."""
-    residual_blocks: int = 2
-    """In every attentive stage (R_NUM)."""
     word_attention: bool = True
     """False leaves it out, for comparison."""
     sentence_attention: bool = True
@@ -66,16 +56,11 @@ class Config:
     """"all": every stage draws; "last": only the last one does (AttnGAN's DCGAN variant)."""
     skip_images: bool = False
     """Every stage's head adds to the enlarged smaller picture before tanh (ours). Released: every head draws anew."""
-    standardize_text: bool = False
-    """Bring every text channel to mean 0 and deviation 1 over captions before it is used (ours). STEM's channels have a
-    deviation of about 0.2, beside noise of 1: without it a caption is hardly heard for the first thousands of steps."""
     kl_weight: float = 1.0
     """Of the conditioning's divergence from N(0, I). In the released code, not in the paper's objective."""
 
     def __post_init__(self) -> None:
-        check_size("first_size", self.first_size, 8)
-        if not self.channels or min(self.channels) < 1:
-            raise ValueError(f"channels must name at least one stage of at least one channel, not {self.channels}")
+        super().__post_init__()
         if self.join not in ("reduce", "wide"):
             raise ValueError(f"join must be 'reduce' or 'wide', not {self.join!r}")
         if self.sentence_of not in ("conditioning", "sentence"):
@@ -88,8 +73,7 @@ class Config:
     @property
     def sizes(self) -> tuple[int, ...]:
         """Pixels of every stage's image."""
-        sizes = tuple(self.first_size * 2**stage for stage in range(len(self.channels)))
-        return sizes if self.pictures == "all" else sizes[-1:]
+        return super().sizes if self.pictures == "all" else super().sizes[-1:]
 
 
 FORMS = {

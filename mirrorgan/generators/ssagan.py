@@ -6,44 +6,29 @@ masks are this system's kind of attention: they say where the sentence changed t
 Dimensions: B batch, D text channels, Z noise, C channels of a block, q its size, S image size.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mirrorgan.generators.base import BaseGenerator, GeneratorOutput, StageOutput
-from mirrorgan.layers import StandardizedSentence, check_single, check_size, image_head, text_map, widths
+from mirrorgan.generators.base import OnePictureConfig, OnePictureGenerator, StageOutput
+from mirrorgan.layers import image_head, text_map, widths
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(OnePictureConfig):
     """Defaults are the released settings for birds and COCO: 256 pixels, 29,494,273 parameters."""
 
-    text_dim: int = 256
-    """D of the sentence."""
-    noise_dim: int = 100
-    first_size: int = 256
-    """Pixels of the picture, a power of two of at least 8."""
     channels: tuple[int, ...] = (64,)
-    """C of the last block (nf); the first ones have 8 times as many. Released: 64; the class's own default is 32, with
-    10,327,425 parameters."""
+    """Released: 64; the class's own default is 32, with 10,327,425 parameters."""
     mask_channels: int = 100
     """Between the two convolutions that predict a mask."""
-    standardize_text: bool = False
-    """Bring every channel of the sentence to mean 0 and deviation 1 over captions before it is used (ours)."""
 
     def __post_init__(self) -> None:
-        check_single(self.channels)
-        check_size("first_size", self.first_size, 8)
+        super().__post_init__()
         if self.mask_channels < 1:
             raise ValueError(f"mask_channels must be at least 1, not {self.mask_channels}")
-
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        """Pixels of the picture."""
-        return (self.first_size,)
 
 
 class SemanticSpatialNorm(nn.Module):
@@ -96,28 +81,20 @@ def mask_head(channels: int, hidden: int) -> nn.Sequential:
     )
 
 
-class Generator(BaseGenerator):
+class Generator(OnePictureGenerator):
     """Seven blocks at 256 pixels, the first at 4x4, each later one at twice the size of the one before."""
 
     def __init__(self, config: Config) -> None:
-        super().__init__()
-        self.config = config
-        self.noise_dim, self.sizes, self.told_dim = config.noise_dim, config.sizes, config.text_dim
+        super().__init__(config)
         after = widths(config.first_size, config.channels[0])
         before = [after[0], *after[:-1]]
-        self.standardize = StandardizedSentence(config.text_dim) if config.standardize_text else nn.Identity()
         self.start = nn.Linear(config.noise_dim, after[0] * 4 * 4)
         self.blocks = nn.ModuleList([Block(c, d, config.text_dim) for c, d in zip(before, after, strict=True)])
         self.masks = nn.ModuleList([mask_head(c, config.mask_channels) for c in before])
         self.norm = nn.BatchNorm2d(after[-1])
         self.head = image_head(after[-1], bias=True)
 
-    def forward(self, noise: Tensor, sentence: Tensor, words: Tensor, mask: Tensor) -> GeneratorOutput:
-        return GeneratorOutput(list(self.draw(noise, sentence, words, mask)), {})
-
-    def draw(self, noise: Tensor, sentence: Tensor, words: Tensor, mask: Tensor) -> Iterator[StageOutput]:
-        """The words are not used: the caption enters by its sentence alone."""
-        sentence = self.standardize(sentence)
+    def picture(self, noise: Tensor, sentence: Tensor) -> StageOutput:
         features = self.start(noise).unflatten(1, (-1, 4, 4))
         masks = []
         for number, (block, predict) in enumerate(zip(self.blocks, self.masks, strict=True)):
@@ -129,4 +106,4 @@ class Generator(BaseGenerator):
             masks.append(logits.sigmoid())
             features = block(features, sentence, masks[-1])
         image = self.head(F.leaky_relu(self.norm(features), 0.2)).tanh()
-        yield StageOutput(image, None, None, None, tuple(where[:, 0] for where in masks))
+        return StageOutput(image, None, None, None, tuple(where[:, 0] for where in masks))

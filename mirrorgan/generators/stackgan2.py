@@ -14,14 +14,13 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from mirrorgan.generators.base import BaseGenerator, GeneratorOutput, StageOutput
+from mirrorgan.generators.base import BaseGenerator, GeneratorOutput, StagedConfig, StageOutput
 from mirrorgan.layers import (
     GLU,
     ConditioningAugmentation,
     FirstStage,
     ResBlock,
     StandardizedSentence,
-    check_size,
     image_head,
     initialize,
     up_block,
@@ -30,38 +29,16 @@ from mirrorgan.losses import kl_divergence
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(StagedConfig):
     """Defaults are the released bird generator, which was told 1,024 channels of a char-CNN-RNN: 21,239,696 parameters.
 
     STEM gives it 256.
     """
 
     text_dim: int = 1024
-    """D of the sentence."""
-    noise_dim: int = 100
-    """Of z, without the noise of the conditioning."""
     condition_dim: int = 128
-    """Z of the augmented sentence."""
-    first_size: int = 64
-    """Pixels of the first stage's image, a power of two of at least 8. Every later stage doubles it."""
     channels: tuple[int, ...] = (64, 32, 16)
-    """C of each stage; as many stages as numbers."""
-    residual_blocks: int = 2
-    """In every stage after the first (R_NUM)."""
-    standardize_text: bool = False
-    """Bring every channel of the sentence to mean 0 and deviation 1 over captions before it is used (ours)."""
     kl_weight: float = 2.0
-    """Of the conditioning's divergence from N(0, I)."""
-
-    def __post_init__(self) -> None:
-        check_size("first_size", self.first_size, 8)
-        if not self.channels or min(self.channels) < 1:
-            raise ValueError(f"channels must name at least one stage of at least one channel, not {self.channels}")
-
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        """Pixels of every stage's image."""
-        return tuple(self.first_size * 2**stage for stage in range(len(self.channels)))
 
 
 class NextStage(nn.Module):
