@@ -4,10 +4,12 @@ import torch
 
 from mirrorgan.discriminators import one_way
 from mirrorgan.generators import dfgan
-from mirrorgan.released.layout import Contents, Part, Released
+from mirrorgan.released.layout import Contents, Part, Released, present
 from mirrorgan.released.options import Options
 from mirrorgan.released.reading import State
-from mirrorgan.released.ssagan import one_way_config, one_way_part
+from mirrorgan.released.ssagan import DISCRIMINATOR_NAME, one_way_config, one_way_part
+
+__all__ = ["DISCRIMINATOR_NAME", "MARKS", "cannot_say", "discriminator_part", "files", "generator_part", "parts"]
 
 GENERATOR, DISCRIMINATOR, HEAD = "dfgan.generator", "dfgan.discriminator", "dfgan.conditional_head"
 MARKS: dict[str, tuple[str, ...]] = {
@@ -18,18 +20,15 @@ MARKS: dict[str, tuple[str, ...]] = {
 """Tensors by which each is known."""
 
 
-DISCRIMINATOR_NAME = "one_way"
-"""Ours."""
-
-
 def parts(released: Released, options: Options) -> list[Part]:
     """The generator, and the discriminator with its head, if they are there."""
-    found = []
-    if GENERATOR in released:
-        found.append(generator_part(generator_config(released)))
-    if DISCRIMINATOR in released and HEAD in released:
-        found.append(discriminator_part(discriminator_config(released)))
-    return found
+    return present(
+        released,
+        {
+            (GENERATOR,): lambda: generator_part(generator_config(released)),
+            (DISCRIMINATOR, HEAD): lambda: discriminator_part(discriminator_config(released)),
+        },
+    )
 
 
 def generator_config(released: Released) -> dfgan.Config:

@@ -5,7 +5,7 @@ A set is held flat: a tensor's name is that of its network, a slash, and its nam
 table serves both directions.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,11 @@ class Part:
                 shape = (*shape, 1, 1)
             found[ours] = (self.names[prefix] + ours[len(prefix) :], shape)
         return found
+
+
+def present(released: "Released", makers: dict[tuple[str, ...], Callable[[], Part]]) -> list[Part]:
+    """Parts of a system, by the released networks that each is made of: those whose networks are there."""
+    return [make() for kinds, make in makers.items() if all(kind in released for kind in kinds)]
 
 
 def _longest_prefix(name: str, prefixes: Iterable[str]) -> str | None:

@@ -4,7 +4,7 @@ import torch
 
 from mirrorgan.discriminators import one_way
 from mirrorgan.generators import ssagan
-from mirrorgan.released.layout import Contents, Part, Released
+from mirrorgan.released.layout import Contents, Part, Released, present
 from mirrorgan.released.options import Options
 from mirrorgan.released.reading import State
 
@@ -22,12 +22,13 @@ DISCRIMINATOR_NAME = "one_way"
 
 def parts(released: Released, options: Options) -> list[Part]:
     """The generator and the discriminator, if they are there."""
-    found = []
-    if GENERATOR in released:
-        found.append(generator_part(generator_config(released)))
-    if DISCRIMINATOR in released:
-        found.append(discriminator_part(discriminator_config(released)))
-    return found
+    return present(
+        released,
+        {
+            (GENERATOR,): lambda: generator_part(generator_config(released)),
+            (DISCRIMINATOR,): lambda: discriminator_part(discriminator_config(released)),
+        },
+    )
 
 
 def generator_config(released: Released) -> ssagan.Config:
