@@ -24,6 +24,26 @@ batch of its preset or its publication:
         --batch 32 --steps 3000
     python -m train.compare runs/64-birds-paper runs/64-attngan-paper runs/64-without-stream runs/64-without-sentence \\
         runs/64-ours --judge runs/birds-judge --judge-encoders runs/birds-judge-damsm --out runs/comparison-64
+
+The other systems at 64 pixels, of 96,000 pictures each, with their published losses, rates and batches. SSA-GAN and
+DF-GAN have 16 channels here (a quarter and half of the released ones): at 4x4 as many as AttnGAN's stages. GAN-INT-CLS
+never drew more than 64 pixels and is as published. Parameters of the generators, and pictures a second that one thread
+trains: AttnGAN 1.65 million, 7.1; SSA-GAN 3.14 million, 7.8; DF-GAN 1.75 million, 26.5; StackGAN++ 3.39 million, 13.2;
+GAN-INT-CLS 18.8 million, 16.0:
+
+    python -m train.gan ssagan-paper --name 64-ssagan-paper --encoders runs/birds-damsm/best \\
+        --captioner runs/birds-captioner/best --first-size 64 --look-sizes 64 --channels 16 \\
+        --discriminator-channels 16 --steps 4000
+    python -m train.gan dfgan-paper --name 64-dfgan-paper --encoders runs/birds-damsm/best \\
+        --captioner runs/birds-captioner/best --first-size 64 --look-sizes 64 --channels 16 \\
+        --discriminator-channels 16 --steps 3000
+    python -m train.gan stackgan2-paper --name 64-stackgan2-paper --encoders runs/birds-damsm/best \\
+        --captioner runs/birds-captioner/best --first-size 16 --look-sizes 16 32 64 --steps 4000
+    python -m train.gan gan-int-cls-paper --name 64-gan-int-cls-paper --encoders runs/birds-damsm/best \\
+        --captioner runs/birds-captioner/best --steps 1500
+    python -m train.compare runs/64-birds-paper runs/64-attngan-paper runs/64-ssagan-paper runs/64-dfgan-paper \\
+        runs/64-stackgan2-paper runs/64-gan-int-cls-paper --judge runs/birds-judge \\
+        --judge-encoders runs/birds-judge-damsm --out runs/comparison-systems-64
 """
 
 import argparse

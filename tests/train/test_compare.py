@@ -211,29 +211,32 @@ def test_a_model_has_the_name_that_it_is_given_or_its_folder_s(tmp_path, monkeyp
 # ---------------------------------------------------------------------------------------- the paper's question
 
 
+def asked(command):
+    """What the command's own text asks of another command, line by line."""
+    return re.findall(rf"python -m train\.{command} (.+)", re.sub(r"\\\n\s+", "", module.__doc__))
+
+
 def trainings():
-    """The five trainings that the command's own text names, by name."""
-    text = re.sub(r"\\\n\s+", "", module.__doc__)
-    commands = re.findall(r"python -m train\.gan (.+)", text)
-    configs = [parse(gan.PRESETS, shlex.split(command)) for command in commands]
+    """All trainings that the command's own text names, by name."""
+    configs = [parse(gan.PRESETS, shlex.split(command)) for command in asked("gan")]
     return {config.name: config for config in configs}
 
 
-def test_the_five_trainings_are_of_the_same_data_encoders_pictures_and_size():
+FIVE = ["64-birds-paper", "64-attngan-paper", "64-without-stream", "64-without-sentence", "64-ours"]
+OTHERS = ["64-ssagan-paper", "64-dfgan-paper", "64-stackgan2-paper", "64-gan-int-cls-paper"]
+
+
+def test_the_trainings_are_of_the_same_data_encoders_pictures_and_size():
     configs = trainings()
-    assert list(configs) == [
-        "64-birds-paper",
-        "64-attngan-paper",
-        "64-without-stream",
-        "64-without-sentence",
-        "64-ours",
-    ]
-    for config in configs.values():
-        assert config.steps * config.batch == 96_000 and config.sizes == (16, 32, 64)
+    assert list(configs) == FIVE + OTHERS
+    for name, config in configs.items():
+        assert config.steps * config.batch == 96_000 and config.sizes[-1] == 64
+        assert config.sizes == (16, 32, 64) or name in OTHERS
         assert config.grow_from is None and config.first_trained == 0 and config.seed == 0
     assert len({(config.data, config.encoders, config.captioner) for config in configs.values()}) == 1
-    asked = re.search(r"python -m train\.compare (.+?) --judge", re.sub(r"\\\n\s+", "", module.__doc__)).group(1)
-    assert [word.removeprefix("runs/") for word in asked.split()] == list(configs)
+    for command, names in zip(asked("compare")[1:], (FIVE, [*FIVE[:2], *OTHERS]), strict=True):
+        runs = command.partition(" --judge")[0].split()
+        assert [word.removeprefix("runs/") for word in runs] == names
 
 
 def test_what_is_left_out_is_all_that_differs_from_ours():
@@ -242,7 +245,12 @@ def test_what_is_left_out_is_all_that_differs_from_ours():
         assert {key for key in configs[name] if configs[name][key] != configs["64-ours"][key]} == {"name", option}
         assert configs[name][option] in (0, False) and configs["64-ours"][option] not in (0, False)
     assert GeneratorConfig().sentence_attention  # which is what ours has, as it names none
-    for name, preset in (("64-birds-paper", "birds-paper"), ("64-attngan-paper", "attngan-paper")):
-        published = vars(gan.PRESETS[preset])
+    sizes = {"name", "encoders", "captioner", "first_size", "look_sizes", "channels", "discriminator_channels", "steps"}
+    for name in [*FIVE[:2], *OTHERS]:
+        published = vars(gan.PRESETS[name.removeprefix("64-")])
         changed = {key for key in published if published[key] != configs[name][key]}
-        assert changed == {"name", "encoders", "captioner", "first_size", "look_sizes", "steps"}
+        assert changed <= sizes and {"name", "encoders", "captioner", "steps"} <= changed
+    for name in FIVE[:2]:
+        assert not {"channels", "discriminator_channels"} & {
+            key for key in sizes if configs[name][key] != vars(gan.PRESETS[name.removeprefix("64-")])[key]
+        }
