@@ -16,11 +16,11 @@ batch of its preset or its publication:
         --captioner runs/birds-captioner/best --first-size 16 --look-sizes 16 32 64 --steps 8000
     python -m train.gan attngan-paper --name 64-attngan-paper --encoders runs/birds-damsm/best \\
         --captioner runs/birds-captioner/best --first-size 16 --look-sizes 16 32 64 --steps 4800
-    python -m train.gan birds --name 64-without-stream --first-size 16 --look-sizes 64 64 64 --look-pixels 16 32 64 \\
-        --batch 32 --steps 3000 --redescription 0
-    python -m train.gan birds --name 64-without-sentence --first-size 16 --look-sizes 64 64 64 --look-pixels 16 32 64 \\
+    python -m train.gan birds --name 64-without-stream --first-size 16 --look-sizes 0 0 64 --look-pixels 0 0 64 \\
+        --batch 32 --steps 3000 --redescription 0 --word-guidance 0
+    python -m train.gan birds --name 64-without-sentence --first-size 16 --look-sizes 0 0 64 --look-pixels 0 0 64 \\
         --batch 32 --steps 3000 --sentence-attention no
-    python -m train.gan birds --name 64-ours --first-size 16 --look-sizes 64 64 64 --look-pixels 16 32 64 \\
+    python -m train.gan birds --name 64-ours --first-size 16 --look-sizes 0 0 64 --look-pixels 0 0 64 \\
         --batch 32 --steps 3000
     python -m train.compare runs/64-birds-paper runs/64-attngan-paper runs/64-without-stream runs/64-without-sentence \\
         runs/64-ours --judge runs/birds-judge --judge-encoders runs/birds-judge-damsm --out runs/comparison-64

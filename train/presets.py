@@ -285,8 +285,10 @@ _BIRDS_64 = dataclasses.replace(  # the same stage, doubled: what was learnt mov
     grow_from=Path("runs/birds-32"),
     grown_rate=5e-5,
 )
+# Word maps learn from a captioner that looks at regions.
+_GUIDED = dataclasses.replace(_OURS, captioner=Path("runs/birds-regions/best"), word_guidance=1.0)
 _BIRDS_128 = dataclasses.replace(
-    _OURS,
+    _GUIDED,
     name="birds-128",
     batch=24,
     channels=(32, 32),
@@ -306,9 +308,11 @@ _BIRDS_256 = dataclasses.replace(
     first_trained=2,
 )
 _BIRDS = dataclasses.replace(  # for one large GPU; with encoders and captioner, 52 MB in float16
-    _OURS, batch=64, channels=(48, 48, 32), look_sizes=(64, 128, 256)
+    _GUIDED, batch=64, channels=(48, 48, 32), look_sizes=(64, 128, 256)
 )
-_COCO = dataclasses.replace(_BIRDS, **_encoders("coco"), data=Path("packed/coco"), name="coco")
+_COCO = dataclasses.replace(  # its captioner sees pictures as a whole
+    _BIRDS, **_encoders("coco"), data=Path("packed/coco"), name="coco", word_guidance=0.0
+)
 _SHAPES = dataclasses.replace(  # learns colours in a minute, forms in eight; see train/LOG.md
     _OURS,
     **_encoders("shapes"),
