@@ -23,7 +23,7 @@ from mirrorgan.drawing import (
     Sketch,
 )
 
-EXAMPLE_SEED = 3
+EXAMPLE_SEED = 1
 REMEMBERED = 32
 """Drawings, beside the examples, that are handed out again without being drawn again."""
 

@@ -14,7 +14,7 @@ from mirrorgan.drawing import Drawing
 from mirrorgan.pipeline import FUNCTION_WORDS, MirrorGAN
 from train.sheets import tile
 
-CURVES = ("discriminator", "adversarial", "redescription", "consistency", "logit real", "logit drawn")
+CURVES = ("discriminator", "adversarial", "redescription", "word maps", "logit real", "logit drawn")
 
 
 def write_previews(model: MirrorGAN, out: Path, log: Path | None) -> None:
