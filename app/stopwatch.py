@@ -6,11 +6,13 @@ over the wire. Needs playwright and a Chromium (requirements-dev.txt).
 """
 
 import argparse
+import secrets
 import shutil
 import statistics
 from collections.abc import Sequence
 from typing import Any
 
+from app.limits import MAX_SEED
 from app.visitors import quantiles
 
 CAPTIONS = (
@@ -75,9 +77,13 @@ def weigh(page: Any, url: str) -> dict[str, int]:
     return weight
 
 
-def time_typing(page: Any, caption: str) -> dict[str, float]:
-    """Milliseconds from one more key to the first and to the last stage, and from Enter to the sentence."""
+def time_typing(page: Any, caption: str, seed: int) -> dict[str, float]:
+    """Milliseconds from one more key to the first and to the last stage, and from Enter to the sentence.
+
+    Nobody may have asked for this caption with this seed before: what was drawn once is there at once.
+    """
     box = page.locator(BOX)
+    page.locator("#seed input").fill(str(seed))
     box.fill(caption)
     label = f"Drawing of: {caption}"
     page.wait_for_function(
@@ -114,8 +120,9 @@ def measure(url: str, rounds: int, chromium: str) -> tuple[dict[str, list[float]
         context = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
         weights = {visit: weigh(context.new_page(), url) for visit in ("first visit", "second visit")}
         page = context.pages[-1]
+        unseen = secrets.randbelow(MAX_SEED - rounds)
         for turn in range(rounds):
-            for name, wait in time_typing(page, f"{CAPTIONS[turn % len(CAPTIONS)]} and wing").items():
+            for name, wait in time_typing(page, f"{CAPTIONS[turn % len(CAPTIONS)]} and wing", unseen + turn).items():
                 waits.setdefault(name, []).append(wait)
             waits.setdefault("pointing at a word to its map", []).extend(time_pointing(page))
         browser.close()
