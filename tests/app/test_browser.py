@@ -210,10 +210,11 @@ def test_who_waits_sees_the_place_in_the_queue(browser, pipeline, monkeypatch):
     _, address, _ = launch(demo, prevent_thread_lock=True, quiet=True)
     pages = [browser.new_page(reduced_motion="reduce") for _ in range(3)]
     try:
-        for number, page in enumerate(pages):
+        for page in pages:  # all have opened before the first one holds up the others
             page.set_default_timeout(PATIENCE)
             page.goto(address)
             expect(page.locator("#mirror .mv")).to_have_attribute("data-state", "read")
+        for number, page in enumerate(pages):
             page.locator(CAPTION).fill(f"a long bird {number}")
             page.get_by_role("button", name="Draw", exact=True).click()
         place = pages[-1].locator("#place")
