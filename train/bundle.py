@@ -13,6 +13,7 @@ network. The way back is the same.
 
 import argparse
 import json
+import shutil
 import sys
 import tarfile
 import tempfile
@@ -24,7 +25,7 @@ from tqdm import tqdm
 
 from mirrorgan.checkpoint import read_json, save_tensors, sha256
 from train.command import fail, parse
-from train.files import refilled, write_text
+from train.files import refilled, whole, write_text
 from train.presets import PRESETS, GanConfig
 from train.trunks import find_trunk
 
@@ -175,7 +176,13 @@ def unpack(folder: Path, replace: bool = False, root: Path = Path()) -> str:
     with tarfile.open(fileobj=cast("BinaryIO", Joined(paths)), mode="r|") as archive:
         for member in tqdm(archive, desc="open", unit="file", total=len(names), disable=None):
             check_place(member.name)
-            archive.extract(member, root, filter="data")
+            content = archive.extractfile(member) if member.isfile() else None
+            if content is None:
+                raise ValueError(f"{member.name} is no plain file: links and folders do not travel")
+            path = root / member.name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with whole(path) as part, part.open("wb") as file:
+                shutil.copyfileobj(content, file)
     return f"{len(names)} files are in their places"
 
 
