@@ -27,9 +27,9 @@ batch of its preset or its publication:
 
 The other systems at 64 pixels, of 96,000 pictures each, with their published losses, rates and batches. SSA-GAN and
 DF-GAN have 16 channels here (a quarter and half of the released ones): at 4x4 as many as AttnGAN's stages. GAN-INT-CLS
-never drew more than 64 pixels and is as published. Parameters of the generators, and pictures a second that one thread
-trains: AttnGAN 1.65 million, 7.1; SSA-GAN 3.14 million, 7.8; DF-GAN 1.75 million, 26.5; StackGAN++ 3.39 million, 13.2;
-GAN-INT-CLS 18.8 million, 16.0:
+never drew more than 64 pixels and is as published. Parameters of the generators, and pictures per second of CPU time
+(one thread, a few steps): AttnGAN 1.65 million, 7.1; SSA-GAN 3.14 million, 7.8; DF-GAN 1.75 million, 26.5; StackGAN++
+3.39 million, 13.2; GAN-INT-CLS 18.8 million, 16.0:
 
     python -m train.gan ssagan-paper --name 64-ssagan-paper --encoders runs/birds-damsm/best \\
         --captioner runs/birds-captioner/best --first-size 64 --look-sizes 64 --channels 16 \\
