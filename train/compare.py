@@ -9,40 +9,41 @@ Two numbers stand in one row only if protocol, count and the sha256 of all that 
 folders of one name are stages of one training: the one that saw most is compared, all are points of its curve.
 
 The question of MirrorGAN's paper, whether reading back and sentence attention help, asked fairly: five generators at 64
-pixels, the largest that two cores can train, of the same data, encoders and number of pictures (96,000), each with the
-batch of its preset or its publication:
+pixels, the largest that two cores can train, of the same data, encoders and number of pictures (12,800; higher --steps
+go on from there), in batches of 16, each of 1.4 to 1.7 million parameters:
 
     python -m train.gan birds-paper --name 64-birds-paper --encoders runs/birds-damsm/best \\
-        --captioner runs/birds-captioner/best --first-size 16 --look-sizes 16 32 64 --steps 8000
+        --captioner runs/birds-captioner/best --first-size 16 --look-sizes 16 32 64 --batch 16 --steps 800
     python -m train.gan attngan-paper --name 64-attngan-paper --encoders runs/birds-damsm/best \\
-        --captioner runs/birds-captioner/best --first-size 16 --look-sizes 16 32 64 --steps 4800
-    python -m train.gan birds --name 64-without-stream --first-size 16 --look-sizes 0 0 64 --look-pixels 0 0 64 \\
-        --batch 32 --steps 3000 --redescription 0 --word-guidance 0
-    python -m train.gan birds --name 64-without-sentence --first-size 16 --look-sizes 0 0 64 --look-pixels 0 0 64 \\
-        --batch 32 --steps 3000 --sentence-attention no
-    python -m train.gan birds --name 64-ours --first-size 16 --look-sizes 0 0 64 --look-pixels 0 0 64 \\
-        --batch 32 --steps 3000
+        --captioner runs/birds-captioner/best --first-size 16 --look-sizes 16 32 64 --batch 16 --steps 800
+    python -m train.gan birds --name 64-without-stream --first-size 16 --channels 32 32 32 --look-sizes 0 64 64 \\
+        --look-pixels 0 0 64 --batch 16 --steps 800 --redescription 0 --word-guidance 0
+    python -m train.gan birds --name 64-without-sentence --first-size 16 --channels 32 32 32 --look-sizes 0 64 64 \\
+        --look-pixels 0 0 64 --batch 16 --steps 800 --sentence-attention no
+    python -m train.gan birds --name 64-ours --first-size 16 --channels 32 32 32 --look-sizes 0 64 64 \\
+        --look-pixels 0 0 64 --batch 16 --steps 800
     python -m train.compare runs/64-birds-paper runs/64-attngan-paper runs/64-without-stream runs/64-without-sentence \\
-        runs/64-ours --judge runs/birds-judge --judge-encoders runs/birds-judge-damsm --out runs/comparison-64
+        runs/64-ours --captioner runs/birds-regions --judge runs/birds-judge --judge-encoders runs/birds-judge-damsm \\
+        --out runs/comparison-64
 
-The other systems at 64 pixels, of 96,000 pictures each, with their published losses, rates and batches. SSA-GAN and
-DF-GAN have 16 channels here (a quarter and half of the released ones): at 4x4 as many as AttnGAN's stages. GAN-INT-CLS
-never drew more than 64 pixels and is as published. Parameters of the generators, and pictures per second of CPU time
-(one thread, a few steps): AttnGAN 1.65 million, 7.1; SSA-GAN 3.14 million, 7.8; DF-GAN 1.75 million, 26.5; StackGAN++
-3.39 million, 13.2; GAN-INT-CLS 18.8 million, 16.0:
+The other systems at 64 pixels, of as many pictures each, with their published losses and rates; weights are averaged
+for all. SSA-GAN and DF-GAN have 16 channels here (a quarter and half of the released ones): at 4x4 as many as AttnGAN's
+stages. GAN-INT-CLS never drew more than 64 pixels and is as published. Parameters of the generators, and pictures per
+second of CPU time (one thread, a few steps, of the published batch): AttnGAN 1.65 million, 7.1; SSA-GAN 3.14 million,
+7.8; DF-GAN 1.75 million, 26.5; StackGAN++ 3.39 million, 13.2; GAN-INT-CLS 18.8 million, 16.0:
 
     python -m train.gan ssagan-paper --name 64-ssagan-paper --encoders runs/birds-damsm/best \\
         --captioner runs/birds-captioner/best --first-size 64 --look-sizes 64 --channels 16 \\
-        --discriminator-channels 16 --steps 4000
+        --discriminator-channels 16 --ema 0.999 --batch 16 --steps 800
     python -m train.gan dfgan-paper --name 64-dfgan-paper --encoders runs/birds-damsm/best \\
         --captioner runs/birds-captioner/best --first-size 64 --look-sizes 64 --channels 16 \\
-        --discriminator-channels 16 --steps 3000
+        --discriminator-channels 16 --ema 0.999 --batch 16 --steps 800
     python -m train.gan stackgan2-paper --name 64-stackgan2-paper --encoders runs/birds-damsm/best \\
-        --captioner runs/birds-captioner/best --first-size 16 --look-sizes 16 32 64 --steps 4000
+        --captioner runs/birds-captioner/best --first-size 16 --look-sizes 16 32 64 --batch 16 --steps 800
     python -m train.gan gan-int-cls-paper --name 64-gan-int-cls-paper --encoders runs/birds-damsm/best \\
-        --captioner runs/birds-captioner/best --steps 1500
+        --captioner runs/birds-captioner/best --halve-every 0 --ema 0.999 --batch 16 --steps 800
     python -m train.compare runs/64-birds-paper runs/64-attngan-paper runs/64-ssagan-paper runs/64-dfgan-paper \\
-        runs/64-stackgan2-paper runs/64-gan-int-cls-paper --judge runs/birds-judge \\
+        runs/64-stackgan2-paper runs/64-gan-int-cls-paper --captioner runs/birds-regions --judge runs/birds-judge \\
         --judge-encoders runs/birds-judge-damsm --out runs/comparison-systems-64
 """
 
@@ -64,7 +65,7 @@ from mirrorgan.checkpoint import read_json, read_tensors
 from mirrorgan.pipeline import MirrorGAN
 from train.card import SHUFFLED, picture_sizes, stages_made, written
 from train.command import fail, typed
-from train.evaluate import SCORES, Options, evaluate, packed_folder, same
+from train.evaluate import SCORES, Options, Result, evaluate, packed_folder, same
 from train.export import Runs, export
 from train.files import write_text
 from train.history import describe, read_log
@@ -146,9 +147,11 @@ def stale(checkpoint: Path, run: Path) -> bool:
     return not same(read_tensors(paths[1]), read_tensors(paths[0]))
 
 
-def measure(model: Model, options: Options, only: Sequence[str] | None) -> Model:
+def measure(
+    model: Model, options: Options, only: Sequence[str] | None, known: dict[str, list[Result]] | None = None
+) -> Model:
     """The same with its scores, those that are missing measured first."""
-    table = evaluate(model.checkpoint, options, only, model.checkpoint / "scores.json", again=False)
+    table = evaluate(model.checkpoint, options, only, model.checkpoint / "scores.json", again=False, known=known)
     for name, reason in table.left_out.items():
         print(f"{model.name}: left out: {name}: {reason}", file=sys.stderr)
     return replace(model, rows=table.rows)
@@ -329,7 +332,8 @@ def compare(
         raise ValueError("a comparison needs at least two models; one training's curve is in train.report")
     out.mkdir(parents=True, exist_ok=True)
     points = [gather(name, folder, out, encoders, captioner) for name, folder in given]
-    points = [measure(model, options, only) for model in points]
+    photographs: dict[str, list[Result]] = {}  # looked at once by each that judges
+    points = [measure(model, options, only, photographs) for model in points]
     last: dict[str, Model] = {}
     for model in points:
         if model.name not in last or (model.images or 0) >= (last[model.name].images or 0):

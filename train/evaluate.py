@@ -134,8 +134,12 @@ class Pictures:
 class Evaluation:
     """A checkpoint, its data, and what several scores share, each made when the first one asks for it."""
 
-    def __init__(self, folder: Path, options: Options, sheets: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, options: Options, sheets: Path | None = None, known: dict[str, list[Result]] | None = None
+    ) -> None:
         self.folder, self.options, self.device = folder, options, options.device
+        self.known = {} if known is None else known
+        """Rows about photographs, by what they depend on; may be shared by the evaluations of several checkpoints."""
         self.sheets = sheets or folder
         """Where scores put their pictures."""
         self.model = MirrorGAN.load(folder, options.device)
@@ -297,6 +301,24 @@ class Evaluation:
             tqdm.write(f"{path} cannot be kept for the next time ({error.strerror})", file=sys.stderr)
         return found
 
+    def once(self, what: str, hashes: dict[str, str], score: Callable[[Pictures], list[Result]]) -> list[Result]:
+        """A score of the test photographs at the drawings' size. The same networks may judge several checkpoints: then
+        they look at the photographs once.
+
+        Args:
+            hashes: of all that the score depends on beside data and size.
+        """
+        return self.once_at(self.size, what, hashes, score)
+
+    def once_at(
+        self, size: int, what: str, hashes: dict[str, str], score: Callable[[Pictures], list[Result]]
+    ) -> list[Result]:
+        """The same of photographs of `size` pixels."""
+        key = digest([what, size, hashes, self.hashes["pack.json"], self.rows.tolist(), self.device])
+        if key not in self.known:
+            self.known[key] = score(self.photographs(size))
+        return [dataclasses.replace(row, hashes=row.hashes | self.hashes) for row in self.known[key]]
+
     def result(
         self, name: str, on: str, value: float, protocol_id: str, protocol: str, count: int, hashes: dict[str, str],
         std: float | None = None, spread: str | None = None,
@@ -423,7 +445,8 @@ def score_retrieval(e: Evaluation) -> list[Result]:
     def score(pictures: Pictures) -> list[Result]:
         return retrieval(e, pictures, e.model.text_encoder, encoder, "", "damsm", hashes)
 
-    return [*score(e.photographs(encoder.config.image_size)), *for_seeds(e, lambda s: score(e.all_drawings(s)))]
+    real = e.once_at(encoder.config.image_size, "retrieval", hashes, score)
+    return [*real, *for_seeds(e, lambda s: score(e.all_drawings(s)))]
 
 
 def score_judge_retrieval(e: Evaluation) -> list[Result]:
@@ -433,7 +456,8 @@ def score_judge_retrieval(e: Evaluation) -> list[Result]:
     def score(pictures: Pictures) -> list[Result]:
         return retrieval(e, pictures, text, encoder, " (second encoders)", "second-damsm", hashes)
 
-    return [*score(e.photographs(encoder.config.image_size)), *for_seeds(e, lambda s: score(e.all_drawings(s)))]
+    real = e.once_at(encoder.config.image_size, "judge-retrieval", hashes, score)
+    return [*real, *for_seeds(e, lambda s: score(e.all_drawings(s)))]
 
 
 @torch.inference_mode()
@@ -471,25 +495,22 @@ def score_redescription(e: Evaluation) -> list[Result]:
     def score(pictures: Pictures) -> list[Result]:
         return redescription(e, pictures, stream, vocabulary, "", "stream", hashes)
 
-    return [*score(e.photographs(e.size)), *for_seeds(e, lambda seed: score(e.all_drawings(seed)))]
+    real = e.once("redescription", hashes, score)
+    return [*real, *for_seeds(e, lambda seed: score(e.all_drawings(seed)))]
 
 
 def score_judge(e: Evaluation) -> list[Result]:
     """The same by a captioner that the generator never met: STREAM judges what it has taught."""
-    captioner, vocabulary, digest = e.judge
+    captioner, vocabulary, weights = e.judge
+    hashes = {"judge captioner.safetensors": weights}
 
     def score(pictures: Pictures) -> list[Result]:
         return redescription(
-            e,
-            pictures,
-            captioner,
-            vocabulary,
-            " (second captioner)",
-            "second-captioner",
-            {"judge captioner.safetensors": digest},
-        )
+            e, pictures, captioner, vocabulary, " (second captioner)", "second-captioner", hashes
+        )  # fmt: skip
 
-    return [*score(e.photographs(e.size)), *for_seeds(e, lambda seed: score(e.all_drawings(seed)))]
+    real = e.once("judge", hashes, score)
+    return [*real, *for_seeds(e, lambda seed: score(e.all_drawings(seed)))]
 
 
 @torch.inference_mode()
@@ -678,9 +699,13 @@ def score_attention(e: Evaluation) -> list[Result]:
     stream = e.model.captioner
     if stream is not None and stream.attention is not None:
         files = ("captioner.safetensors", f"backbone.{stream.config.backbone}.safetensors")
-        photographs = said_looks(e, e.photographs(e.size), boxed=e.options.boxes is not None)
+        boxed = e.options.boxes is not None
+
+        def score(pictures: Pictures) -> list[Result]:
+            return attention_rows(e, said_looks(e, pictures, boxed), PHOTOGRAPHS, "read-back ", "read-back", files)
+
+        results += e.once("attention in boxes" if boxed else "attention", e.file_hashes(*files), score)
         drawn = {seed: said_looks(e, e.all_drawings(seed)) for seed in e.options.seeds}
-        results += attention_rows(e, photographs, PHOTOGRAPHS, "read-back ", "read-back", files)
         results += for_seeds(e, lambda seed: attention_rows(e, drawn[seed], DRAWINGS, "read-back ", "read-back", files))
         examples |= {
             f"read back: words that name a {kind}, at the quartiles": at_quartiles(drawn[seed].examples[kind])
@@ -918,14 +943,16 @@ def listed(values: Sequence[int]) -> str:
 
 
 def evaluate(
-    folder: Path, options: Options, only: Sequence[str] | None = None, out: Path | None = None, again: bool = True
-) -> Table:
+    folder: Path, options: Options, only: Sequence[str] | None = None, out: Path | None = None, again: bool = True,
+    known: dict[str, list[Result]] | None = None,
+) -> Table:  # fmt: skip
     """Measures scores, and saves each when it is there.
 
     Args:
         folder: of the checkpoint.
         only: names of SCORES; all if None (the judges' if there are any).
         again: measure scores again that are in the table already, measured with the same.
+        known: what was found out about photographs, for the next checkpoint; see `Evaluation.known`.
         out: where the table is saved, and beside it the pictures of some scores; scores.json in the checkpoint if None.
 
     Raises:
@@ -943,7 +970,7 @@ def evaluate(
         )
     if {"judge", "redescription"} & set(names) and importlib.util.find_spec("nltk") is None:
         raise ValueError("BLEU needs the package nltk: pip install nltk (or leave out redescription with --only)")
-    e = Evaluation(folder, options, out.parent if out is not None else folder)
+    e = Evaluation(folder, options, out.parent if out is not None else folder, known)
     if set(names) - {"retrieval", "redescription", "attention", "judge", "judge-retrieval"}:
         _ = e.network  # what is missing should be said before minutes have passed
     if "judge" in names:

@@ -96,6 +96,36 @@ def test_what_was_measured_is_not_measured_again_until_the_run_goes_on(runs, oth
     assert counted[2:] == ["other-80"]
 
 
+def test_photographs_are_looked_at_once_and_scored_for_each_as_if_alone(runs, others, data, tmp_path, monkeypatch):
+    looked, real = [], evaluate.Evaluation.photographs
+    monkeypatch.setattr(evaluate.Evaluation, "photographs", lambda e, size: looked.append(size) or real(e, size))
+    given = [("first", runs.generator), ("other", others[0])]
+    only = ["redescription"]
+    compare(given, tmp_path / "out", Options(data=data), runs.encoders, runs.captioner, only)
+    assert len(looked) == 1
+    for name in ("first-80", "other-80"):
+        together = read_json(tmp_path / "out" / name / "scores.json")["scores"]
+        alone = evaluate.evaluate(tmp_path / "out" / name, Options(data=data), only, tmp_path / f"{name}.json")
+        assert together == json.loads(json.dumps(alone.rows))
+        assert {row["on"].partition(",")[0] for row in together} == {"test photographs", "drawings"}
+    assert len(looked) == 3
+
+
+def test_what_judges_photographs_differently_looks_at_them_again(runs, others, data, tmp_path, monkeypatch):
+    known = {}
+    for name, folder, count in (("a", runs.generator, None), ("b", others[0], None), ("c", runs.generator, 8)):
+        model = module.gather(name, folder, tmp_path, runs.encoders, runs.captioner)
+        module.measure(model, Options(data=data, count=count), ["redescription"], known)
+        assert len(known) == 1 + (name == "c")
+    captioner = tmp_path / "captioner"
+    shutil.copytree(runs.captioner, captioner)
+    path = captioner / "best/captioner.safetensors"
+    write_tensors({key: tensor + 0.1 for key, tensor in read_tensors(path).items()}, path)
+    model = module.gather("d", runs.generator, tmp_path, runs.encoders, captioner)
+    module.measure(model, Options(data=data), ["redescription"], known)
+    assert len(known) == 3
+
+
 def test_folders_of_one_name_are_a_curve_and_the_longest_is_compared(runs, others, data, tmp_path):
     given = [("a", runs.generator), ("b", others[0]), ("b", others[1])]
     text = compare(given, tmp_path / "out", Options(data=data), runs.encoders, runs.captioner, ["colours"]).read_text()
@@ -230,7 +260,7 @@ def test_the_trainings_are_of_the_same_data_encoders_pictures_and_size():
     configs = trainings()
     assert list(configs) == FIVE + OTHERS
     for name, config in configs.items():
-        assert config.steps * config.batch == 96_000 and config.sizes[-1] == 64
+        assert (config.steps, config.batch, config.ema) == (800, 16, 0.999) and config.sizes[-1] == 64
         assert config.sizes == (16, 32, 64) or name in OTHERS
         assert config.grow_from is None and config.first_trained == 0 and config.seed == 0
     assert len({(config.data, config.encoders) for config in configs.values()}) == 1
@@ -238,7 +268,7 @@ def test_the_trainings_are_of_the_same_data_encoders_pictures_and_size():
     assert set(captioners) == {"64-birds-paper", "64-without-sentence", "64-ours"}
     assert captioners["64-without-sentence"] == captioners["64-ours"] != captioners["64-birds-paper"]
     for command, names in zip(asked("compare")[1:], (FIVE, [*FIVE[:2], *OTHERS]), strict=True):
-        runs = command.partition(" --judge")[0].split()
+        runs = command.partition(" --captioner")[0].split()
         assert [word.removeprefix("runs/") for word in runs] == names
 
 
@@ -253,11 +283,12 @@ def test_what_is_left_out_is_all_that_differs_from_ours():
         for option in options:
             assert configs[name][option] in (0, False) and configs["64-ours"][option] not in (0, False)
     assert GeneratorConfig().sentence_attention  # which is what ours has, as it names none
-    sizes = {"name", "encoders", "captioner", "first_size", "look_sizes", "channels", "discriminator_channels", "steps"}
+    sizes = {"name", "encoders", "captioner", "first_size", "look_sizes", "channels", "discriminator_channels"}
+    budget = {"steps", "batch", "ema", "halve_every"}
     for name in [*FIVE[:2], *OTHERS]:
         published = vars(gan.PRESETS[name.removeprefix("64-")])
         changed = {key for key in published if published[key] != configs[name][key]}
-        assert changed <= sizes and {"name", "encoders", "captioner", "steps"} <= changed
+        assert changed <= sizes | budget and {"name", "encoders", "captioner", "steps"} <= changed
     for name in FIVE[:2]:
         assert not {"channels", "discriminator_channels"} & {
             key for key in sizes if configs[name][key] != vars(gan.PRESETS[name.removeprefix("64-")])[key]
