@@ -24,14 +24,15 @@ def load(where: str, reader: str, device: str | None = None) -> Pipeline:
     import torch
 
     from mirrorgan import MirrorGAN
+    from mirrorgan.checkpoint import has_part
     from mirrorgan.drawing import CheckpointError
+    from mirrorgan.pipeline import find_folder
 
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    model = MirrorGAN.load(where, device)
-    if model.captioner is None and where != reader:
+    if where != reader and not has_part(find_folder(where), "captioner"):
         with contextlib.suppress(CheckpointError, OSError):
             return MirrorGAN.load(where, device, reader)
-    return model
+    return MirrorGAN.load(where, device)
 
 
 def loader(where: str, reader: str) -> Callable[[], Pipeline]:

@@ -65,6 +65,7 @@ class MirrorGAN:
         captioner: STREAM; None: drawings are not read back, and what needs that is left out or refused.
         image_encoder: None: there is no score "match".
         folder: where it was loaded from; None if it was put together in memory.
+        lender: the checkpoint that lent what reads and judges the drawings; None: all is its own.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class MirrorGAN:
         captioner: Captioner | None,
         image_encoder: ImageEncoder | None,
         folder: Path | None = None,
+        lender: Path | None = None,
     ) -> None:
         self.info = info
         self.name = f"{info.name} {info.sha256[:8]}"
@@ -85,6 +87,7 @@ class MirrorGAN:
         self.captioner = captioner
         self.image_encoder = image_encoder
         self.folder = folder
+        self.lender = lender
 
     @classmethod
     def load(cls, where: str | Path, device: str = "cpu", reader: str | Path | None = None) -> "MirrorGAN":
@@ -93,7 +96,9 @@ class MirrorGAN:
         Args:
             where: a folder, or "user/name" if there is no such folder.
             reader: another checkpoint with the same words, in whatever order, whose captioner reads the drawings in
-                place of this one's own, if it has one at all.
+                place of this one's own, if it has one at all. A checkpoint without one may name another folder beside
+                its own as its reader, in checkpoint.json; if that is there, nothing need be said here. Of a reader
+                with the very same text encoder an image encoder is borrowed, too, where there is none.
 
         Raises:
             FileNotFoundError: there is no such folder or repository, or a file of it is missing.
@@ -103,25 +108,22 @@ class MirrorGAN:
         folder = find_folder(where)
         manifest, vocabulary = read_about(folder)
         trunks: Trunks = {}
-        captioner = borrow_captioner(find_folder(reader), vocabulary, trunks) if reader is not None else None
+        lender = find_folder(reader) if reader is not None else named_reader(folder, manifest)
+        captioner = borrow_captioner(lender, vocabulary, trunks) if lender is not None else None
         if captioner is None and has_part(folder, "captioner"):
             captioner = load_captioner(folder, vocabulary, trunks)
         text_encoder = load_part(folder, "text_encoder", TextEncoderConfig, TextEncoder, vocabulary.hash)
         image_encoder = None
         if has_part(folder, "image_encoder"):
-            image_encoder = load_part(
-                folder,
-                "image_encoder",
-                ImageEncoderConfig,
-                lambda c: ImageEncoder(c, load_trunk(folder, c.backbone, trunks)),
-                vocabulary.hash,
-            )
+            image_encoder = load_image_encoder(folder, vocabulary, trunks)
+        elif lender is not None and has_part(lender, "image_encoder") and same_text_encoder(folder, lender):
+            image_encoder = load_image_encoder(lender, vocabulary, trunks)
         generator = load_generator(folder, vocabulary.hash)
         for module in (captioner, text_encoder, image_encoder, generator, *trunks.values()):
             if module is not None:
                 to_channels_last(module.eval().requires_grad_(False), device)
         info = read_info(folder, manifest, generator.sizes)
-        return cls(info, vocabulary, text_encoder, generator, captioner, image_encoder, folder)
+        return cls(info, vocabulary, text_encoder, generator, captioner, image_encoder, folder, lender)
 
     def truncated(self, truncation: float | None) -> "MirrorGAN":
         """The same checkpoint, drawing from noise that is cut off and scaled; `Drawing.checkpoint` says so.
@@ -565,6 +567,41 @@ def load_captioner(folder: Path, vocabulary: Vocabulary, trunks: Trunks) -> Capt
         lambda c: Captioner(c, load_trunk(folder, c.backbone, trunks)),
         vocabulary.hash,
     )
+
+
+def load_image_encoder(folder: Path, vocabulary: Vocabulary, trunks: Trunks) -> ImageEncoder:
+    """DAMSM's image encoder of a checkpoint, for its own dictionary."""
+    return load_part(
+        folder,
+        "image_encoder",
+        ImageEncoderConfig,
+        lambda c: ImageEncoder(c, load_trunk(folder, c.backbone, trunks)),
+        vocabulary.hash,
+    )
+
+
+def named_reader(folder: Path, manifest: dict) -> Path | None:
+    """The checkpoint beside this one that checkpoint.json names as its reader; None if it names none, has a captioner
+    itself, or that folder is not there.
+
+    Raises:
+        CheckpointError: the name is not that of a folder beside this one.
+    """
+    name = manifest.get("reader")
+    if name is None or has_part(folder, "captioner"):
+        return None
+    plain = isinstance(name, str) and name not in ("", ".", "..") and Path(name).name == name
+    if not plain or name == folder.resolve().name:
+        raise CheckpointError(f"{folder}/checkpoint.json: the reader {name!r} is not the name of a folder beside it")
+    lender = folder.resolve().parent / name
+    return lender if (lender / "checkpoint.json").is_file() else None
+
+
+def same_text_encoder(folder: Path, other: Path) -> bool:
+    """Whether two checkpoints have the very same STEM, as their manifests have it, and the same words in one order."""
+    files = [read_json(one / "checkpoint.json").get("files", {}) for one in (folder, other)]
+    names = ("text_encoder.safetensors", "text_encoder.json", "vocabulary.json")
+    return all(files[0].get(name) == files[1].get(name) for name in names)
 
 
 def borrow_captioner(lender: Path, vocabulary: Vocabulary, trunks: Trunks) -> Captioner:

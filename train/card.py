@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mirrorgan.benchmark import benchmark, processor
-from mirrorgan.checkpoint import read_json
+from mirrorgan.checkpoint import has_part, read_json
 from mirrorgan.drawing import CheckpointError
 from mirrorgan.pipeline import MirrorGAN
 from train.command import fail, field_help
@@ -131,8 +131,14 @@ def opening(folder: Path, manifest: dict[str, Any], text: CardText) -> list[str]
     """What it is, how large, and a sheet of drawings with its captions."""
     sizes = picture_sizes(read_json(folder / "generator.json"))
     weights = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-    draws = f"Draws a caption at {listed(sizes)} pixels, and reads a sentence back from what it drew."
-    found = [text.opening or f"{ended(str(manifest['summary']))} {draws}"]
+    draws = f"Draws a caption at {listed(sizes)} pixels"
+    reads = ", and reads a sentence back from what it drew" if has_part(folder, "captioner") else ""
+    found = [text.opening or f"{ended(str(manifest['summary']))} {draws}{reads}."]
+    if manifest.get("reader") and not reads:
+        found.append(
+            f"Its drawings are read back, and held to their captions, by the captioner and the image encoder of the "
+            f"checkpoint `{manifest['reader']}`, if that lies beside it; without it they are drawn and not read."
+        )
     found.append(f"Weights: {weights / 1e6:.0f} MB, float16. `python -m mirrorgan CAPTION --checkpoint FOLDER` draws.")
     captions = list(manifest.get("examples", []))[:8]
     if (folder / "sheet.png").exists() and captions:

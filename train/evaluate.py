@@ -155,6 +155,8 @@ class Evaluation:
         self.train_rows = torch.randperm(len(self.train), generator=generator)[: len(self.rows)].sort().values
         self.size = self.model.generator.sizes[-1]
         self.files: dict[str, str] = read_json(folder / "checkpoint.json")["files"]
+        lender = self.model.lender
+        self.lent: dict[str, str] = read_json(lender / "checkpoint.json")["files"] if lender is not None else {}
         self.hashes = {"checkpoint.json": sha256(folder / "checkpoint.json")}
         self.hashes["pack.json"] = sha256(options.data / "pack.json")
 
@@ -335,10 +337,13 @@ class Evaluation:
             used.append(self.judge_encoders[2])
         elif name == "attention":
             used.append(self.options.boxes is not None)
+        if self.lent and name in ("retrieval", "redescription", "attention"):
+            used.append(self.lent)
         return digest(used)[:16]
 
     def file_hashes(self, *names: str) -> dict[str, str]:
-        return {name: self.files[name] for name in names}
+        """sha256 of its files, or of those of the checkpoint that reads for it."""
+        return {name: self.files[name] if name in self.files else self.lent[name] for name in names}
 
 
 def best_of(run: Path) -> Path:

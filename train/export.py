@@ -4,6 +4,7 @@
 Gathers what the three trainings wrote into one checkpoint folder that is enough by itself: weights in float16,
 vocabulary, frozen trunks, the runs' configuration, the generator's log, previews, a model card, and a manifest with the
 sha256 of every file. It is made in a folder beside and takes the place of an older checkpoint only once it is whole.
+With --reader it leaves out what reads and judges drawings, and borrows that from another checkpoint.
 """
 
 import argparse
@@ -34,6 +35,9 @@ from train.trunks import find_trunk
 PARTS = {"generator": "generator", "text_encoder": "encoders", "image_encoder": "encoders", "captioner": "captioner"}
 """Name of every part, and the run that made it."""
 
+LENT = ("image_encoder", "captioner")
+"""Parts that another checkpoint may have in place of this one."""
+
 MADE = frozenset(("README.md", "log.jsonl", "sheet.png", "example.png", "curves.png", LIMITS_PICTURE))
 """What an export writes beside weights and settings; other files in an older checkpoint's folder are kept."""
 SCORED = frozenset(PICTURES)
@@ -61,7 +65,7 @@ class Runs:
 
 def export(
     out: Path, runs: Runs, summary: str, examples: list[str], max_words: int = 25, card: Path | None = None,
-    previews: bool = True,
+    previews: bool = True, reader: Path | None = None,
 ) -> Path:  # fmt: skip
     """Writes the checkpoint folder `out`. If that fails, an older checkpoint there stays as it was.
 
@@ -71,15 +75,20 @@ def export(
     Args:
         card: a card.json with the paragraphs that a person wrote; the older checkpoint's if None.
         previews: draw the pictures that go with it, which takes most of the time.
+        reader: a checkpoint beside `out` with this captioner and image encoder: they are left out here, and borrowed
+            from there (see `MirrorGAN.load`).
 
     Raises:
         FileNotFoundError: a part is missing; the message names the file.
         CheckpointError: the parts were made with different dictionaries or encoders, a weight is not finite, or `out`
-            is a folder of something else.
+            is a folder of something else; or the reader is not beside it or has other parts.
     """
     out = out.resolve()
     check_place(out)
     vocabulary, described = check_parts(runs)
+    if reader is not None:
+        check_reader(reader, out, runs)
+        described = {name: content for name, content in described.items() if name not in LENT}
     if card is not None and not card.is_file():
         raise FileNotFoundError(f"{card}: no such file with the card's paragraphs")
     kept = card if card is not None else out / "card.json"
@@ -91,7 +100,8 @@ def export(
         write_weights(fresh, runs, vocabulary, described)
         (fresh / "training.json").write_text(json.dumps(record(runs), indent=2) + "\n")
         manifest = {"name": out.name, "trained": True, "summary": summary, "examples": examples, "max_words": max_words}
-        write_manifest(fresh, manifest | {"vocabulary": vocabulary.hash})
+        manifest |= {"vocabulary": vocabulary.hash} | ({} if reader is None else {"reader": reader.resolve().name})
+        write_manifest(fresh, manifest)
         log = runs.generator / "log.jsonl"
         if log.exists():
             shutil.copy(log, fresh / "log.jsonl")
@@ -149,10 +159,24 @@ def check_parts(runs: Runs) -> tuple[Vocabulary, dict[str, dict[str, Any]]]:
     return vocabulary, described
 
 
+def check_reader(reader: Path, out: Path, runs: Runs) -> None:
+    """Raises CheckpointError unless a checkpoint lies beside `out` and has what would be left out there, with the text
+    encoder that it belongs to."""
+    if reader.resolve().parent != out.parent or reader.resolve() == out:
+        raise CheckpointError(f"{reader}: a reader must be another checkpoint in {out.parent}, to be found again")
+    for name in (*LENT, "text_encoder"):
+        theirs, ours = reader / f"{name}.safetensors", runs.part(name) / f"{name}.safetensors"
+        if not theirs.is_file():
+            raise FileNotFoundError(f"{theirs}: missing; a reader has a captioner and an image encoder")
+        lent, own = read_tensors(theirs), read_tensors(ours)
+        if lent.keys() != own.keys() or not all(torch.equal(lent[key].half(), own[key].half()) for key in own):
+            raise CheckpointError(f"{theirs}: not the weights in {ours}, so it cannot stand in for them")
+
+
 def write_weights(folder: Path, runs: Runs, vocabulary: Vocabulary, described: dict[str, dict[str, Any]]) -> None:
-    """Vocabulary, parts and frozen trunks, in float16."""
+    """Vocabulary, the described parts and their frozen trunks, in float16."""
     vocabulary.save(folder / "vocabulary.json")
-    for name in PARTS:
+    for name in described:
         source = runs.part(name) / f"{name}.safetensors"
         tensors = read_tensors(source)
         check_finite(tensors, source)
@@ -246,6 +270,10 @@ def main() -> None:
         "--examples", nargs="+", help="captions to show first; of birds, or some of the data's own, if not given"
     )
     parser.add_argument(
+        "--reader", type=Path, metavar="FOLDER",
+        help="a checkpoint beside OUT with the same captioner and image encoder, which are then left out here",
+    )  # fmt: skip
+    parser.add_argument(
         "--card", type=Path, help="card.json with the model card's paragraphs (what the folder has; see train.card)"
     )
     parser.add_argument(
@@ -261,7 +289,7 @@ def main() -> None:
         if given.push is not None:
             check_name(given.push)
         examples = given.examples or find_examples(runs)
-        out = export(given.out, runs, given.summary, examples, card=given.card)
+        out = export(given.out, runs, given.summary, examples, card=given.card, reader=given.reader)
     except (ValueError, FileNotFoundError) as error:
         fail(error)
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())

@@ -3,6 +3,7 @@ import dataclasses
 import json
 import pickle
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from mirrorgan import CaptionError, CheckpointError, MirrorGAN
 from mirrorgan.__main__ import main as draw_from_the_command_line
 from mirrorgan.backbones import build_backbone
 from mirrorgan.captioner import Captioner, CaptionerConfig
-from mirrorgan.checkpoint import save_part, save_tensors, write_manifest
+from mirrorgan.checkpoint import read_json, read_tensors, save_part, save_tensors, write_manifest, write_tensors
 from mirrorgan.drawing import Drawing, Redescription, Sketch, Word
 from mirrorgan.generators import find_generator
 from mirrorgan.image_encoder import ImageEncoder, ImageEncoderConfig
@@ -331,7 +332,50 @@ def test_what_needs_a_captioner_says_so(silent, drawing):
 def test_another_checkpoint_s_captioner_reads_for_it(silent, folder, drawing):
     read = MirrorGAN.load(silent, reader=folder).draw(CAPTION, 3)
     assert read.redescription == drawing.redescription and read.expected == drawing.expected
+    assert read.scores == drawing.scores
+
+
+def test_an_image_encoder_is_borrowed_only_with_its_own_text_encoder(silent, folder, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(folder, other)
+    tensors = read_tensors(other / "text_encoder.safetensors")
+    write_tensors({name: tensor * 1.5 for name, tensor in tensors.items()}, other / "text_encoder.safetensors")
+    write_manifest(other, {k: v for k, v in read_json(other / "checkpoint.json").items() if k != "files"})
+    read = MirrorGAN.load(silent, reader=other).draw(CAPTION, 3)
     assert [score.name for score in read.scores] == ["log-likelihood", "shared words", "BLEU"]
+
+
+@pytest.fixture
+def quiet(silent, tmp_path):
+    return Path(shutil.copytree(silent, tmp_path / "quiet"))
+
+
+def naming_reader(folder, name):
+    manifest = read_json(folder / "checkpoint.json")
+    (folder / "checkpoint.json").write_text(json.dumps(manifest | {"reader": name}))
+    return folder
+
+
+def test_a_checkpoint_may_name_the_one_beside_it_that_reads(quiet, folder, drawing, tmp_path):
+    beside = tmp_path / "reads"
+    shutil.copytree(folder, beside)
+    model = MirrorGAN.load(naming_reader(quiet, "reads"))
+    assert model.lender == beside and model.draw(CAPTION, 3).redescription == drawing.redescription
+    shutil.rmtree(beside)
+    model = MirrorGAN.load(quiet)
+    assert model.lender is None and model.draw(CAPTION, 3).redescription is None
+
+
+@pytest.mark.parametrize("name", ["../reads", "/etc", "", ".", "..", 7, "quiet"])
+def test_a_reader_s_name_leads_nowhere_else(quiet, name):
+    with pytest.raises(CheckpointError, match="is not the name of a folder beside it"):
+        MirrorGAN.load(naming_reader(quiet, name))
+
+
+def test_a_checkpoint_with_a_captioner_needs_none_that_it_names(folder, tmp_path):
+    own = tmp_path / "own"
+    shutil.copytree(folder, own)
+    assert MirrorGAN.load(naming_reader(own, "not there")).lender is None
 
 
 def test_a_borrowed_captioner_comes_before_one_s_own(folder, tmp_path):

@@ -41,6 +41,13 @@ def test_an_export_writes_a_card_with_every_heading_and_invents_nothing(folder):
     assert "Not measured yet" in text and "Nobody has written this down" in text
 
 
+def test_a_card_names_the_checkpoint_that_reads_for_it(folder, runs):
+    light = export(folder.with_name("light"), runs, "four colours", CAPTIONS, reader=folder)
+    text, theirs = ((one / "README.md").read_text() for one in (light, folder))
+    assert "checkpoint `mine`" in text and "Draws a caption at 16 and 32 pixels." in text
+    assert "reads a sentence back" in theirs and "checkpoint `" not in theirs
+
+
 def test_every_run_of_a_generator_that_grew_has_a_row(folder):
     rows = [line for line in (folder / "README.md").read_text().splitlines() if line.startswith("| stage")]
     assert rows[0].startswith("| stage 1, 16 px | `python -m train.gan birds-32 --batch 4") and "40 pictures" in rows[0]

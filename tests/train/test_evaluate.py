@@ -268,6 +268,16 @@ def test_a_checkpoint_without_a_captioner_is_scored_but_for_its_sentences(folder
     assert {"retrieval 1 of 100", "CIDEr-D (second captioner)", "attention inside the object: colour words"} <= names
 
 
+def test_a_checkpoint_that_borrows_its_reader_has_the_scores_of_one_that_has_it(folder, birds, runs):
+    light = export(folder.with_name("light"), runs, "four colours", ["a small red bird"], reader=folder)
+    only = ["redescription", "attention", "colours"]
+    whole, borrowed = (evaluate(one, Options(data=birds), only).rows for one in (folder, light))
+    plain = [[{k: v for k, v in row.items() if k != "hashes"} for row in rows] for rows in (whole, borrowed)]
+    assert plain[0] == plain[1] and len(whole) > 10
+    for mine, theirs in zip(whole, borrowed, strict=True):
+        assert {k: v for k, v in mine["hashes"].items() if k != "checkpoint.json"}.items() <= theirs["hashes"].items()
+
+
 def test_encoders_are_not_their_own_judges(folder, birds, runs, tmp_path):
     with pytest.raises(CheckpointError, match="the checkpoint's own encoders"):
         evaluate(folder, Options(data=birds, judge_encoders=runs.encoders))

@@ -47,6 +47,30 @@ def test_weights_are_the_run_s_rounded_to_half(runs, exported):
         assert torch.equal(tensor, given[name].half())
 
 
+def test_what_another_checkpoint_has_may_be_left_out_and_is_borrowed(runs, exported):
+    light = export(exported.with_name("light"), runs, "four colours", CAPTIONS, reader=exported)
+    left_out = {"captioner", "image_encoder", "backbone.tiny"}
+    stems = {path.stem for path in exported.glob("*.safetensors")}
+    assert {path.stem for path in light.glob("*.safetensors")} == stems - left_out and left_out < stems
+    whole, borrowed = (MirrorGAN.load(folder).draw("a small red bird", 1) for folder in (exported, light))
+    assert borrowed.redescription == whole.redescription and borrowed.scores == whole.scores
+    assert {score.name for score in borrowed.scores} >= {"match", "log-likelihood"}
+
+
+def test_a_reader_of_other_weights_or_another_place_is_refused(runs, exported, tmp_path):
+    with pytest.raises(CheckpointError, match=r"mine: a reader must be another checkpoint in .*elsewhere"):
+        export(tmp_path / "elsewhere/light", runs, "four colours", CAPTIONS, reader=exported)
+    with pytest.raises(CheckpointError, match="a reader must be another checkpoint"):
+        export(exported, runs, "four colours", CAPTIONS, reader=exported)
+    spoil(exported / "captioner.safetensors", 3.0)
+    with pytest.raises(CheckpointError, match=r"captioner\.safetensors: not the weights in"):
+        export(tmp_path / "light", runs, "four colours", CAPTIONS, reader=exported)
+    (exported / "image_encoder.safetensors").unlink()
+    with pytest.raises(FileNotFoundError, match="a reader has a captioner and an image encoder"):
+        export(tmp_path / "light", runs, "four colours", CAPTIONS, reader=exported)
+    assert not (tmp_path / "light").exists()
+
+
 def spoil(path, value):
     tensors = read_tensors(path)
     name = next(name for name, tensor in tensors.items() if tensor.is_floating_point() and tensor.numel())
