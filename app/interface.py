@@ -218,6 +218,7 @@ PLAYS: dict[str, Callable[..., Any]] = {
     "seeds": playing.six_seeds,
     "best": playing.best_of,
     "walk": playing.walk,
+    "noise": playing.less_noise,
     "uphill": playing.refine,
     "models": playing.compare_models,
 }
@@ -260,6 +261,13 @@ def _build_plays(shelf: Shelf) -> dict[str, Part]:
                 "From the caption and seed above to others, in even steps. What is left empty stays as it is.",
                 "Walk", other_caption("walk", "To this caption"),
                 lambda: gr.Textbox(label="To this seed", scale=1, min_width=120, elem_id="other-seed"),
+            ),
+            "noise": part(
+                "noise", "Less noise",
+                "The caption above with a part of its seed's noise. Without any, all seeds give one picture: what the "
+                "model thinks of first. With all of it, it is the drawing as it is (in DF-GAN, which calls this "
+                "truncation, by itself a little less).",
+                "From none to all",
             ),
             "uphill": part(
                 "uphill", "Uphill",

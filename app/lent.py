@@ -8,7 +8,7 @@ import functools
 import importlib
 import importlib.util
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from PIL import Image
 
@@ -64,6 +64,9 @@ class Borrower:
 
     def walk(self, start: tuple[str, int], end: tuple[str, int], frames: int) -> Iterator[Sketch]:
         return self._pipeline.walk(start, end, frames)
+
+    def with_noise(self, caption: str, seed: int, shares: Sequence[float]) -> Iterator[Sketch]:
+        return self._pipeline.with_noise(caption, seed, shares)
 
     def refine(self, caption: str, seed: int, steps: int) -> Iterator[Refinement]:
         """Its first step is taken here too: what is wrong with a caption is found before a GPU is asked for, and is not

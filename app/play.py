@@ -26,6 +26,8 @@ SEEDS = 6
 BEST_OF = 8
 FRAMES = 9
 STEPS = 12
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Of the noise."""
 TOGETHER = 4
 """Models side by side at most."""
 MOVED = 4
@@ -275,6 +277,18 @@ def walk(
             {"label": "Save as GIF", "name": "mirrorgan-walk.gif", "href": _href(images + back, "gif")},
         ]
         yield board
+    except EXPECTED as error:
+        raise said(error) from error
+
+
+def less_noise(house: House, caption: object, seed: object, model: object, visitor: Visitor) -> Iterator[Board]:
+    """The caption with none of the seed's noise, with more of it, and with all."""
+    try:
+        house.pay(visitor, len(SHARES) * 0.5)
+        frames: list[dict[str, Any]] = []
+        for sketch in house.shelf[model].with_noise(caption, seed, SHARES):
+            frames.append({"image": picture(sketch.image), "title": f"noise {100 * SHARES[len(frames)]:.0f} %"})
+            yield {"kind": "strip", "frames": list(frames), "of": len(SHARES), "there_and_back": True}
     except EXPECTED as error:
         raise said(error) from error
 

@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
@@ -44,6 +44,8 @@ class Pipeline(Protocol):
     def read(self, picture: Image.Image, caption: str | None = None) -> Reading: ...
 
     def walk(self, start: tuple[str, int], end: tuple[str, int], frames: int) -> Iterator[Sketch]: ...
+
+    def with_noise(self, caption: str, seed: int, shares: Sequence[float]) -> Iterator[Sketch]: ...
 
     def refine(self, caption: str, seed: int, steps: int) -> Iterator[Refinement]: ...
 
@@ -165,6 +167,12 @@ class Studio:
         first, last = ((caption_from(caption), seed_from(seed)) for caption, seed in (start, end))
         pipeline = self.ready()
         yield from self._work(lambda: pipeline.walk(first, last, frames))
+
+    def with_noise(self, caption: object, seed: object, shares: Sequence[float]) -> Iterator[Sketch]:
+        """Yields a caption drawn with shares of the seed's noise. Raises as `draw` does."""
+        text, number = caption_from(caption), seed_from(seed)
+        pipeline = self.ready()
+        yield from self._work(lambda: pipeline.with_noise(text, number, shares))
 
     def refine(self, caption: object, seed: object, steps: int) -> Iterator[Refinement]:
         """Yields the steps uphill. Raises as `draw` does."""

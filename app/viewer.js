@@ -32,7 +32,7 @@ window.MirrorGAN ??= (() => {
   const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   const keyOf = (drawing) => JSON.stringify([drawing.caption, drawing.seed, drawing.checkpoint]);
   const percent = (share) => (share > 0 && share < 0.01 ? '<1 %' : `${Math.round(100 * share)} %`);
-  const number = (value) => (Math.abs(value) < 5e-7 ? '0' : value.toPrecision(3));
+  const number = (value) => (value > 0 && value < 0.0001 ? '<0.0001' : value === 0 ? '0' : value.toPrecision(3));
   const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
   function make(tag, attributes = {}, ...children) {

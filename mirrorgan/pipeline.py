@@ -302,6 +302,30 @@ class MirrorGAN:
             images = tuple(Stage(to_pictures(output.image)[0], None, None) for output in outputs)
             yield Sketch(caption, seed, words, images, {}, self.name)
 
+    @torch.inference_mode()
+    def with_noise(self, caption: str, seed: int, shares: Iterable[float]) -> Iterator[Sketch]:
+        """Draws a caption with shares of a seed's noise: at 0 the caption speaks alone, whatever the seed; at 1 all of
+        the noise speaks, too. In DF-GAN a share is the truncation, in place of the checkpoint's own.
+
+        Yields:
+            a sketch a share, with its stages and no attention.
+
+        Raises:
+            CaptionError: see `draw`.
+            ValueError: a share below 0 or above 1.
+        """
+        caption, seed = clean(caption), check_seed(seed)
+        words = self.look_up(caption)
+        tokens, mask = self._tokens(words)
+        embedded, sentence = self.text_encoder(tokens, mask)
+        noise = self._noise(seed)
+        for share in shares:
+            if not 0 <= share <= 1:
+                raise ValueError(f"a share of the noise is from 0 to 1, not {share}")
+            outputs = self.generator.draw_quieter(noise, share, sentence, embedded, mask)
+            images = tuple(Stage(to_pictures(output.image)[0], None, None) for output in outputs)
+            yield Sketch(caption, seed, words, images, {}, self.name)
+
     def refine(self, caption: str, seed: int, steps: int = 12, rate: float = 0.1) -> Iterator[Refinement]:
         """Climbs the likelihood of the caption under STREAM, over noise and sentence, with the weights held (ours).
 

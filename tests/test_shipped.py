@@ -9,9 +9,12 @@ from PIL import Image
 from mirrorgan import MirrorGAN
 from mirrorgan.__main__ import main as draw_from_the_command_line
 from mirrorgan.benchmark import benchmark
+from mirrorgan.checkpoint import read_json, read_manifest
 from mirrorgan.vocabulary import tokenize
 
 CHECKPOINTS = sorted(path.parent for path in (Path(__file__).parent.parent / "checkpoints").glob("*/checkpoint.json"))
+MAPS = {"mirrorgan": {"words", "sentence"}, "attngan": {"words"}, "ssagan": {"mask"}}
+"""Kinds of maps, by system."""
 if not CHECKPOINTS:
     pytest.skip("no checkpoint ships with this tree", allow_module_level=True)
 
@@ -26,8 +29,19 @@ def model(folder):
     return MirrorGAN.load(folder)
 
 
-def test_a_checkpoint_stays_under_60_megabytes(folder):
-    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 60e6
+def size(folder):
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def test_checkpoints_are_small():
+    borrowers = [folder for folder in CHECKPOINTS if "reader" in read_manifest(folder)]
+    assert all(size(folder) < 60e6 for folder in CHECKPOINTS)
+    assert sum(map(size, borrowers)) < 30e6 and borrowers != CHECKPOINTS
+
+
+def test_every_reader_that_is_named_ships_too(folder):
+    reader = read_manifest(folder).get("reader")
+    assert reader is None or folder.with_name(reader) in CHECKPOINTS
 
 
 def test_a_card_says_how_it_was_made_and_names_its_scores(folder):
@@ -55,10 +69,12 @@ def test_it_is_trained_and_knows_every_word_of_its_examples(model):
         assert all(model.vocabulary.knows(word) for word in tokenize(caption)), caption
 
 
-def test_a_drawing_has_its_stages_and_is_read_back(model):
+def test_a_drawing_has_its_stages_and_maps_and_is_read_back(folder, model):
     drawing = model.draw(model.info.examples[0], seed=1)
-    assert [stage.size for stage in drawing.stages] == list(model.info.sizes) and len(drawing.stages) >= 2
-    assert drawing.stages[-1].word_attention is not None and drawing.stages[-1].sentence_attention is not None
+    assert [stage.size for stage in drawing.stages] == list(model.info.sizes)
+    kinds = {name.partition("_")[0] for name in drawing.maps}
+    assert kinds == MAPS[read_json(folder / "generator.json")["generator"]]
+    assert {score.name for score in drawing.scores} == {"log-likelihood", "shared words", "BLEU", "match"}
     assert drawing.redescription.complete and len(drawing.redescription.words) > 3
 
 
@@ -94,8 +110,10 @@ def test_the_command_line_writes_a_drawing(folder, model, tmp_path, monkeypatch,
     assert "'blurple' is not in the vocabulary" in said and "read back" in said
     drawn = json.loads((out / "drawing.json").read_text())
     assert drawn["seed"] == 3 and drawn["redescription"]["text"] in said
-    pictures = {f"{size}.png" for size in model.info.sizes}
-    assert {path.name for path in out.iterdir()} >= pictures | {f"words-{model.info.sizes[-1]}.png", "attention.npz"}
+    wanted = {f"{size}.png" for size in model.info.sizes} | {"attention.npz"}
+    if "words" in MAPS[read_json(folder / "generator.json")["generator"]]:
+        wanted.add(f"words-{model.info.sizes[-1]}.png")
+    assert {path.name for path in out.iterdir()} >= wanted
 
 
 @pytest.mark.parametrize(

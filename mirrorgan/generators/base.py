@@ -68,6 +68,12 @@ class BaseGenerator(nn.Module, ABC):
         system = type(self).__module__.rpartition(".")[2]
         raise ValueError(f"{system} has no truncation: it draws from noise as it comes; dfgan has")
 
+    def draw_quieter(
+        self, noise: Tensor, share: float, sentence: Tensor, words: Tensor, mask: Tensor
+    ) -> Iterator[StageOutput]:
+        """Draws as `draw` does, with noise times a share, 0 to 1; in a system with truncation that is what it is of."""
+        return self.draw(noise * share, sentence, words, mask)
+
     @abstractmethod
     def draw(self, noise: Tensor, sentence: Tensor, words: Tensor, mask: Tensor) -> Iterator[StageOutput]:
         """Draws stage by stage, as `forward` does, for whoever wants to see or time them one by one."""

@@ -8,6 +8,7 @@ Dimensions: B batch, D text channels, Z noise, C channels of a block, q its size
 
 import copy
 import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Self
@@ -94,6 +95,11 @@ class Generator(OnePictureGenerator):
         other = copy.copy(self)
         other.config = dataclasses.replace(self.config, truncation=truncation)
         return other
+
+    def draw_quieter(
+        self, noise: Tensor, share: float, sentence: Tensor, words: Tensor, mask: Tensor
+    ) -> Iterator[StageOutput]:
+        return self.truncated(None).draw(layers.truncated(noise, share), sentence, words, mask)
 
     def picture(self, noise: Tensor, sentence: Tensor) -> StageOutput:
         if self.config.truncation is not None and not self.training:

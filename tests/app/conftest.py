@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -100,6 +100,12 @@ class FakePipeline:
         for frame in range(frames):
             image = Image.blend(first.image, last.image, frame / max(1, frames - 1))
             yield Sketch(last.caption, last.seed, last.words, (Stage(image, None, None),), {}, last.checkpoint)
+
+    def with_noise(self, caption: str, seed: int, shares: Sequence[float]) -> Iterator[Sketch]:
+        drawing = self._draw(caption, seed)
+        for share in shares:
+            image = Image.blend(Image.new("RGB", drawing.image.size), drawing.image, share)
+            yield Sketch(drawing.caption, seed, drawing.words, (Stage(image, None, None),), {}, drawing.checkpoint)
 
     def refine(self, caption: str, seed: int, steps: int) -> Iterator[Refinement]:
         for step, sketch in enumerate(self.walk((caption, seed), (caption, seed + 1), steps + 1)):

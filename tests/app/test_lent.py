@@ -57,6 +57,7 @@ def test_only_the_way_uphill_borrows_and_loads_a_model_there(spaces, pipeline):
     model.draw("a red bird", 3)
     list(model.grow("a red bird", 3, False))
     list(model.walk(("a red bird", 3), ("a blue bird", 3), 3))
+    list(model.with_noise("a red bird", 3, (0, 1)))
     assert spaces.lent == [] and there == []
     for _ in range(2):
         assert len(list(model.refine("a red bird", 3, 4))) == 5

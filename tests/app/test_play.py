@@ -175,6 +175,13 @@ def test_a_walk_to_another_seed_keeps_the_caption(house, pipeline):
     assert pipeline.asked[-2:] == [("a red bird", 3), ("a red bird", 9)]
 
 
+def test_less_noise_goes_from_none_to_all(house):
+    boards = list(play.less_noise(house, "a red bird", 3, "fake", ME))
+    assert [len(board["frames"]) for board in boards] == [1, 2, 3, 4, 5] and boards[0]["of"] == 5
+    assert [frame["title"] for frame in boards[-1]["frames"]] == [f"noise {n} %" for n in (0, 25, 50, 75, 100)]
+    assert len({frame["image"] for frame in boards[-1]["frames"]}) == 5
+
+
 def test_uphill_shows_its_curve_and_its_highest_step(house):
     board = last(play.refine(house, "a red bird", 3, "fake", ME))
     assert len(board["frames"]) == len(board["curve"]["values"]) == play.STEPS + 1
@@ -208,6 +215,8 @@ def test_a_picture_is_read_and_matched(house):
         (lambda house: play.best_of(house, "a bird", True, "fake", ME), "no number"),
         (lambda house: play.best_of(house, "a bird", 0.5, "fake", ME), "without a fraction"),
         (lambda house: play.walk(house, "a bird", 0, "fake", "x" * 300, "1", ME), "300 characters"),
+        (lambda house: play.less_noise(house, "a bird", -1, "fake", ME), "too (small|large)|whole number|from 0"),
+        (lambda house: play.less_noise(house, " ", 0, "fake", ME), "[Tt]ype"),
         (lambda house: play.walk(house, "a bird", 0, "fake", "", "-4", ME), "a whole number"),
         (lambda house: play.walk(house, "a bird", 0, "fake", "", "9" * 5000, ME), "a whole number"),
         (lambda house: play.walk(house, "a bird", 0, "fake", "", "9" * 10, ME), "too large"),

@@ -150,11 +150,14 @@ def test_reading_walking_and_climbing_check_their_values(studio):
     assert studio.read(picture, "").words == () and studio.read(picture, "a red bird").scores
     assert len(list(studio.walk(("a red bird", 0), ("a blue bird", 1.0), 4))) == 4
     assert [refinement.step for refinement in studio.refine("a red bird", 0, 3)] == [0, 1, 2, 3]
+    assert len(list(studio.with_noise("a red bird", 0.0, (0, 1)))) == 2
     for call in (
         lambda: studio.read(picture, "x" * 201),
         lambda: list(studio.walk(("a red bird", 0), ("a blue bird", -1), 4)),
         lambda: list(studio.walk(("", 0), ("a blue bird", 1), 4)),
         lambda: list(studio.refine("a red bird", 0.5, 3)),
+        lambda: list(studio.with_noise("", 0, (0, 1))),
+        lambda: list(studio.with_noise("a red bird", "x", (0, 1))),
     ):
         with pytest.raises(RefusedError):
             call()

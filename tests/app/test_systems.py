@@ -75,6 +75,14 @@ def test_four_systems_stand_side_by_side(house):
     assert board["judge"] is None
 
 
+@pytest.mark.parametrize("system", [*sorted(LISTENING), *sorted(MASKED), "dfgan"])
+def test_without_noise_all_seeds_draw_one_picture(house, system):
+    first, second = (list(play.less_noise(house, CAPTION, seed, system, ME))[-1]["frames"] for seed in (3, 4))
+    assert first[0] == second[0]
+    for one, other in zip(first[1:], second[1:], strict=True):
+        assert one["title"] == other["title"] and one["image"] != other["image"]
+
+
 def test_change_and_walks_need_no_reader(house):
     *_, board = play.change_caption(house, CAPTION, 3, "ssagan", "a blue bird", ME)
     assert board["right"]["caption"] == "a blue bird" and board["moved"] == []

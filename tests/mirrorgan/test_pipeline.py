@@ -450,6 +450,12 @@ def dfgan(tmp_path_factory):
     return write_checkpoint(where, False, with_captioner=False, system="dfgan", **ONE_PICTURE, truncation=0.9)
 
 
+def test_a_share_of_df_gan_s_noise_is_its_truncation(dfgan):
+    model = MirrorGAN.load(dfgan)
+    for share, sketch in zip((0.5, 0.9), model.with_noise(CAPTION, 3, (0.5, 0.9)), strict=True):
+        assert np.array_equal(pixels(sketch), pixels(model.truncated(share).draw(CAPTION, 3)))
+
+
 def test_truncation_is_chosen_for_a_drawing_and_told_with_it(dfgan):
     model = MirrorGAN.load(dfgan)
     own, less, none = (
@@ -653,6 +659,17 @@ def test_the_great_circle_keeps_the_length():
 def test_a_walk_has_two_ends(model):
     with pytest.raises(ValueError, match="at least two frames, not 1"):
         list(model.walk(("a bird", 0), ("a bird", 1), 1))
+
+
+def test_less_noise_ends_with_the_drawing_and_begins_without_a_seed(model, drawing):
+    none, half, everything = model.with_noise(CAPTION, 3, (0, 0.5, 1))
+    assert np.array_equal(pixels(everything), pixels(drawing)) and len(none.stages) == 3
+    other, _, _ = model.with_noise(CAPTION, 4, (0, 0.5, 1))
+    assert np.array_equal(pixels(none), pixels(other))
+    assert not np.array_equal(pixels(none), pixels(half)) and not np.array_equal(pixels(half), pixels(drawing))
+    for share in (-0.1, 1.1, float("nan")):
+        with pytest.raises(ValueError, match="from 0 to 1"):
+            list(model.with_noise(CAPTION, 3, [share]))
 
 
 # ----------------------------------------------------------------------------------------------------- climbing
