@@ -542,6 +542,16 @@ def test_a_walk_is_seen_moved_through_and_saved(visit):
     shoot(page, "walk")
 
 
+def test_less_noise_is_moved_through(visit):
+    page = visit()
+    open_tab(page, "Play", "Less noise")
+    page.get_by_role("button", name="From none to all").click()
+    board = page.locator("#board-noise")
+    expect(board.locator(".mb-frames button")).to_have_count(5)
+    board.get_by_role("button", name="noise 25 %").click()
+    expect(board.get_by_role("status")).to_contain_text("noise 25 %")
+
+
 def test_uphill_draws_its_curve(visit):
     page = visit()
     open_tab(page, "Play", "Uphill")
