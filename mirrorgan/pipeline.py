@@ -9,13 +9,14 @@ import hashlib
 import json
 import time
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mirrorgan.backbones import Backbone, build_backbone, fold_batch_norms
@@ -51,6 +52,7 @@ FUNCTION_WORDS = frozenset(
 )
 """Words that do not say what a bird looks like; they do not count in the agreement of content words."""
 
+Seeing = TypeVar("Seeing", bound=nn.Module)
 Trunks = dict[tuple[Path, str], Backbone]
 """Frozen trunks that are loaded already, by folder and name."""
 
@@ -584,24 +586,19 @@ def load_trunk(folder: Path, name: str, trunks: Trunks) -> Backbone:
 
 def load_captioner(folder: Path, vocabulary: Vocabulary, trunks: Trunks) -> Captioner:
     """STREAM of a checkpoint, for its own dictionary."""
-    return load_part(
-        folder,
-        "captioner",
-        CaptionerConfig,
-        lambda c: Captioner(c, load_trunk(folder, c.backbone, trunks)),
-        vocabulary.hash,
-    )
+    return load_on_trunk(folder, "captioner", CaptionerConfig, Captioner, vocabulary, trunks)
 
 
 def load_image_encoder(folder: Path, vocabulary: Vocabulary, trunks: Trunks) -> ImageEncoder:
     """DAMSM's image encoder of a checkpoint, for its own dictionary."""
-    return load_part(
-        folder,
-        "image_encoder",
-        ImageEncoderConfig,
-        lambda c: ImageEncoder(c, load_trunk(folder, c.backbone, trunks)),
-        vocabulary.hash,
-    )
+    return load_on_trunk(folder, "image_encoder", ImageEncoderConfig, ImageEncoder, vocabulary, trunks)
+
+
+def load_on_trunk(
+    folder: Path, name: str, config: type[Any], kind: Callable[..., Seeing], vocabulary: Vocabulary, trunks: Trunks
+) -> Seeing:
+    """A part of a checkpoint that stands on a frozen trunk."""
+    return load_part(folder, name, config, lambda c: kind(c, load_trunk(folder, c.backbone, trunks)), vocabulary.hash)
 
 
 def named_reader(folder: Path, manifest: dict) -> Path | None:
