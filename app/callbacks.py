@@ -136,7 +136,8 @@ def arrive(
     except EXPECTED as error:
         gr.Warning(markup.escape(error))
         return *head, *stay
-    return *head, [drawn.caption, drawn.seed, model], _shown(studio, drawn, drawn.caption, model)
+    shown = _shown(studio, drawn, drawn.caption, model) | {"offered": True}
+    return *head, [drawn.caption, drawn.seed, model], shown
 
 
 def about(house: House, model: object) -> tuple[str, dict[str, Any]]:

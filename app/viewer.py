@@ -26,8 +26,12 @@ const start = () => {
     seed: document.querySelector('#seed input')?.value,
   });
   const mirror = MirrorGAN.mount(element.querySelector('.mv-root'), {send, typed});
-  mirror.show(props.value);
-  watch('value', () => mirror.show(props.value));
+  const show = (value) => {
+    const caption = typed().caption?.trim();
+    if (!value?.offered || !caption || caption === value.caption) mirror.show(value);
+  };
+  show(props.value);
+  watch('value', () => show(props.value));
   window.dispatchEvent(new Event('mirrorgan-mounted'));
 };
 if (window.MirrorGAN?.board) start();
@@ -46,7 +50,8 @@ else window.addEventListener('mirrorgan', start, {once: true});
 
 
 def viewer(**options: Any) -> gr.HTML:
-    """The viewer. Its value is what `app.payload.payload` makes, or None.
+    """The viewer. Its value is what `app.payload.payload` makes, or None. One that is `offered` comes for an empty box;
+    if somebody has typed meanwhile, it is not shown.
 
     Events: `select` with caption, seed and model when a drawing of before is shown again; `download` with kind too
     when a file of it is wanted.

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from app import callbacks
 from app.interface import build_demo, launch
 from app.studio import EXAMPLE_SEED, Shelf
 
@@ -191,6 +192,37 @@ def test_what_is_typed_before_the_page_has_settled_stays_and_is_drawn(browser, p
         expect(page.locator(CAPTION)).to_have_value(pipeline.info.examples[0])
     finally:
         opened.set()
+        page.close()
+        demo.close()
+
+
+def test_an_example_that_comes_late_does_not_cover_what_was_typed(browser, pipeline, monkeypatch):
+    late, real = threading.Event(), callbacks.arrive
+
+    def arrive(*values):
+        late.wait(600)
+        return real(*values)
+
+    monkeypatch.setattr(callbacks, "arrive", arrive)
+    shelf = Shelf({"fake": lambda: pipeline})
+    shelf["fake"].load()
+    demo = build_demo(shelf)
+    _, address, _ = launch(demo, prevent_thread_lock=True, quiet=True)
+    page = browser.new_page(reduced_motion="reduce")
+    page.set_default_timeout(PATIENCE)
+    try:
+        with page.expect_request("**/queue/join*"):  # the page asks, and its boxes are empty
+            page.goto(address)
+        page.locator(CAPTION).fill("a green bird")
+        page.locator(CAPTION).press("Enter")
+        expect(page.locator("#mirror .mv-text")).to_contain_text("green bird")
+        late.set()
+        expect(page.locator("#examples")).to_be_visible()
+        page.wait_for_timeout(500)
+        expect(page.locator("#mirror .mv-text")).to_contain_text("green bird")
+        expect(page.locator(CAPTION)).to_have_value("a green bird")
+    finally:
+        late.set()
         page.close()
         demo.close()
 
