@@ -24,12 +24,11 @@ def load(where: str, reader: str, device: str | None = None) -> Pipeline:
     import torch
 
     from mirrorgan import MirrorGAN
-    from mirrorgan.checkpoint import has_part
     from mirrorgan.drawing import CheckpointError
-    from mirrorgan.pipeline import find_folder
+    from mirrorgan.pipeline import reads
 
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    if where != reader and not has_part(find_folder(where), "captioner"):
+    if where != reader and not reads(where):
         with contextlib.suppress(CheckpointError, OSError):
             return MirrorGAN.load(where, device, reader)
     return MirrorGAN.load(where, device)

@@ -267,6 +267,7 @@ window.MirrorGAN ??= (() => {
     async show(drawing, fresh = true) {
       if (!drawing || !drawing.stages?.length || (fresh && this.isLate(drawing))) return;
       const turn = ++this.turn;
+      this.coming = drawing; // its pictures may still be on their way when the next one arrives
       const images = drawing.stages.map((stage) => Object.assign(new Image(), {src: stage.image, alt: ''}));
       await Promise.all(images.map((image) => image.decode().catch(() => null)));
       if (turn !== this.turn) return;
@@ -297,9 +298,9 @@ window.MirrorGAN ??= (() => {
       this.grow(start, wanted);
     }
 
-    /** True for a sketch of what is already here in full, or of something that was typed before it. */
+    /** True for a sketch of what is already here, or coming, in full, or of something that was typed before it. */
     isLate(drawing) {
-      const here = this.drawing;
+      const here = this.coming;
       if (!here?.done || drawing.done) return false;
       if (keyOf(drawing) === keyOf(here)) return true;
       const typed = this.typed?.();

@@ -677,6 +677,11 @@ def read_history(folder: Path | None) -> tuple[tuple[dict, ...], tuple[dict, ...
     return tuple(row for row in log if isinstance(row, dict)), tuple(row for row in scores if isinstance(row, dict))
 
 
+def reads(where: str | Path) -> bool:
+    """Whether a checkpoint has a captioner of its own; raises as `find_folder` does."""
+    return has_part(find_folder(where), "captioner")
+
+
 def find_folder(where: str | Path) -> Path:
     """The folder itself, or the local copy of a repository on the Hub.
 
