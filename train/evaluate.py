@@ -303,19 +303,17 @@ class Evaluation:
             tqdm.write(f"{path} cannot be kept for the next time ({error.strerror})", file=sys.stderr)
         return found
 
-    def once(self, what: str, hashes: dict[str, str], score: Callable[[Pictures], list[Result]]) -> list[Result]:
-        """A score of the test photographs at the drawings' size. The same networks may judge several checkpoints: then
-        they look at the photographs once.
+    def once(
+        self, what: str, hashes: dict[str, str], score: Callable[[Pictures], list[Result]], size: int | None = None
+    ) -> list[Result]:
+        """A score of the test photographs. The same networks may judge several checkpoints: then they look at the
+        photographs once.
 
         Args:
             hashes: of all that the score depends on beside data and size.
+            size: pixels of the photographs; of the drawings if None.
         """
-        return self.once_at(self.size, what, hashes, score)
-
-    def once_at(
-        self, size: int, what: str, hashes: dict[str, str], score: Callable[[Pictures], list[Result]]
-    ) -> list[Result]:
-        """The same of photographs of `size` pixels."""
+        size = size or self.size
         key = digest([what, size, hashes, self.hashes["pack.json"], self.rows.tolist(), self.device])
         if key not in self.known:
             self.known[key] = score(self.photographs(size))
@@ -450,7 +448,7 @@ def score_retrieval(e: Evaluation) -> list[Result]:
     def score(pictures: Pictures) -> list[Result]:
         return retrieval(e, pictures, e.model.text_encoder, encoder, "", "damsm", hashes)
 
-    real = e.once_at(encoder.config.image_size, "retrieval", hashes, score)
+    real = e.once("retrieval", hashes, score, encoder.config.image_size)
     return [*real, *for_seeds(e, lambda s: score(e.all_drawings(s)))]
 
 
@@ -461,7 +459,7 @@ def score_judge_retrieval(e: Evaluation) -> list[Result]:
     def score(pictures: Pictures) -> list[Result]:
         return retrieval(e, pictures, text, encoder, " (second encoders)", "second-damsm", hashes)
 
-    real = e.once_at(encoder.config.image_size, "judge-retrieval", hashes, score)
+    real = e.once("judge-retrieval", hashes, score, encoder.config.image_size)
     return [*real, *for_seeds(e, lambda s: score(e.all_drawings(s)))]
 
 
