@@ -61,11 +61,11 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
-from mirrorgan.checkpoint import read_json, read_tensors
+from mirrorgan.checkpoint import read_json, read_tensors, same_weights
 from mirrorgan.pipeline import MirrorGAN
 from train.card import SHUFFLED, picture_sizes, stages_made, written
 from train.command import fail, typed
-from train.evaluate import SCORES, Options, Result, evaluate, packed_folder, same
+from train.evaluate import SCORES, Options, Result, evaluate, packed_folder
 from train.export import Runs, export
 from train.files import write_text
 from train.history import describe, read_log
@@ -144,7 +144,7 @@ def stale(checkpoint: Path, run: Path) -> bool:
     paths = checkpoint / "generator.safetensors", run / "average" / "generator.safetensors"
     if not all(path.is_file() for path in paths) or not (checkpoint / "checkpoint.json").is_file():
         return True  # if the run has no weights, the export says so
-    return not same(read_tensors(paths[1]), read_tensors(paths[0]))
+    return not same_weights(read_tensors(paths[1]), read_tensors(paths[0]))
 
 
 def measure(

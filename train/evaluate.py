@@ -31,7 +31,7 @@ from tqdm import tqdm
 
 from mirrorgan.backbones import fold_batch_norms
 from mirrorgan.captioner import Captioner, CaptionerConfig
-from mirrorgan.checkpoint import load_part, read_json, read_tensors, sha256
+from mirrorgan.checkpoint import load_part, read_json, read_tensors, same_weights, sha256
 from mirrorgan.drawing import CheckpointError
 from mirrorgan.generators.base import GeneratorOutput
 from mirrorgan.image_encoder import ImageEncoder, ImageEncoderConfig
@@ -187,7 +187,7 @@ class Evaluation:
         folder = best_of(self.options.judge)
         theirs = read_tensors(folder / "captioner.safetensors")
         own = self.model.captioner
-        if own is not None and same(theirs, own.state_dict()):
+        if own is not None and same_weights(theirs, own.state_dict()):
             raise CheckpointError(f"{folder}: this is the checkpoint's own STREAM; name a captioner trained apart")
         vocabulary = Vocabulary.load(folder / "vocabulary.json")
         captioner = load_part(
@@ -212,7 +212,7 @@ class Evaluation:
         assert self.options.judge_encoders is not None
         folder = best_of(self.options.judge_encoders)
         theirs = read_tensors(folder / "text_encoder.safetensors")
-        if same(theirs, self.model.text_encoder.state_dict()):
+        if same_weights(theirs, self.model.text_encoder.state_dict()):
             raise CheckpointError(f"{folder}: these are the checkpoint's own encoders; name some trained apart")
         words = self.model.vocabulary.hash
         text = load_part(folder, "text_encoder", TextEncoderConfig, TextEncoder, words)
@@ -347,14 +347,6 @@ class Evaluation:
 def best_of(run: Path) -> Path:
     """Where a run of a pretraining keeps its weights, or the folder itself."""
     return run / "best" if (run / "best").is_dir() else run
-
-
-def same(theirs: dict[str, Tensor], ours: dict[str, Tensor]) -> bool:
-    """Whether weights are those of a checkpoint, which are stored as float16."""
-    return theirs.keys() <= ours.keys() and all(
-        theirs[key].shape == ours[key].shape and torch.equal(theirs[key].half(), ours[key].half().cpu())
-        for key in theirs
-    )
 
 
 def digest(content: object) -> str:

@@ -18,7 +18,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mirrorgan.checkpoint import read_json, read_tensors, save_tensors, sha256, write_manifest, write_tensors
+from mirrorgan.checkpoint import (
+    read_json,
+    read_tensors,
+    same_weights,
+    save_tensors,
+    sha256,
+    write_manifest,
+    write_tensors,
+)
 from mirrorgan.drawing import CheckpointError
 from mirrorgan.pipeline import MirrorGAN
 from mirrorgan.vocabulary import Vocabulary
@@ -168,8 +176,7 @@ def check_reader(reader: Path, out: Path, runs: Runs) -> None:
         theirs, ours = reader / f"{name}.safetensors", runs.part(name) / f"{name}.safetensors"
         if not theirs.is_file():
             raise FileNotFoundError(f"{theirs}: missing; a reader has a captioner and an image encoder")
-        lent, own = read_tensors(theirs), read_tensors(ours)
-        if lent.keys() != own.keys() or not all(torch.equal(lent[key].half(), own[key].half()) for key in own):
+        if not same_weights(read_tensors(theirs), read_tensors(ours)):
             raise CheckpointError(f"{theirs}: not the weights in {ours}, so it cannot stand in for them")
 
 

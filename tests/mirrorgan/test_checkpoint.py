@@ -13,6 +13,7 @@ from mirrorgan.checkpoint import (
     read_json,
     read_manifest,
     read_tensors,
+    same_weights,
     save_part,
     save_tensors,
     sha256,
@@ -272,3 +273,15 @@ def test_a_folder_is_no_file(folder, name):
 def test_json_is_read_with_its_path_in_every_message(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"x\.json: missing"):
         read_json(tmp_path / "x.json")
+
+
+def test_weights_are_the_same_if_all_that_are_stored_are_among_the_others():
+    others = {"a": torch.randn(3, 2, generator=torch.Generator().manual_seed(0)), "trunk": torch.ones(4)}
+    stored = {"a": others["a"].half()}
+    assert not torch.equal(stored["a"].float(), others["a"])
+    assert same_weights(stored, others)
+    assert not same_weights(stored | {"b": torch.ones(1)}, others)
+    assert not same_weights({"a": stored["a"].T}, others)
+    moved = others["a"].clone()
+    moved[1, 1] += 0.01
+    assert not same_weights(stored, {"a": moved})
