@@ -297,6 +297,15 @@ _BIRDS_128 = dataclasses.replace(
     grow_from=Path("runs/birds-64"),
     first_trained=1,
 )
+_BIRDS_128_TOGETHER = dataclasses.replace(  # nothing is held still any more, and both pictures are judged
+    _BIRDS_128,
+    name="birds-128-together",
+    look_sizes=(96, 128),
+    look_pixels=(64, 128),
+    grow_from=Path("runs/birds-128"),
+    first_trained=0,
+    grown_rate=1e-4,
+)
 _BIRDS_256 = dataclasses.replace(
     _BIRDS_128,
     name="birds-256",
@@ -514,7 +523,7 @@ _GAN_INT_CLS_PAPER = dataclasses.replace(
 PRESETS = {
     preset.name: preset
     for preset in (
-        _BIRDS_32, _BIRDS_64, _BIRDS_128, _BIRDS_256, _BIRDS, _COCO, _SHAPES, _FOLDER,
+        _BIRDS_32, _BIRDS_64, _BIRDS_128, _BIRDS_128_TOGETHER, _BIRDS_256, _BIRDS, _COCO, _SHAPES, _FOLDER,
         _SHAPES_ATTNGAN, _SHAPES_SSAGAN, _SHAPES_DFGAN, _SHAPES_STACKGAN2, _SHAPES_GAN_INT_CLS,
         _BIRDS_PAPER, _BIRDS_RELEASED, _COCO_PAPER, _ATTNGAN_PAPER, _ATTNGAN_COCO_PAPER, _ATTNDCGAN_PAPER,
         _SSAGAN_PAPER, _SSAGAN_COCO_PAPER, _DFGAN_PAPER, _DFGAN_COCO_PAPER, _STACKGAN2_PAPER, _GAN_INT_CLS_PAPER,

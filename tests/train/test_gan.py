@@ -653,7 +653,7 @@ def counted(module):
 
 def test_presets_bear_their_own_names_and_survive_the_command_line():
     assert set(PRESETS) == {
-        "birds-32", "birds-64", "birds-128", "birds-256", "birds", "coco", "shapes", "folder",
+        "birds-32", "birds-64", "birds-128", "birds-128-together", "birds-256", "birds", "coco", "shapes", "folder",
         "shapes-attngan", "shapes-ssagan", "shapes-dfgan", "shapes-stackgan2", "shapes-gan-int-cls",
         "birds-paper", "birds-released", "coco-paper", "attngan-paper", "attngan-coco-paper", "attndcgan-paper",
         "ssagan-paper", "ssagan-coco-paper", "dfgan-paper", "dfgan-coco-paper", "stackgan2-paper", "gan-int-cls-paper",
