@@ -307,14 +307,13 @@ _BIRDS_128_TOGETHER = dataclasses.replace(  # nothing is held still any more, an
     grown_rate=1e-4,
 )
 _BIRDS_256 = dataclasses.replace(
-    _BIRDS_128,
+    _BIRDS_128_TOGETHER,
     name="birds-256",
     batch=16,
     channels=(32, 32, 32),
     look_sizes=(0, 0, 256),
     look_pixels=(0, 0, 256),
-    grow_from=Path("runs/birds-128"),
-    first_trained=2,
+    grow_from=Path("runs/birds-128-together"),
 )
 _BIRDS = dataclasses.replace(  # for one large GPU; with encoders and captioner, 52 MB in float16
     _GUIDED, batch=64, channels=(48, 48, 32), look_sizes=(64, 128, 256)
