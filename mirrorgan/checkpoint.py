@@ -180,11 +180,11 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"{path}: damaged, or no safetensors file ({error})") from error
 
 
-def same_weights(stored: dict[str, Tensor], others: dict[str, Tensor]) -> bool:
-    """Whether all weights of a checkpoint, float16 as stored, are found among others of any precision."""
-    return stored.keys() <= others.keys() and all(
-        stored[key].shape == others[key].shape and torch.equal(stored[key].half().cpu(), others[key].half().cpu())
-        for key in stored
+def same_weights(some: dict[str, Tensor], others: dict[str, Tensor]) -> bool:
+    """Whether all of some weights are found among others, compared in float16: checkpoints store no more."""
+    return some.keys() <= others.keys() and all(
+        some[key].shape == others[key].shape and torch.equal(some[key].half().cpu(), others[key].half().cpu())
+        for key in some
     )
 
 

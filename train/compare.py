@@ -241,7 +241,7 @@ def cell(text: str) -> str:
 
 
 def plot(points: Sequence[Model], compared: Sequence[Model]) -> Figure | None:
-    """Numbers of the logs over pictures seen, smoothed, a panel each; and scores of models of several stages of one
+    """Numbers of the logs over pictures seen, smoothed, a panel each; and scores, where there are several stages of one
     training (points of one name). None if there is nothing to plot."""
     panels: dict[str, dict[str, list[tuple[np.ndarray, np.ndarray]]]] = {}
     for name in dict.fromkeys(row["name"] for model in points for row in model.rows if plotted(row["name"])):
@@ -250,6 +250,7 @@ def plot(points: Sequence[Model], compared: Sequence[Model]) -> Figure | None:
             if model.images is not None and own:
                 here = np.array([model.images]), np.array([own[0]["value"]])
                 panels.setdefault(name, {}).setdefault(model.name, []).append(here)
+    panels = {name: lines for name, lines in panels.items() if any(len(parts) > 1 for parts in lines.values())}
     for model in compared:
         if model.run is None or "batch" not in model.config:
             continue

@@ -205,6 +205,7 @@ def test_points_of_a_curve_are_scores_over_pictures_seen():
     assert lines[0].get_xydata().tolist() == [[100, 9.0], [200, 6.0], [300, 5.0]]
     assert lines[1].get_xydata().tolist() == [[50, 4.0]]
     assert lines[0].get_color() != lines[1].get_color()
+    assert plot([points[1], points[3]], [points[1], points[3]]) is None  # one point each is no curve
 
 
 def test_losses_are_plotted_over_pictures_not_steps(tmp_path):
