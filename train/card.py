@@ -141,9 +141,9 @@ def opening(folder: Path, manifest: dict[str, Any], text: CardText) -> list[str]
         )
     found.append(f"Weights: {weights / 1e6:.0f} MB, float16. `python -m mirrorgan CAPTION --checkpoint FOLDER` draws.")
     captions = list(manifest.get("examples", []))[:8]
-    if (folder / "sheet.png").exists() and captions:
+    if (folder / "sheet.jpg").exists() and captions:
         pairs = [", ".join(captions[place : place + 2]) for place in range(0, len(captions), 2)]
-        found.append(f"![{len(captions)} captions, seeds 0 to 3, nothing chosen](sheet.png)")
+        found.append(f"![{len(captions)} captions, seeds 0 to 3, nothing chosen](sheet.jpg)")
         found.append(f"Rows, two captions beside each other, seeds 0 to 3, nothing chosen: {'; '.join(pairs)}.")
     return found
 

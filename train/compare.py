@@ -72,8 +72,7 @@ from train.history import describe, read_log
 from train.memory import keep_memory
 from train.pack import load_packed
 from train.report import COLOURS, curves, smooth
-from train.score_sheets import save_picture
-from train.sheets import sheet_captions
+from train.sheets import save_picture, sheet_captions
 
 SEEDS = (0, 1, 2)
 SIDE, MARGIN, HEAD = 96, 190, 24

@@ -46,7 +46,7 @@ PARTS = {"generator": "generator", "text_encoder": "encoders", "image_encoder": 
 LENT = ("image_encoder", "captioner")
 """Parts that another checkpoint may have in place of this one."""
 
-MADE = frozenset(("README.md", "log.jsonl", "sheet.png", "example.png", "curves.png", LIMITS_PICTURE))
+MADE = frozenset(("README.md", "log.jsonl", "sheet.jpg", "example.png", "curves.png", LIMITS_PICTURE))
 """What an export writes beside weights and settings; other files in an older checkpoint's folder are kept."""
 SCORED = frozenset(PICTURES)
 """What train.evaluate draws beside scores.json, and what is kept only as long as that is."""

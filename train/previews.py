@@ -12,19 +12,19 @@ from tqdm import tqdm
 
 from mirrorgan.drawing import Drawing
 from mirrorgan.pipeline import FUNCTION_WORDS, MirrorGAN
-from train.sheets import tile
+from train.sheets import save_picture, tile
 
 CURVES = ("discriminator", "adversarial", "redescription", "word maps", "logit real", "logit drawn")
 
 
 def write_previews(model: MirrorGAN, out: Path, log: Path | None) -> None:
-    """Writes sheet.png (eight captions x seeds 0 to 3, nothing chosen), example.png and, from a log, curves.png.
+    """Writes sheet.jpg (eight captions x seeds 0 to 3, nothing chosen), example.png and, from a log, curves.png.
 
     The example is the one of the sheet's drawings that fits its caption best by the checkpoint's own encoders.
     """
     captions = list(model.info.examples[:8])
     drawings = [[model.draw(caption, seed) for seed in range(4)] for caption in tqdm(captions, desc="sheet")]
-    tile([[drawing.image for drawing in row] for row in drawings]).save(out / "sheet.png")
+    save_picture(tile([[drawing.image for drawing in row] for row in drawings]), out / "sheet.jpg")
     best = max((drawing for row in drawings for drawing in row), key=match)
     explain(best).savefig(out / "example.png", facecolor="white")
     if log is not None and log.exists():

@@ -2,7 +2,6 @@
 
 import textwrap
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,23 +9,12 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from train.files import whole
 from train.previews import overlay
 
 SIDE = 64
 """Pixels of a picture on the sheet of neighbours."""
 ACROSS = 5
 """Drawings beside each other on it."""
-
-
-def save_picture(picture: Image.Image | Figure, path: Path) -> None:
-    """Writes a picture whole, as JPEG or PNG: .jpg for what holds photographs, .png for lines and letters."""
-    kind = "JPEG" if path.suffix == ".jpg" else "PNG"
-    with whole(path) as part:
-        if isinstance(picture, Figure):
-            picture.savefig(part, format=kind.lower(), facecolor="white", pil_kwargs={"quality": 88})
-        else:
-            picture.save(part, kind, quality=88)
 
 
 def nearest_sheet(drawings: np.ndarray, photographs: np.ndarray, places: Tensor) -> Image.Image:

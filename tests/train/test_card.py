@@ -16,7 +16,7 @@ HEADINGS = ("## Data", "## Training", "## Scores", "## What it is bad at")
 
 @pytest.fixture
 def folder(runs, tmp_path, monkeypatch):
-    monkeypatch.setattr("train.export.write_previews", lambda model, out, log: (out / "sheet.png").touch())
+    monkeypatch.setattr("train.export.write_previews", lambda model, out, log: (out / "sheet.jpg").touch())
     return export(tmp_path / "mine", runs, "four colours", CAPTIONS)
 
 

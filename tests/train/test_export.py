@@ -23,7 +23,7 @@ def contents(folder):
 def quick_previews(request, monkeypatch):
     """Drawing and plotting take seconds; one test does it in earnest."""
     if "earnest" not in request.node.name:
-        monkeypatch.setattr(module, "write_previews", lambda model, out, log: (out / "sheet.png").write_bytes(b"sheet"))
+        monkeypatch.setattr(module, "write_previews", lambda model, out, log: (out / "sheet.jpg").write_bytes(b"sheet"))
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_an_export_in_earnest_is_enough_by_itself(runs, exported):
     assert model.info.name == "mine" and model.info.sizes == (16, 32)
     assert model.draw("a small red bird", 1).image.size == (32, 32)
     names = {path.name for path in exported.iterdir()}
-    assert {"README.md", "sheet.png", "example.png", "curves.png", "log.jsonl", "training.json"} <= names
+    assert {"README.md", "sheet.jpg", "example.png", "curves.png", "log.jsonl", "training.json"} <= names
     assert not list(exported.parent.glob(".mine.*"))
 
 

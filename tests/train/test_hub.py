@@ -122,7 +122,7 @@ def hub(monkeypatch, tmp_path):
 @pytest.fixture
 def folder(runs, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "train.export.write_previews", lambda model, out, log: (out / "sheet.png").write_bytes(b"sheet")
+        "train.export.write_previews", lambda model, out, log: (out / "sheet.jpg").write_bytes(b"sheet")
     )
     return export(tmp_path / "mine", runs, "four colours", ["a small red bird", "a blue bird"])
 
@@ -132,7 +132,7 @@ def test_what_is_sent_is_loaded_by_its_name_and_draws_the_same(hub, folder, monk
     assert push(folder, "somebody/birds", private=True) == f"{hub.address}/somebody/birds"
     sent = hub.repositories["somebody/birds"]
     assert sent == {path.name: path.read_bytes() for path in contents(folder)}
-    assert {"README.md", "sheet.png", "checkpoint.json", "generator.safetensors"} <= sent.keys()
+    assert {"README.md", "sheet.jpg", "checkpoint.json", "generator.safetensors"} <= sent.keys()
     assert "notes.txt" not in sent and hub.private["somebody/birds"] is True
 
     monkeypatch.chdir(tmp_path)
