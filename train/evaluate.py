@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save
 from torch import Tensor
 from tqdm import tqdm
@@ -35,7 +36,7 @@ from mirrorgan.checkpoint import load_part, read_json, read_tensors, same_weight
 from mirrorgan.drawing import CheckpointError
 from mirrorgan.generators.base import GeneratorOutput
 from mirrorgan.image_encoder import ImageEncoder, ImageEncoderConfig
-from mirrorgan.images import from_uint8, to_channels_last, to_uint8
+from mirrorgan.images import from_uint8, to_channels_last, to_pictures
 from mirrorgan.pipeline import MirrorGAN
 from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
 from mirrorgan.vocabulary import Vocabulary, pad
@@ -110,10 +111,13 @@ class Options:
     """A run of train.damsm that the checkpoint was not made with."""
     boxes: Path | None = None
     """The folder of the data set itself, for the boxes around what its photographs show."""
+    size: int | None = None
+    """Pixels that drawings are brought to before anything looks at them; as they were drawn if None."""
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        for name, value in (("count", self.count), ("captions", self.captions), ("seeds", len(self.seeds))):
+        asked = {"count": self.count, "captions": self.captions, "seeds": len(self.seeds), "size": self.size}
+        for name, value in asked.items():
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, not {value}")
 
@@ -153,7 +157,7 @@ class Evaluation:
         generator = torch.Generator().manual_seed(0)
         self.rows = torch.randperm(len(self.test), generator=generator)[: options.count].sort().values
         self.train_rows = torch.randperm(len(self.train), generator=generator)[: len(self.rows)].sort().values
-        self.size = self.model.generator.sizes[-1]
+        self.size = options.size or self.model.generator.sizes[-1]
         self.files: dict[str, str] = read_json(folder / "checkpoint.json")["files"]
         lender = self.model.lender
         self.lent: dict[str, str] = read_json(lender / "checkpoint.json")["files"] if lender is not None else {}
@@ -248,7 +252,7 @@ class Evaluation:
     @cache  # noqa: B019
     def drawings(self, seed: int, which: int = 0) -> np.ndarray:
         """The last stage of a drawing for one caption of every test picture, (n, S, S, 3) uint8, rounded."""
-        return draw(self.model, self.test, self.rows, which, seed)
+        return draw(self.model, self.test, self.rows, which, seed, self.size)
 
     def all_drawings(self, seed: int) -> Pictures:
         """Drawings for `captions` captions of every picture, one caption after the other."""
@@ -383,11 +387,17 @@ def look(pixels: np.ndarray, network: FeatureNetwork, title: str) -> Tensor:
 
 
 @torch.inference_mode()
-def draw(model: MirrorGAN, split: PackedSplit, rows: Tensor, which: int, seed: int) -> np.ndarray:
-    """The last stage of a drawing for one caption of some pictures, (n, S, S, 3) uint8, rounded to the nearest."""
-    return np.concatenate(
-        [to_uint8(d.images[-1]).cpu().numpy() for _, _, d in draw_all(model, split, rows, which, seed)]
-    )
+def draw(model: MirrorGAN, split: PackedSplit, rows: Tensor, which: int, seed: int, size: int) -> np.ndarray:
+    """The last stage of a drawing for one caption of some pictures, (n, size, size, 3) uint8, rounded."""
+    return np.concatenate([last_stage(d, size).numpy() for _, _, d in draw_all(model, split, rows, which, seed)])
+
+
+def last_stage(drawn: GeneratorOutput, size: int) -> Tensor:
+    """The last stage, (n, size, size, 3) uint8 on the CPU; of another size, resized as photographs are."""
+    pictures = to_pictures(drawn.images[-1])
+    if pictures[0].width != size:
+        pictures = [picture.resize((size, size), Image.Resampling.LANCZOS) for picture in pictures]
+    return torch.from_numpy(np.stack([np.asarray(picture) for picture in pictures]))
 
 
 @torch.inference_mode()
@@ -632,7 +642,7 @@ def score_diversity(e: Evaluation) -> list[Result]:
     chosen = e.rows[:: max(1, len(e.rows) // 32)][:32]
 
     def score(seed: int) -> list[Result]:
-        drawn = [draw(e.model, e.test, chosen, 0, 1000 + 8 * seed + number) for number in range(8)]
+        drawn = [draw(e.model, e.test, chosen, 0, 1000 + 8 * seed + number, e.size) for number in range(8)]
         features = look(np.concatenate(drawn), e.network, "eight seeds")
         ratio = diversity(features, torch.arange(len(chosen)).repeat(8)).ratio
         protocol = (
@@ -771,7 +781,7 @@ def heard_looks(e: Evaluation, seed: int) -> Looks | None:
         maps = [stage.word_attention for stage in drawn.stages if stage.word_attention is not None]
         if not maps:
             return None
-        pixels = to_uint8(drawn.images[-1]).cpu()
+        pixels = last_stage(drawn, e.size)
         words = [e.test.vocabulary.decode(ids) for ids in captions]
         some = Looks.of(words, pixels.numpy(), maps[-1].float().cpu(), object_masks(pixels), "object mask")
         found = some if found is None else found + some
@@ -877,7 +887,7 @@ class Table:
         asked = asdict(e.options) | {"data": e.hashes["pack.json"]}
         self.content = {
             "checkpoint": {"name": e.model.info.name, "files": e.files},
-            "setting": {name: asked[name] for name in ("data", "count", "captions", "seeds")},
+            "setting": {name: asked[name] for name in ("data", "count", "captions", "seeds", "size")},
             "code": code_version(),
             "device": e.device,
             **machine(),
@@ -889,7 +899,8 @@ class Table:
         """What each score was measured with, see `Evaluation.means`."""
         if path.exists():
             older = read_json(path)
-            if all(older.get(name) == self.content[name] for name in ("checkpoint", "setting")):
+            setting = {"size": None} | older.get("setting", {})  # older tables do not name it
+            if older.get("checkpoint") == self.content["checkpoint"] and setting == self.content["setting"]:
                 self.rows, self.measured = older["scores"], older.get("measured", {})
 
     def add(self, results: list[Result], name: str, means: str) -> None:
@@ -1016,6 +1027,12 @@ def main() -> None:
     parser.add_argument(
         "--seeds", type=int, nargs="+", default=[0], help="draw all once a seed, and average; default 0"
     )
+    parser.add_argument(
+        "--size",
+        type=int,
+        metavar="PIXELS",
+        help="bring drawings to this size first, to compare them with others of it",
+    )
     parser.add_argument("--features", choices=NETWORKS, default=NETWORKS[0], help="what looks at the pictures")
     parser.add_argument("--inception-weights", type=Path, help="weights-inception-2015-12-05-6726825d.pth")
     parser.add_argument("--judge", type=Path, help="a run of train.captioner that was trained apart")
@@ -1037,11 +1054,13 @@ def main() -> None:
     try:
         if device == "cuda" and not torch.cuda.is_available():
             raise ValueError("--device cuda, but this machine has none that torch can use")
+        if given.size is not None and given.out is None:
+            raise ValueError("--size needs --out FILE: scores.json holds the scores of drawings as they are")
         options = Options(
             data=packed_folder(given.checkpoint, given.data),
             count=given.count, captions=given.captions, seeds=tuple(given.seeds), features=given.features,
             inception_weights=given.inception_weights, judge=given.judge, judge_encoders=given.judge_encoders,
-            boxes=given.boxes, device=device,
+            boxes=given.boxes, device=device, size=given.size,
         )  # fmt: skip
         table = evaluate(given.checkpoint, options, given.only, out)
     except (ValueError, FileNotFoundError) as error:

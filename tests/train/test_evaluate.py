@@ -126,7 +126,7 @@ def no_score_is_named_as_if_it_were_a_paper_s(table):
 
 
 def test_a_generator_that_draws_the_photographs_is_told_from_them_by_nothing(folder, birds, monkeypatch):
-    monkeypatch.setattr(module, "draw", lambda model, split, rows, which, seed: module.middle_squares(split, 32, rows))
+    monkeypatch.setattr(module, "draw", lambda model, split, rows, *some: module.middle_squares(split, some[-1], rows))
     rows = rows_of(
         evaluate(folder, Options(data=birds), ["frechet", "kernel", "inception", "colours", "redescription"])
     )
@@ -161,7 +161,7 @@ def test_a_feature_network_that_cannot_decide_gives_an_inception_score_of_one(fo
 def test_a_drawing_is_the_same_however_many_others_are_drawn(folder, birds):
     e = Evaluation(folder, Options(data=birds))
     few = torch.tensor([3, 40, 100])
-    assert np.array_equal(module.draw(e.model, e.test, few, 0, 0), e.drawings(0)[few.numpy()])
+    assert np.array_equal(module.draw(e.model, e.test, few, 0, 0, e.size), e.drawings(0)[few.numpy()])
     assert not np.array_equal(e.drawings(0), e.drawings(1))
     assert not np.array_equal(e.drawings(0), e.drawings(0, 1))
 
@@ -180,6 +180,18 @@ def test_drawings_are_rounded_and_of_the_caption_they_are_scored_with(folder, bi
         image = e.model.generator(noise, sentence, words, torch.ones_like(tokens, dtype=torch.bool)).images[-1][0]
     exact = (image.permute(1, 2, 0) * 127.5 + 127.5).numpy()
     assert np.abs(pictures.pixels[place] - exact).max() <= 0.5 + 1e-3  # cut off, they would be up to 1 away
+
+
+def test_drawings_are_brought_to_the_size_asked_for_as_photographs_are(folder, birds):
+    own = Evaluation(folder, Options(data=birds, count=5))
+    other = Evaluation(folder, Options(data=birds, count=5, size=own.size // 2))
+    assert other.drawings(0).shape == (5, own.size // 2, own.size // 2, 3)
+    for large, small in zip(own.drawings(0), other.drawings(0), strict=True):
+        shrunk = Image.fromarray(large).resize(small.shape[:2], Image.Resampling.LANCZOS)
+        assert np.array_equal(np.asarray(shrunk), small)
+    assert other.photographs(other.size).pixels.shape == other.drawings(0).shape
+    identity = {row["protocol_id"] for row in evaluate(folder, other.options, ["frechet"]).rows}
+    assert identity == {f"frechet/tiny-pooled-{other.size}/v1"}
 
 
 def test_several_seeds_are_averaged(folder, birds):
@@ -216,6 +228,15 @@ def test_older_scores_of_other_weights_or_settings_are_not_kept(folder, birds):
     saved["checkpoint"]["files"]["generator.safetensors"] = "0" * 64
     (folder / "scores.json").write_text(json.dumps(saved))
     assert len(evaluate(folder, Options(data=birds), ["inception"]).rows) == 2
+    assert len(evaluate(folder, Options(data=birds, size=7), ["frechet"]).rows) == 2
+
+
+def test_a_table_of_before_sizes_could_be_asked_for_goes_on(folder, birds):
+    saved = evaluate(folder, Options(data=birds), ["frechet"]).content
+    older = saved | {"scores": read_json(folder / "scores.json")["scores"]}
+    del older["setting"]["size"]
+    (folder / "scores.json").write_text(json.dumps(older))
+    assert len(evaluate(folder, Options(data=birds), ["inception"]).rows) == 4
 
 
 def test_features_of_photographs_are_computed_once_and_of_another_network_anew(folder, birds, network):
@@ -366,7 +387,7 @@ def test_a_generator_that_copies_its_training_photographs_is_found_out(folder, b
     monkeypatch.setattr(module, "load_packed", lambda data, split: splits[split])
     options = Options(data=birds)
     photographs = splits["train"].pictures(32)
-    monkeypatch.setattr(module, "draw", lambda model, split, rows, which, seed: photographs[rows.numpy() * 7])
+    monkeypatch.setattr(module, "draw", lambda model, split, rows, which, seed, size: photographs[rows.numpy() * 7])
     rows = rows_of(evaluate(folder, options, ["nearest"]))
     assert rows["nearer to training than 5 % of photographs", "drawings"]["value"] == 1.0
     assert rows["distance to training, 75% quantile", "drawings"]["value"] < 1e-4
@@ -417,6 +438,8 @@ def test_data_is_named_by_folder_by_name_or_by_what_the_checkpoint_was_trained_o
         (["--only", "judge-retrieval"], "needs --judge-encoders FOLDER"),
         (["--count", "0"], "count must be at least 1"),
         (["--captions", "0"], "captions must be at least 1"),
+        (["--size", "0"], "--size needs --out FILE"),
+        (["--size", "0", "--out", "there.json"], "size must be at least 1"),
         (["--data", "nowhere"], "nowhere: no pack.json"),
     ],
 )
