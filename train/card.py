@@ -209,12 +209,18 @@ def history_row(entry: dict[str, Any], training: dict[str, Any]) -> str:
 
 
 def stages_made(entry: dict[str, Any]) -> str:
-    """As "stages 2 and 3, 64 and 128 px, stage 1 frozen"."""
+    """As "stages 2 and 3, 64 and 128 px, stage 1 frozen", or "stage 3, 256 px, stages 1 and 2 go on"."""
     sizes, first, frozen = entry["sizes"], entry.get("taken_over", 0), entry.get("first_trained", 0)
     numbers = list(range(first + 1, len(sizes) + 1)) or list(range(1, len(sizes) + 1))
-    made = f"stage{'s' if len(numbers) > 1 else ''} {listed(numbers)}, {listed([sizes[n - 1] for n in numbers])} px"
-    before = list(range(1, frozen + 1))
-    return made + (f", stage{'s' if len(before) > 1 else ''} {listed(before)} frozen" if before else "")
+    going_on = list(range(frozen + 1, numbers[0]))
+    made = f"{numbered(numbers)}, {listed([sizes[n - 1] for n in numbers])} px"
+    made += f", {numbered(range(1, frozen + 1))} frozen" if frozen else ""
+    return made + (f", {numbered(going_on)} go{'' if len(going_on) > 1 else 'es'} on" if going_on else "")
+
+
+def numbered(stages: Sequence[int]) -> str:
+    """As "stage 1" or "stages 1 and 2"."""
+    return f"stage{'s' if len(stages) > 1 else ''} {listed(stages)}"
 
 
 def about_limits(folder: Path) -> list[str]:

@@ -208,3 +208,7 @@ def test_words_of_the_card():
     assert duration(95.4) == "95 min" and duration(200) == "3.3 h"
     entry = {"sizes": [32, 64, 128], "taken_over": 1, "first_trained": 1}
     assert stages_made(entry) == "stages 2 and 3, 64 and 128 px, stage 1 frozen"
+    entry = {"sizes": [64, 128, 256], "taken_over": 2, "first_trained": 0}
+    assert stages_made(entry) == "stage 3, 256 px, stages 1 and 2 go on"
+    assert stages_made(entry | {"first_trained": 1}) == "stage 3, 256 px, stage 1 frozen, stage 2 goes on"
+    assert stages_made(entry | {"sizes": [64, 128]}) == "stages 1 and 2, 64 and 128 px"
