@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,13 @@ def test_trainings_use_the_parts_and_not_the_pipeline():
     for name in ("damsm", "captioner", "pretrain", "gan"):
         imported = imported_modules(ROOT / f"train/{name}.py")
         assert not [module for module in imported if module.startswith(("mirrorgan.pipeline", "mirrorgan.MirrorGAN"))]
+
+
+@pytest.mark.parametrize("program", ["train.gan", "train.damsm", "train.captioner"])
+def test_a_training_starts_without_what_only_plots_pages_and_scores_need(program):
+    code = f"import sys, {program}; print(*sorted({{'matplotlib', 'nltk', 'gradio'}} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
 
 
 def tracked_files() -> list[Path]:

@@ -71,8 +71,9 @@ from train.files import write_text
 from train.history import describe, read_log
 from train.memory import keep_memory
 from train.pack import load_packed
+from train.previews import save_picture
 from train.report import COLOURS, curves, smooth
-from train.sheets import save_picture, sheet_captions
+from train.sheets import sheet_captions
 
 SEEDS = (0, 1, 2)
 SIDE, MARGIN, HEAD = 96, 190, 24

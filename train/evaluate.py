@@ -56,9 +56,10 @@ from train.metrics.networks import NETWORKS, FeatureNetwork, load_network
 from train.metrics.redescription import bleu, cider, rouge_l
 from train.metrics.retrieval import r_precision
 from train.pack import PackedSplit, load_packed
+from train.previews import save_picture
 from train.provenance import code_version, machine
 from train.score_sheets import Looked, attention_sheet, nearest_sheet, plot_distances
-from train.sheets import save_picture, seeded_noise
+from train.sheets import seeded_noise
 from train.trunks import find_trunk
 
 CHUNK = 32

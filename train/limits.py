@@ -19,7 +19,8 @@ from mirrorgan.pipeline import MirrorGAN
 from train.card import LIMITS_PICTURE, LIMITS_TEXT, write_card
 from train.command import fail
 from train.files import write_text
-from train.sheets import save_picture, tile, words_known
+from train.previews import save_picture
+from train.sheets import tile, words_known
 
 SEEDS = (0, 1, 2, 3)
 SIDE = 96

@@ -12,9 +12,20 @@ from tqdm import tqdm
 
 from mirrorgan.drawing import Drawing
 from mirrorgan.pipeline import FUNCTION_WORDS, MirrorGAN
-from train.sheets import save_picture, tile
+from train.files import whole
+from train.sheets import tile
 
 CURVES = ("discriminator", "adversarial", "redescription", "word maps", "logit real", "logit drawn")
+
+
+def save_picture(picture: Image.Image | Figure, path: Path) -> None:
+    """Writes a picture whole, as JPEG or PNG: .jpg for what holds photographs, .png for lines and letters."""
+    kind = "JPEG" if path.suffix == ".jpg" else "PNG"
+    with whole(path) as part:
+        if isinstance(picture, Figure):
+            picture.savefig(part, format=kind.lower(), facecolor="white", pil_kwargs={"quality": 88})
+        else:
+            picture.save(part, kind, quality=88)
 
 
 def write_previews(model: MirrorGAN, out: Path, log: Path | None) -> None:

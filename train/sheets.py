@@ -1,10 +1,8 @@
 """Sheets of drawings: fixed captions in rows, fixed seeds in columns."""
 
 import json
-from pathlib import Path
 
 import torch
-from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
@@ -12,7 +10,6 @@ from mirrorgan.generators.base import BaseGenerator
 from mirrorgan.images import to_pictures
 from mirrorgan.text_encoder import TextEncoder
 from mirrorgan.vocabulary import Vocabulary, pad
-from train.files import whole
 from train.pack import PackedSplit
 
 COLUMNS = 2
@@ -27,16 +24,6 @@ BIRD_CAPTIONS = (
     "a brown speckled bird with a white throat",
     "a bird with a bright orange breast",
 )
-
-
-def save_picture(picture: Image.Image | Figure, path: Path) -> None:
-    """Writes a picture whole, as JPEG or PNG: .jpg for what holds photographs, .png for lines and letters."""
-    kind = "JPEG" if path.suffix == ".jpg" else "PNG"
-    with whole(path) as part:
-        if isinstance(picture, Figure):
-            picture.savefig(part, format=kind.lower(), facecolor="white", pil_kwargs={"quality": 88})
-        else:
-            picture.save(part, kind, quality=88)
 
 
 def sheet_captions(split: PackedSplit) -> list[str]:

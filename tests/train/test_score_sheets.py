@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from train.previews import save_picture
 from train.score_sheets import (
     ACROSS,
     SIDE,
@@ -48,3 +50,12 @@ def test_examples_are_titled_with_word_and_share_and_the_object_is_outlined():
     assert len(outlined) == 2
     x, y = outlined[0].collections[0].get_paths()[0].vertices.T
     assert (x.min(), x.max(), y.min(), y.max()) == pytest.approx((48, 144, 48, 144), abs=3)  # of 192 pixels
+
+
+@pytest.mark.parametrize("name", ["sheet.jpg", "sheet.png", "figure.png", "figure.jpg"])
+def test_a_picture_is_written_whole_in_the_format_of_its_name(tmp_path, name):
+    picture = plot_distances({"a": np.arange(3.0)}) if name.startswith("figure") else Image.new("RGB", (8, 8), "red")
+    save_picture(picture, tmp_path / name)
+    with Image.open(tmp_path / name) as opened:
+        assert opened.format == ("JPEG" if name.endswith(".jpg") else "PNG")
+    assert [path.name for path in tmp_path.iterdir()] == [name]

@@ -1,6 +1,5 @@
 import json
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -9,8 +8,7 @@ from mirrorgan.generators.mirrorgan import Config, Generator
 from mirrorgan.images import to_pictures
 from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
 from mirrorgan.vocabulary import Vocabulary, pad
-from train.score_sheets import plot_distances
-from train.sheets import draw_sheet, save_picture, seeded_noise, tile
+from train.sheets import draw_sheet, seeded_noise, tile
 
 
 @pytest.fixture
@@ -48,12 +46,3 @@ def test_an_odd_number_of_rows_leaves_white():
     red = Image.new("RGB", (2, 2), "red")
     sheet = tile([[red], [red], [red]])
     assert sheet.size == (4, 4) and sheet.getpixel((1, 3)) == (255, 0, 0) and sheet.getpixel((3, 3)) == (255, 255, 255)
-
-
-@pytest.mark.parametrize("name", ["sheet.jpg", "sheet.png", "figure.png", "figure.jpg"])
-def test_a_picture_is_written_whole_in_the_format_of_its_name(tmp_path, name):
-    picture = plot_distances({"a": np.arange(3.0)}) if name.startswith("figure") else Image.new("RGB", (8, 8), "red")
-    save_picture(picture, tmp_path / name)
-    with Image.open(tmp_path / name) as opened:
-        assert opened.format == ("JPEG" if name.endswith(".jpg") else "PNG")
-    assert [path.name for path in tmp_path.iterdir()] == [name]
