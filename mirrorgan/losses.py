@@ -111,6 +111,39 @@ def _bce(logits: Tensor, label: float) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, label))
 
 
+# ---------------------------------------------------------------------------------------------- distribution
+
+
+def transport_map(covariance: Tensor, wanted: Tensor) -> Tensor:
+    """A of x -> wanted_mean + A (x - mean), the optimal transport from one Gaussian to another.
+
+        A = R^-1 (R C' R)^(1/2) R^-1, R = C^(1/2)        A C A = C'
+
+    Peyre and Cuturi, "Computational Optimal Transport" (2019), Eq. 2.40.
+
+    Args:
+        covariance, wanted: C and C', (D, D), symmetric; C positive definite.
+
+    Returns:
+        (D, D), symmetric and positive semidefinite.
+    """
+    values, vectors = torch.linalg.eigh(covariance)
+    roots = values.clamp_min(torch.finfo(values.dtype).tiny).sqrt()
+    root, inverse = (vectors * roots) @ vectors.T, (vectors / roots) @ vectors.T
+    values, vectors = torch.linalg.eigh(root @ wanted @ root)
+    return inverse @ (vectors * values.clamp_min(0).sqrt()) @ vectors.T @ inverse
+
+
+def transport_cost(points: Tensor, goals: Tensor) -> Tensor:
+    """Mean squared distance of points (B, D) to where they should lie, (B, D); nothing learns from the goals.
+
+    If the goals are where the optimal transport between two Gaussians takes samples of the first, this is the squared
+    Frechet distance of both in the mean, and its gradient is the distance's own: that of the transport itself is zero
+    (the envelope theorem).
+    """
+    return (points - goals.detach()).square().sum(dim=1).mean()
+
+
 # --------------------------------------------------------------------------------------------- conditioning
 
 

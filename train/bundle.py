@@ -26,11 +26,12 @@ from tqdm import tqdm
 from mirrorgan.checkpoint import read_json, save_tensors, sha256
 from train.command import fail, parse
 from train.files import refilled, whole, write_text
+from train.places import averaged, record_of
 from train.presets import PRESETS, GanConfig
 from train.trunks import find_trunk
 
 MANIFEST = "bundle.json"
-PLACES = ("packed", "runs")
+PLACES = ("packed", "runs", "checkpoints")
 """Folders that a bundle may write to."""
 LEFT = ("lock", "report.html", "state.previous.pt")
 """What a run can do without."""
@@ -93,6 +94,7 @@ def needs(config: GanConfig, keep: Path) -> dict[str, Path]:
     found = [data / "pack.json", data / "vocabulary.json"]
     found += [data / name for name in named if name.startswith("train")]
     trunks = {config.backbone} if config.discriminator == "projected" else set()
+    trunks |= set(config.frechet_trunks if config.frechet else ())
     parts = [(config.encoders, "text_encoder")]
     if config.damsm or config.text_training != "frozen":
         parts.append((config.encoders, "image_encoder"))
@@ -103,7 +105,10 @@ def needs(config: GanConfig, keep: Path) -> dict[str, Path]:
         found += [folder / f"{part}.json", folder / f"{part}.safetensors"]
         trunks |= {name for name in [description["config"].get("backbone")] if name}
     if config.grow_from is not None:
-        found += sorted((config.grow_from / "average").iterdir())
+        beginning = averaged(config.grow_from)
+        found += [beginning / f"generator.{kind}" for kind in ("json", "safetensors")]
+        if record_of(config.grow_from) is not None:
+            found.append(config.grow_from / "training.json")
     if config.folder.is_dir():
         found += of_run(config.folder).values()
     files = {path.as_posix(): path for path in found}
@@ -125,7 +130,7 @@ def write(out: Path, files: dict[str, Path], part: int) -> str:
     """Files, by where they belong, into parts of at most `part` bytes in `out`; returns a line about them.
 
     Raises:
-        ValueError: a file would not belong below packed/ or runs/.
+        ValueError: a file would not belong below one of PLACES.
     """
     for name in files:
         check_place(name)
@@ -135,7 +140,8 @@ def write(out: Path, files: dict[str, Path], part: int) -> str:
             for name, path in tqdm(files.items(), desc="bundle", unit="file", disable=None):
                 archive.add(path, name, recursive=False)
         parts.close()
-        write_text(folder / MANIFEST, json.dumps({"parts": parts.hashes, "files": sorted(files)}, indent=1) + "\n")
+        hashes = {name: sha256(files[name]) for name in sorted(files)}
+        write_text(folder / MANIFEST, json.dumps({"parts": parts.hashes, "files": hashes}, indent=1) + "\n")
     for old in set(out.glob("*.part")) - {out / name for name in parts.hashes}:
         old.unlink()
     total = sum((out / name).stat().st_size for name in parts.hashes)
@@ -156,8 +162,8 @@ def unpack(folder: Path, replace: bool = False, root: Path = Path()) -> str:
 
     Raises:
         FileNotFoundError: a part has not arrived.
-        FileExistsError: a file is there already, and `replace` is False; nothing was written.
-        ValueError: a part was damaged, or a file would not belong below packed/ or runs/.
+        FileExistsError: another file is there already, and `replace` is False; nothing was written.
+        ValueError: a part was damaged, or a file would not belong below one of PLACES.
     """
     manifest = read_json(folder / MANIFEST)
     names, hashes = manifest["files"], manifest["parts"]
@@ -169,7 +175,8 @@ def unpack(folder: Path, replace: bool = False, root: Path = Path()) -> str:
             raise ValueError(f"{path} is not what was sent; send it once more")
     for name in names:
         check_place(name)
-    if not replace and (there := [name for name in names if (root / name).exists()]):
+    there = [name for name in names if (root / name).exists() and sha256(root / name) != names[name]]
+    if there and not replace:
         raise FileExistsError(
             f"{root / there[0]} and {len(there) - 1} others are there; --replace puts these in their place"
         )

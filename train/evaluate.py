@@ -56,6 +56,7 @@ from train.metrics.networks import NETWORKS, FeatureNetwork, load_network
 from train.metrics.redescription import bleu, cider, rouge_l
 from train.metrics.retrieval import r_precision
 from train.pack import PackedSplit, load_packed
+from train.places import best_of
 from train.previews import save_picture
 from train.provenance import code_version, machine
 from train.score_sheets import Looked, attention_sheet, nearest_sheet, plot_distances
@@ -347,11 +348,6 @@ class Evaluation:
     def file_hashes(self, *names: str) -> dict[str, str]:
         """sha256 of its files, or of those of the checkpoint that reads for it."""
         return {name: self.files[name] if name in self.files else self.lent[name] for name in names}
-
-
-def best_of(run: Path) -> Path:
-    """Where a run of a pretraining keeps its weights, or the folder itself."""
-    return run / "best" if (run / "best").is_dir() else run
 
 
 def digest(content: object) -> str:

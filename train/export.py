@@ -36,6 +36,7 @@ from train.history import TRAININGS, chain, history
 from train.hub import check_name, describe, push
 from train.limits import write_limits
 from train.pack import load_packed
+from train.places import best_of, origin, settings
 from train.previews import write_previews
 from train.sheets import sheet_captions
 from train.trunks import find_trunk
@@ -54,7 +55,7 @@ SCORED = frozenset(PICTURES)
 
 @dataclass(frozen=True, kw_only=True)
 class Runs:
-    """Folders under runs/, one a training."""
+    """Folders under runs/, one a training. Encoders and captioner may be those of a checkpoint."""
 
     generator: Path
     encoders: Path
@@ -62,7 +63,8 @@ class Runs:
 
     def weights(self, run: str) -> Path:
         """Where a run keeps its weights: the generator's average, the encoders' and captioner's best epoch."""
-        return getattr(self, run) / ("average" if run == "generator" else "best")
+        folder: Path = getattr(self, run)
+        return folder / "average" if run == "generator" else best_of(folder)
 
     def part(self, name: str) -> Path:
         """Where a part's weights are: with its run, or with the generator, if the encoders learnt beside it."""
@@ -208,8 +210,10 @@ def check_finite(tensors: dict[str, Tensor], source: Path) -> None:
 def record(runs: Runs) -> dict[str, Any]:
     """What goes into training.json: every run's configuration, what each was (see train.history), and the data."""
     older = [run for run in chain(runs.generator)[:-1] if (run / "config.json").exists()]
-    content: dict[str, Any] = {name: read_json(getattr(runs, name) / "config.json") for name in TRAININGS}
-    content["grown_from"] = [read_json(run / "config.json") for run in older]
+    content: dict[str, Any] = {name: settings(name, getattr(runs, name)) for name in TRAININGS}
+    given = origin(chain(runs.generator)[0]) or {}
+    content["grown_from"] = [*given.get("grown_from", []), *([given["generator"]] if given else [])]
+    content["grown_from"] += [read_json(run / "config.json") for run in older]
     content["history"] = history(runs.encoders, runs.captioner, runs.generator)
     pack = Path(content["generator"]["data"]) / "pack.json"
     if pack.is_file():

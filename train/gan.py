@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from tqdm import tqdm
 
 from mirrorgan import losses
 from mirrorgan.checkpoint import save_part
@@ -27,7 +28,9 @@ from train.distributed import ALONE, World, average_gradients, gather_rows, gath
 from train.feed import Batch, Feed, read_rows
 from train.guards import Watch, check_weights
 from train.journal import Journal
+from train.moments import FIRST, Moments
 from train.pack import load_packed
+from train.places import remember
 from train.players import (
     Calls,
     Networks,
@@ -114,6 +117,9 @@ def train_step(
             if number == count - 1:
                 average_gradients(learning, world)
     optimizers.generator.step()
+    for moments in nets.moments:
+        assert isinstance(moments, Moments)
+        moments.update(lambda points: gather_rows(points, world))
     logits = {name: seen.pop(name) for name in ("logit real", "logit drawn")}
     return seen | logits
 
@@ -212,6 +218,8 @@ def generator_terms(
         terms["word maps"] = config.word_guidance * disagreement(batch, picture, maps, nets, config, world)
     if config.damsm:
         terms["damsm"] = config.damsm * damsm(batch, picture, batch.words, batch.sentence, nets, config, world)
+    if config.frechet:
+        terms["frechet"] = config.frechet * frechet(batch, picture, nets, config, calls)
     if config.consistency:
         terms["consistency"] = config.consistency * consistency(drawn.images)
     if world.size > 1:  # a stage that nobody looks at takes part all the same: gradients of all are waited for
@@ -282,6 +290,47 @@ def disagreement(
     return torch.stack(apart).mean(dim=0).sum() / read * (config.accumulate * world.size)
 
 
+def frechet(batch: Batch, picture: Tensor, nets: Networks, config: GanConfig, calls: Calls) -> Tensor:
+    """The Frechet loss of the pictures, the mean over all networks that look at them, unweighted."""
+    distances = []
+    for moments, look in zip(nets.moments, calls.features, strict=True):
+        assert isinstance(moments, Moments)
+        with autocast(config.place, config.precision):
+            features = look(picture)
+        distances.append(moments.distance(features.float(), batch.sentence.detach()))
+    return torch.stack(distances).mean()
+
+
+@torch.no_grad()
+def measure(feed: Feed, nets: Networks, config: GanConfig, world: World, say: Callable[[str], None]) -> None:
+    """Tells the Frechet loss of the real pictures: one epoch of them, cut, mirrored and captioned as in training; and
+    of what the generator draws before it learns."""
+    unknown = [moments for moments in nets.moments if isinstance(moments, Moments) and not moments.measured]
+    if not unknown:
+        return
+    say("looking at the real pictures, and at what is drawn so far, for the Frechet loss")
+    sentences: list[Tensor] = []
+    features: list[list[Tensor]] = [[] for _ in unknown]
+    for step in tqdm(range(len(feed.split) // config.batch), "real pictures", leave=False, disable=not world.leader):
+        batch = feed.read(step)
+        sentences.append(gather_rows(batch.sentence, world))
+        for moments, found in zip(unknown, features, strict=True):
+            with autocast(config.place, config.precision):
+                seen = moments.features(batch.images[-1])
+            found.append(gather_rows(seen.float(), world))
+    for moments, found in zip(unknown, features, strict=True):
+        moments.measure(torch.cat(found), torch.cat(sentences))
+    calls = ways_in(nets, config)
+    for step in tqdm(range(-(-FIRST // config.batch)), "drawn pictures", leave=False, disable=not world.leader):
+        seed_step(config.seed, step)
+        batch = feed.read(step)
+        frechet(batch, draw(calls, batch, nets, config).images[-1][: len(batch.sentence)], nets, config, calls)
+        for moments in unknown:
+            moments.update(lambda points: gather_rows(points, world))
+    for moments in unknown:
+        moments.refresh()
+
+
 def as_float(judgement: losses.Judgement) -> losses.Judgement:
     unconditional, conditional = judgement
     return losses.Judgement(None if unconditional is None else unconditional.float(), conditional.float())
@@ -337,6 +386,8 @@ def _train(config: GanConfig, world: World) -> Path:
     ends = nets.captioner is not None and nets.captioner.config.ends
     feed = Feed(split, config, nets.text_encoder, nets.generator.noise_dim, ends, world)
     journal = Journal(config.folder, as_json(config), config.steps, step) if world.leader else None
+    if journal is not None and config.grow_from is not None:
+        remember(config.folder, config.grow_from)
     stopper = Stopper(config.minutes)
     watch = Watch(margin=config.goal.margin)
     folder = config.folder / "average"
@@ -387,6 +438,7 @@ def _train(config: GanConfig, world: World) -> Path:
         if (sentence := watch.winner()) is not None:
             say(sentence)
 
+    measure(feed, nets, config, world, say)
     calls = ways_in(nets, config)
     if config.compile:
         say("compiling; this takes a while")

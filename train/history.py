@@ -1,6 +1,7 @@
 """What a finished run was: which command, how many steps and pictures, how many minutes, which step was kept.
 
-Read from what the run itself wrote: config.json, run.json, log.jsonl, and the .json beside its weights.
+Read from what the run itself wrote: config.json, run.json, log.jsonl, and the .json beside its weights. Of a checkpoint
+that stands where a run does, to go on from, training.json says what its runs were.
 """
 
 import dataclasses
@@ -17,6 +18,7 @@ from mirrorgan.generators import find_generator
 from train import captioner, damsm, gan
 from train.command import as_json, typed
 from train.journal import read_sessions
+from train.places import averaged, origin, record_of
 
 TRAININGS = {"encoders": damsm, "captioner": captioner, "generator": gan}
 """Part of a checkpoint, and the module that trains it."""
@@ -28,7 +30,8 @@ ELSEWHERE = frozenset(
 
 
 def chain(run: Path) -> list[Path]:
-    """The runs that a generator grew in, the oldest first, `run` itself last. Some may be missing.
+    """The runs that a generator grew in, the oldest first, `run` itself last. Some may be missing. A checkpoint that
+    the oldest grew from is not one of them, see `origin`.
 
     A run is looked for where `grow_from` says, and beside the run that grew from it.
 
@@ -37,7 +40,7 @@ def chain(run: Path) -> list[Path]:
         ValueError: a run grew from itself.
     """
     runs = [run]
-    while (runs[0] / "config.json").exists() or len(runs) == 1:
+    while ((runs[0] / "config.json").exists() or len(runs) == 1) and origin(runs[0]) is None:
         before = read_json(runs[0] / "config.json").get("grow_from")
         if before is None:
             break
@@ -57,7 +60,11 @@ def history(encoders: Path, captioner: Path, generator: Path) -> list[dict[str, 
     entries = [describe("encoders", encoders), describe("captioner", captioner)]
     taken_over = 0
     before: tuple[Path, dict[str, Any]] | None = None
-    for run in chain(generator):
+    runs = chain(generator)
+    if (given := origin(runs[0])) is not None:
+        entries += [entry for entry in given.get("history", []) if entry.get("part") == "generator"]
+        taken_over = len(entries[-1].get("sizes", []))
+    for run in runs:
         if not (run / "config.json").exists():
             entries.append({"part": "generator", "run": run.name, "missing": True})
             continue
@@ -71,7 +78,7 @@ def history(encoders: Path, captioner: Path, generator: Path) -> list[dict[str, 
 
 def same_start(first: Path, second: Path) -> bool:
     """Whether two generators condition on the sentence with the same weights: a frozen first stage shares them."""
-    kept = [read_tensors(run / "average" / "generator.safetensors") for run in (first, second)]
+    kept = [read_tensors(averaged(run) / "generator.safetensors") for run in (first, second)]
     names = [name for name in kept[0] if name.startswith("condition.")]
     return all(name in kept[1] and torch.equal(kept[0][name], kept[1][name]) for name in names)
 
@@ -84,6 +91,10 @@ def describe(part: str, run: Path) -> dict[str, Any]:
         FileNotFoundError: it has no config.json, or a generator's run has no weights.
         CheckpointError: one of them is no JSON.
     """
+    if (record := record_of(run)) is not None:
+        made_by = [entry for entry in record.get("history", []) if entry.get("part") == part]
+        if made_by:
+            return dict(made_by[-1])
     config = read_json(run / "config.json")
     reports = read_log(run / "log.jsonl")
     entry = {"part": part, "run": run.name, "command": command(part, config), "batch": config["batch"]}

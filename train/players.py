@@ -25,12 +25,13 @@ from mirrorgan.vocabulary import Vocabulary
 from train import device, ema
 from train.batches import pick_captions
 from train.distributed import ALONE, World, in_step, share_batch_norms
+from train.moments import Moments
 from train.pack import PackedSplit
+from train.places import averaged
 from train.presets import GanConfig
 from train.state import batch_rows, seed_step
 from train.trunks import find_trunk
 
-AVERAGE = Path("average") / "generator.safetensors"
 HEAD = "heads.0.weight"
 
 
@@ -45,6 +46,8 @@ class Networks(NamedTuple):
     captioner: Captioner | None
     """None if its loss has no weight."""
     image_encoder: ImageEncoder | None
+    moments: nn.ModuleList
+    """Of features, for every network that the Frechet loss looks through; none if it has no weight."""
 
 
 class Duel(nn.Module):
@@ -115,6 +118,8 @@ class Calls(NamedTuple):
     """Every discriminator, for the generator's half of the step: nothing but the pictures learns."""
     see: Callable | None
     """The captioner's look at pictures."""
+    features: list[Callable]
+    """Every network's that the Frechet loss looks through."""
 
 
 class Optimizers(NamedTuple):
@@ -185,7 +190,11 @@ def build_networks(config: GanConfig, vocabulary: Vocabulary, world: World = ALO
     average = ema.follow(generator)
     opponents = to_channels_last(nn.ModuleList(discriminators), config.place)
     assert isinstance(average, BaseGenerator)
-    nets = Networks(generator, average, opponents, judged, text_encoder, captioner, image_encoder)
+    moments = nn.ModuleList(
+        Moments(trunk(name), config.frechet_size, text_encoder.config.text_dim)
+        for name in (config.frechet_trunks if config.frechet else ())
+    ).to(config.place)
+    nets = Networks(generator, average, opponents, judged, text_encoder, captioner, image_encoder, moments)
     set_judging(nets, True)
     share_batch_norms(generator, world)
     share_batch_norms(opponents, world)
@@ -225,6 +234,7 @@ def ways_in(nets: Networks, config: GanConfig, faster: Callable[[Callable], Call
         [Slope(d) for d in nets.discriminators] if penalized and config.penalty_apart else [],  # type: ignore[arg-type]
         [faster(discriminator) for discriminator in nets.discriminators],
         None if nets.captioner is None else faster(nets.captioner.see),
+        [faster(moments.features) for moments in nets.moments],  # type: ignore[union-attr, arg-type]
     )
 
 
@@ -235,7 +245,7 @@ def join_calls(calls: Calls, world: World) -> Calls:
 
 
 def take_over(generator: BaseGenerator, run: Path) -> None:
-    """Copies every tensor that a smaller generator has from its averaged weights.
+    """Copies every tensor that a smaller generator has from its averaged weights. `run` may be a checkpoint.
 
     A generator of one stage may also become the beginning of a larger first stage: 64 channels at 32 pixels are what 32
     channels at 64 pixels go through. Its head is left out then.
@@ -255,7 +265,7 @@ def take_over(generator: BaseGenerator, run: Path) -> None:
 
 def taken_over(config: Any, run: Path) -> dict[str, Tensor]:
     """The averaged tensors of a run that a generator of `config` starts with, by name."""
-    given = read_tensors(run / AVERAGE)
+    given = read_tensors(averaged(run) / "generator.safetensors")
     if [key for key in given if key.startswith("heads.")] == [HEAD]:
         starts = config.channels[0] * config.first_size // given[HEAD].shape[1]  # pixels of the given first stage
         if starts < config.first_size:
@@ -348,6 +358,7 @@ def everything(nets: Networks, optimizers: Optimizers, step: int, compact: bool 
         "generator": nets.generator.state_dict(),
         "average": nets.average.state_dict(),
         "discriminators": nets.discriminators.state_dict(),
+        "moments": nets.moments.state_dict(),
         "generator optimizer": pack(optimizers.generator.state_dict()),
         "discriminator optimizer": pack(optimizers.discriminators.state_dict()),
     }
@@ -376,6 +387,8 @@ def restore(state: dict[str, Any], nets: Networks, optimizers: Optimizers) -> in
     nets.generator.load_state_dict(state["generator"])
     nets.average.load_state_dict(state["average"])
     nets.discriminators.load_state_dict(state["discriminators"])
+    if state.get("moments"):  # else the Frechet loss came later, and measures anew
+        nets.moments.load_state_dict(state["moments"])
     if text_parameters(nets):
         assert nets.image_encoder is not None
         nets.text_encoder.load_state_dict(state["text encoder"])

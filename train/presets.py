@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mirrorgan.backbones import available_backbones
 from mirrorgan.discriminators import available_discriminators, find_discriminator
 from mirrorgan.generators import available_generators, find_generator
 from train.command import read_options
@@ -99,6 +100,13 @@ class GanConfig(RunConfig):
     them (as SSA-GAN was released); joint: it does, too (as its paper says)."""
     text_rate: float = 4e-5
     """Learning rate of Adam for the encoders, where they learn."""
+    frechet: float = 0.0
+    """Weight of the Frechet distance between features of drawn and of real pictures beside their sentences; see
+    train/moments.py."""
+    frechet_trunks: tuple[str, ...] = ("efficientnet_lite1",)
+    """Frozen networks whose pooled features the Frechet loss compares. Not the one that scores use."""
+    frechet_size: int = 128
+    """Pixels that pictures are brought to before these networks."""
     consistency: float = 0.0
     """Weight of the mean difference between a stage and the next one made smaller (ours)."""
 
@@ -115,7 +123,7 @@ class GanConfig(RunConfig):
     ema: float = 0.999
     """Decay of the average of the weights that is kept."""
     grow_from: Path | None = None
-    """A run's folder whose generator's stages are taken over; later stages start anew."""
+    """The folder of a run or of a checkpoint whose generator's stages are taken over; later stages start anew."""
     first_trained: int = 0
     """Stages before this one stay as they are."""
     grown_rate: float | None = None
@@ -138,8 +146,8 @@ class GanConfig(RunConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        weights = ("kl", "redescription", "word_guidance", "damsm", "consistency", "gradient_penalty", "interpolation")
-        for field in (*weights, "augment", "halve_every"):
+        weights = ("kl", "redescription", "word_guidance", "damsm", "frechet", "consistency")
+        for field in (*weights, "gradient_penalty", "interpolation", "augment", "halve_every"):
             if not 0 <= (getattr(self, field) or 0) < math.inf:
                 raise ValueError(f"{field} must be 0 or more, not {getattr(self, field)}")
         for field in ("generator_rate", "discriminator_rate", "text_rate"):
@@ -174,6 +182,13 @@ class GanConfig(RunConfig):
             raise ValueError(f"redescription_share must be in (0, 1], not {self.redescription_share}")
         if self.consistency and stages == 1:
             raise ValueError("consistency compares a stage with the next one; there is only one stage")
+        if strangers := [name for name in self.frechet_trunks if name not in available_backbones()]:
+            trunks = ", ".join(available_backbones())
+            raise ValueError(f"frechet_trunks must be some of {trunks}, not {strangers[0]!r}")
+        if self.frechet and not self.frechet_trunks:
+            raise ValueError("frechet compares features; name a network in frechet_trunks")
+        if self.frechet_size < 32:
+            raise ValueError(f"frechet_size must be at least 32, not {self.frechet_size}")
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, not {self.precision!r}")
         if self.accumulate < 1 or self.batch % self.accumulate or self.batch // self.accumulate < 2:
@@ -314,6 +329,15 @@ _BIRDS_256 = dataclasses.replace(
     look_sizes=(0, 0, 256),
     look_pixels=(0, 0, 256),
     grow_from=Path("runs/birds-128-together"),
+)
+_BIRDS_256_FRECHET = dataclasses.replace(  # the shipped ones go on, with new opponents
+    _BIRDS_256,
+    name="birds-256-frechet",
+    encoders=Path("checkpoints/birds"),
+    captioner=Path("checkpoints/birds"),
+    grow_from=Path("checkpoints/birds"),
+    frechet=4.0,
+    frechet_size=256,
 )
 _BIRDS = dataclasses.replace(  # for one large GPU; with encoders and captioner, 52 MB in float16
     _GUIDED, batch=64, channels=(48, 48, 32), look_sizes=(64, 128, 256)
@@ -522,9 +546,9 @@ _GAN_INT_CLS_PAPER = dataclasses.replace(
 PRESETS = {
     preset.name: preset
     for preset in (
-        _BIRDS_32, _BIRDS_64, _BIRDS_128, _BIRDS_128_TOGETHER, _BIRDS_256, _BIRDS, _COCO, _SHAPES, _FOLDER,
-        _SHAPES_ATTNGAN, _SHAPES_SSAGAN, _SHAPES_DFGAN, _SHAPES_STACKGAN2, _SHAPES_GAN_INT_CLS,
-        _BIRDS_PAPER, _BIRDS_RELEASED, _COCO_PAPER, _ATTNGAN_PAPER, _ATTNGAN_COCO_PAPER, _ATTNDCGAN_PAPER,
-        _SSAGAN_PAPER, _SSAGAN_COCO_PAPER, _DFGAN_PAPER, _DFGAN_COCO_PAPER, _STACKGAN2_PAPER, _GAN_INT_CLS_PAPER,
+        _BIRDS_32, _BIRDS_64, _BIRDS_128, _BIRDS_128_TOGETHER, _BIRDS_256, _BIRDS_256_FRECHET, _BIRDS, _COCO, _SHAPES,
+        _FOLDER, _SHAPES_ATTNGAN, _SHAPES_SSAGAN, _SHAPES_DFGAN, _SHAPES_STACKGAN2, _SHAPES_GAN_INT_CLS, _BIRDS_PAPER,
+        _BIRDS_RELEASED, _COCO_PAPER, _ATTNGAN_PAPER, _ATTNGAN_COCO_PAPER, _ATTNDCGAN_PAPER, _SSAGAN_PAPER,
+        _SSAGAN_COCO_PAPER, _DFGAN_PAPER, _DFGAN_COCO_PAPER, _STACKGAN2_PAPER, _GAN_INT_CLS_PAPER,
     )
 }  # fmt: skip

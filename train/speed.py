@@ -36,7 +36,8 @@ from train import device, ema
 from train.augment import NUMBERS, augment
 from train.distributed import ALONE
 from train.feed import Batch, read_rows
-from train.gan import consistency, disagreement, rehearse, train_step
+from train.gan import consistency, disagreement, frechet, rehearse, train_step
+from train.moments import Moments
 from train.players import (
     Networks,
     build_discriminator,
@@ -93,7 +94,15 @@ def random_networks(config: GanConfig, ours: bool) -> Networks:
     average = ema.follow(generator)
     assert isinstance(average, BaseGenerator)
     set_training(generator, config.first_trained)
-    nets = Networks(generator, average, opponents, judged, text, captioner, image_encoder)
+    moments = nn.ModuleList()
+    for name in config.frechet_trunks if config.frechet else ():
+        known = Moments(trunk(name), config.frechet_size, text.config.text_dim).to(config.place)
+        features, sentences = (torch.randn(1000, size, device=config.place) for size in (known.basis.shape[0], 256))
+        known.measure(features, sentences)
+        known.distance(features, sentences)
+        known.update()
+        moments.append(known)
+    nets = Networks(generator, average, opponents, judged, text, captioner, image_encoder, moments)
     set_judging(nets, True)
     return nets
 
@@ -226,6 +235,12 @@ def plain_loop(config: GanConfig, looks: int) -> Callable[[], None]:
             for part in parts.values():
                 part.item()
                 total = total + config.damsm * part
+        if config.frechet:
+            loss = config.frechet * frechet(batch, drawn.images[-1], nets, config, ways_in(nets, config))
+            loss.item()
+            total = total + loss
+            for moments in nets.moments:
+                moments.update()  # type: ignore[operator]
         if config.consistency:
             total = total + config.consistency * consistency(drawn.images)
         total.backward()
@@ -235,6 +250,12 @@ def plain_loop(config: GanConfig, looks: int) -> Callable[[], None]:
                 mine.mul_(config.ema).add_(their, alpha=1 - config.ema)
 
     return step
+
+
+def standing_alone(preset: GanConfig, place: str, batch: int | None = None) -> GanConfig:
+    """A preset that needs no data and no run before it."""
+    alone = dataclasses.replace(preset, device=place, data=Path(), grow_from=None, grown_rate=None)
+    return dataclasses.replace(alone, batch=batch or preset.batch)
 
 
 def seconds(step: Callable[[], None], steps: int, place: str) -> float:
@@ -262,8 +283,7 @@ def main() -> None:
     )
     given = parser.parse_args()
     try:
-        config = dataclasses.replace(PRESETS[given.preset], device=given.device, grow_from=None)
-        config = dataclasses.replace(config, batch=given.batch or config.batch, data=Path())
+        config = standing_alone(PRESETS[given.preset], given.device, given.batch)
     except ValueError as error:
         sys.exit(f"error: {error}")
     if min(given.rounds, given.steps) < 1:

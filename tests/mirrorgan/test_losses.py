@@ -19,6 +19,8 @@ from mirrorgan.losses import (
     matching_loss,
     redescription_loss,
     squared_slopes,
+    transport_cost,
+    transport_map,
 )
 
 B, K = 3, 2
@@ -337,3 +339,69 @@ def test_maps_that_agree_have_nothing_to_learn(words_of_two):
         found[name] = (loss.item(), slope.abs().max().item())
     assert found["agree"][1] < 1e-6 < 1e-3 < found["flat"][1]
     assert found["agree"][0] < found["flat"][0]
+
+
+# -------------------------------------------------------------------------------------------- distribution
+
+
+def gaussians(count=400, size=5):
+    """Two sets of points of different mean and covariance, float64."""
+    return [torch.randn(count, size).double() @ torch.randn(size, size).double() + torch.randn(size) for _ in range(2)]
+
+
+def covariance(points):
+    return torch.cov(points.T, correction=0)
+
+
+def root(matrix):
+    """The symmetric square root by Denman and Beavers' iteration: matrix products and inverses only."""
+    y, z = matrix, torch.eye(len(matrix)).to(matrix)
+    for _ in range(40):
+        y, z = (y + z.inverse()) / 2, (z + y.inverse()) / 2
+    return y
+
+
+def closed_form(drawn, real):
+    """|m - m'|^2 + tr(C + C' - 2 (C^(1/2) C' C^(1/2))^(1/2))."""
+    first, second = covariance(drawn), covariance(real)
+    half = root(first)
+    cross = root(half @ second @ half)
+    return (drawn.mean(dim=0) - real.mean(dim=0)).square().sum() + (first + second - 2 * cross).trace()
+
+
+def moved_points(drawn, real):
+    a = transport_map(covariance(drawn), covariance(real))
+    return real.mean(dim=0) + (drawn - drawn.mean(dim=0)) @ a
+
+
+def test_transported_points_have_the_wanted_mean_and_covariance():
+    drawn, real = gaussians()
+    moved = moved_points(drawn, real)
+    torch.testing.assert_close(moved.mean(dim=0), real.mean(dim=0))
+    torch.testing.assert_close(covariance(moved), covariance(real))
+
+
+def test_the_transport_is_the_gradient_of_a_convex_function():
+    a = transport_map(*(covariance(points) for points in gaussians()))
+    torch.testing.assert_close(a, a.T)
+    assert torch.linalg.eigvalsh(a).min() > 0
+
+
+def test_of_independent_directions_the_transport_stretches_each():
+    given, wanted = torch.tensor([1.0, 4.0, 0.25]).double(), torch.tensor([9.0, 1.0, 0.0]).double()
+    expected = torch.diag(torch.tensor([3.0, 0.5, 0.0]).double())
+    torch.testing.assert_close(transport_map(torch.diag(given), torch.diag(wanted)), expected)
+
+
+def test_the_transport_s_cost_and_slope_are_those_of_the_frechet_distance():
+    drawn, real = gaussians()
+    costs, slopes = [], []
+    for cost in (closed_form, lambda points, goal: transport_cost(points, moved_points(points, goal))):
+        given = drawn.clone().requires_grad_()
+        value = cost(given, real)
+        value.backward()
+        costs.append(value.detach())
+        slopes.append(given.grad)
+    torch.testing.assert_close(*costs)
+    torch.testing.assert_close(*slopes, rtol=1e-5, atol=1e-9)
+    assert slopes[0].abs().max() > 1e-4

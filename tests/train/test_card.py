@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import pytest
 
@@ -7,8 +8,9 @@ from train import card, gan
 from train.captioner import PRESETS as CAPTIONERS
 from train.card import CardText, duration, listed, read_card_text, score_table, stages_made, write_card, write_card_text
 from train.command import as_json, parse
-from train.export import export
+from train.export import Runs, export
 from train.history import chain, command, describe, history, minutes
+from train.places import remember
 
 CAPTIONS = ["a small red bird", "a blue bird"]
 HEADINGS = ("## Data", "## Training", "## Scores", "## What it is bad at")
@@ -173,6 +175,36 @@ def test_runs_that_a_generator_grew_from_are_followed_and_missing_ones_named(run
 def test_a_run_that_moved_is_found_beside_the_one_that_grew_from_it(runs, tmp_path):
     runs.generator.parent.rename(tmp_path / "elsewhere")
     assert [run.name for run in chain(tmp_path / "elsewhere/second")] == ["first", "second"]
+
+
+def test_what_made_a_checkpoint_is_known_of_a_run_that_grew_from_it_whatever_becomes_of_it(runs, tmp_path):
+    given = export(tmp_path / "given", runs, "four colours", CAPTIONS)
+    third = runs.generator.parent / "third"
+    shutil.copytree(runs.generator, third)
+    config = read_json(third / "config.json") | {"name": "third", "grow_from": str(given), "first_trained": 0}
+    (third / "config.json").write_text(json.dumps(config))
+    remember(third, given)
+    shutil.rmtree(runs.generator)
+    shutil.rmtree(runs.encoders)
+    shutil.rmtree(runs.captioner)
+
+    on = Runs(generator=third, encoders=given, captioner=given)
+    entries = history(on.encoders, on.captioner, on.generator)
+    assert [entry["part"] for entry in entries] == ["encoders", "captioner", *["generator"] * 3]
+    assert [entry.get("run") for entry in entries[2:]] == ["first", "second", "third"]
+    assert entries[-1]["taken_over"] == 2 and "minutes" in entries[0]
+
+    before = read_json(given / "training.json")
+    export(given, on, "went on", CAPTIONS)  # in the place of the one that it grew from
+    training = read_json(given / "training.json")
+    assert [config["name"] for config in training["grown_from"]] == ["first", "second"]
+    assert training["generator"]["name"] == "third"
+    assert training["encoders"] == before["encoders"] and training["captioner"] == before["captioner"]
+    for name in ("text_encoder", "captioner", "image_encoder"):
+        assert (given / f"{name}.safetensors").is_file()
+    assert history(on.encoders, on.captioner, on.generator)[2:] == entries[2:]
+    remember(third, given)  # once: the record is that of the beginning
+    assert [entry["run"] for entry in history(given, given, third)[2:]] == ["first", "second", "third"]
 
 
 def test_a_run_that_grows_from_itself_is_refused(runs):

@@ -13,8 +13,9 @@ from mirrorgan.images import from_uint8
 from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
 from train import device, ema
 from train.command import as_json, parse
+from train.distributed import ALONE
 from train.feed import Feed, read_rows
-from train.gan import consistency, draw, generator_terms, rehearse, train, train_step
+from train.gan import consistency, draw, generator_terms, measure, rehearse, train, train_step
 from train.objectives import OBJECTIVES
 from train.players import (
     build_discriminator,
@@ -35,6 +36,7 @@ from train.state import SaveError, load_state, save_state, seed_step
 from train.trunks import find_trunk
 
 KINDS = ["pyramid", "projected"]
+FRECHET = {"frechet": 1.0, "frechet_trunks": ("tiny",), "frechet_size": 32}
 
 
 @pytest.fixture(params=KINDS)
@@ -43,12 +45,14 @@ def either(request, config):
     if request.param == "pyramid":
         return config
     return dataclasses.replace(
-        config, discriminator="projected", objective="hinge", augment=1.0, look_sizes=(0, 64), standardize_text=True
-    )
+        config, discriminator="projected", objective="hinge", augment=1.0, look_sizes=(0, 64), standardize_text=True,
+        **FRECHET,
+    )  # fmt: skip
 
 
 def begin(config, split):
     nets = build_networks(config, split.vocabulary)
+    measure(feed_for(config, split, nets), nets, config, ALONE, print)
     return nets, build_optimizers(nets, config)
 
 
@@ -151,6 +155,7 @@ def test_a_step_moves_both_players_and_nothing_frozen(either, split):
     assert not {name for name in moved(nets.discriminators, opponents) if ".mix." in name}
     assert set(terms) == {
         "discriminator", "adversarial", "kl", "redescription", "damsm", "consistency", "logit real", "logit drawn",
+        *(["frechet"] if either.frechet else []),
     }  # fmt: skip
     assert all(term.ndim == 0 and term.isfinite() and not term.requires_grad for term in terms.values())
 
@@ -220,12 +225,47 @@ def test_word_guidance_that_cannot_be_is_refused(guided, encoders, split, option
 
 
 @pytest.mark.parametrize(
-    ("option", "term"), [("redescription",) * 2, ("word_guidance", "word maps"), ("damsm",) * 2, ("consistency",) * 2]
+    ("option", "term"),
+    [(name, name) for name in ("redescription", "damsm", "consistency", "frechet")] + [("word_guidance", "word maps")],
 )
 def test_a_loss_of_no_weight_is_left_out(guided, split, option, term):
+    guided = dataclasses.replace(guided, **FRECHET)
     assert term in step_once(guided, split, *begin(guided, split))
     config = dataclasses.replace(guided, **{option: 0.0})
     assert term not in step_once(config, split, *begin(config, split))
+
+
+def test_the_frechet_loss_knows_real_and_drawn_pictures_before_the_first_step(config, split, monkeypatch):
+    monkeypatch.setattr("train.gan.FIRST", 10)
+    config = dataclasses.replace(config, **FRECHET)
+    nets = build_networks(config, split.vocabulary)
+    before = copy_of(nets.generator)
+    said: list[str] = []
+    feed, calls = feed_for(config, split, nets), ways_in(nets, config)
+    measure(feed, nets, config, ALONE, said.append)
+    (known,) = nets.moments
+    assert known.measured and known.seen == 12 and len(said) == 1  # three batches of 4
+    assert moved(nets.generator, before).isdisjoint(parameters_of(nets.generator))
+    state = copy_of(known)
+    measure(feed, nets, config, ALONE, said.append)  # a run that goes on has it in its state
+    assert not moved(known, state) and len(said) == 1
+
+    batch = feed.read(0)
+    drawn = draw(calls, batch, nets, config)
+    term = generator_terms(batch, drawn, nets, config, calls)["frechet"]
+    with device.autocast("cpu", "auto"):
+        features = known.features(drawn.images[-1])
+    torch.testing.assert_close(term, config.frechet * known.distance(features.float(), batch.sentence))
+    assert term > 0
+    term.backward()
+    assert all(p.grad is not None for p in nets.generator.stages.parameters())
+
+
+def test_a_run_without_the_frechet_loss_may_go_on_with_it(config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    train(dataclasses.replace(config, steps=1))
+    train(dataclasses.replace(config, steps=2, **FRECHET))
+    assert load_state(tmp_path / "runs/small")["moments"]["0.seen"] > 0
 
 
 def test_stages_without_an_opponent_are_not_judged(config, split):
@@ -468,6 +508,10 @@ def test_every_stage_belongs_to_one_side_of_the_first_trained_one():
         ({"damsm_gammas": (1.0,)}, "damsm_gammas must be three numbers"),
         ({"penalty_apart": True}, "penalty_apart is for the gradient penalty"),
         ({"gradient_penalty": -1.0}, "gradient_penalty must be 0 or more, not -1"),
+        ({"frechet": -1.0}, "frechet must be 0 or more, not -1"),
+        ({"frechet": 1.0, "frechet_trunks": ()}, "name a network in frechet_trunks"),
+        ({"frechet_trunks": ("wish",)}, "frechet_trunks must be some of .*resnet152.*, not 'wish'"),
+        ({"frechet_size": 8}, "frechet_size must be at least 32, not 8"),
     ],
 )
 def test_options_that_cannot_be_are_refused_in_words(options, message):
@@ -653,7 +697,8 @@ def counted(module):
 
 def test_presets_bear_their_own_names_and_survive_the_command_line():
     assert set(PRESETS) == {
-        "birds-32", "birds-64", "birds-128", "birds-128-together", "birds-256", "birds", "coco", "shapes", "folder",
+        "birds-32", "birds-64", "birds-128", "birds-128-together", "birds-256", "birds-256-frechet", "birds",
+        "coco", "shapes", "folder",
         "shapes-attngan", "shapes-ssagan", "shapes-dfgan", "shapes-stackgan2", "shapes-gan-int-cls",
         "birds-paper", "birds-released", "coco-paper", "attngan-paper", "attngan-coco-paper", "attndcgan-paper",
         "ssagan-paper", "ssagan-coco-paper", "dfgan-paper", "dfgan-coco-paper", "stackgan2-paper", "gan-int-cls-paper",

@@ -3,8 +3,8 @@ import dataclasses
 import pytest
 import torch
 
-from train.presets import GanConfig
-from train.speed import our_loop, plain_loop, random_batch, random_networks
+from train.presets import PRESETS, GanConfig
+from train.speed import our_loop, plain_loop, random_batch, random_networks, standing_alone
 
 
 @pytest.fixture(params=["pyramid", "projected"])
@@ -12,8 +12,15 @@ def config(request, tiny_backbone):
     return GanConfig(
         device="cpu", batch=2, first_size=16, channels=(2, 2), residual_blocks=1, look_sizes=(64, 64), backbone="tiny",
         discriminator=request.param, discriminator_channels=2, redescription=0.0, consistency=1.0, longest=9,
-        precision="float32",
+        precision="float32", frechet=float(request.param == "projected"), frechet_trunks=("tiny",), frechet_size=32,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_can_be_timed_without_what_it_grows_from(name):
+    config = standing_alone(PRESETS[name], "cpu", 4)
+    assert config.batch == 4 and config.grow_from is None
+    assert standing_alone(PRESETS[name], "cpu").batch == PRESETS[name].batch
 
 
 def test_both_loops_take_a_step(config):
