@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 import torch
 from torch import Tensor
 
+from mirrorgan.benchmark import processor
 from train.memory import keep_memory
 
 PRECISIONS = ("auto", "bfloat16", "float32")
@@ -22,11 +23,16 @@ def prepare(place: str) -> None:
 
 
 def has_bfloat16(place: str) -> bool:
-    """True if the device itself computes in bfloat16, and not an emulation that is slower than float32."""
+    """True if the device itself computes in bfloat16, and faster than in float32.
+
+    Intel's processors have their speed from AMX; where that is missing, or hidden from a virtual machine, the rest of
+    their bfloat16 takes longer than float32 (train/LOG.md).
+    """
     if torch.device(place).type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     try:
-        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+        supported = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+        return supported and ("Intel" not in processor() or torch.cpu._is_amx_tile_supported())
     except (AttributeError, RuntimeError):  # a build without oneDNN
         return False
 

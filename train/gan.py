@@ -452,8 +452,7 @@ def _train(config: GanConfig, world: World) -> Path:
             if (world.size == 1 or step % 10 == 0) and world.agree(stopper.due(reserve=20)):
                 break
             seed_step(config.seed, step)
-            if config.halve_every:
-                set_rates(optimizers, step // config.halve_every)
+            set_rates(optimizers, step, config)
             terms = train_step(next(batches), nets, optimizers, config, calls, world)
             step += 1
             ema.update(nets.average, nets.generator, step, config.ema)

@@ -340,12 +340,15 @@ def build_optimizers(nets: Networks, config: GanConfig) -> Optimizers:
     )
 
 
-def set_rates(optimizers: Optimizers, halvings: int) -> None:
-    """Learning rates after so many halvings, from those that the optimisers were built with."""
-    for optimizer in optimizers:
+def set_rates(optimizers: Optimizers, step: int, config: GanConfig) -> None:
+    """Learning rates of a step, from those that the optimisers were built with: halved again and again, and the
+    generator's rising at first, if the configuration says so."""
+    halved = 0.5 ** (step // config.halve_every) if config.halve_every else 1.0
+    rising = min(1.0, (step + 1) / (config.warmup + 1))
+    for optimizer, share in ((optimizers.generator, halved * rising), (optimizers.discriminators, halved)):
         for group in optimizer.param_groups:
             first = group.setdefault("first_lr", group["lr"])
-            group["lr"] = first * 0.5**halvings
+            group["lr"] = first * share
 
 
 def everything(nets: Networks, optimizers: Optimizers, step: int, compact: bool = False) -> dict[str, Any]:

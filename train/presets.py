@@ -120,6 +120,8 @@ class GanConfig(RunConfig):
     """Second moment of Adam."""
     halve_every: int = 0
     """Steps after which all learning rates are halved, again and again; 0: never."""
+    warmup: int = 0
+    """Steps over which the generator's rates rise to what they are: for one that has learnt, against new opponents."""
     ema: float = 0.999
     """Decay of the average of the weights that is kept."""
     grow_from: Path | None = None
@@ -147,7 +149,7 @@ class GanConfig(RunConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         weights = ("kl", "redescription", "word_guidance", "damsm", "frechet", "consistency")
-        for field in (*weights, "gradient_penalty", "interpolation", "augment", "halve_every"):
+        for field in (*weights, "gradient_penalty", "interpolation", "augment", "halve_every", "warmup"):
             if not 0 <= (getattr(self, field) or 0) < math.inf:
                 raise ValueError(f"{field} must be 0 or more, not {getattr(self, field)}")
         for field in ("generator_rate", "discriminator_rate", "text_rate"):
@@ -337,7 +339,8 @@ _BIRDS_256_FRECHET = dataclasses.replace(  # the shipped ones go on, with new op
     captioner=Path("checkpoints/birds"),
     grow_from=Path("checkpoints/birds"),
     frechet=4.0,
-    frechet_size=256,
+    frechet_size=192,
+    warmup=40,
 )
 _BIRDS = dataclasses.replace(  # for one large GPU; with encoders and captioner, 52 MB in float16
     _GUIDED, batch=64, channels=(48, 48, 32), look_sizes=(64, 128, 256)

@@ -595,6 +595,26 @@ def test_float32_is_float32_and_bfloat16_is_not(config, split):
     assert found == {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
+@pytest.mark.parametrize(
+    ("name", "supported", "amx", "faster"),
+    [
+        ("AMD EPYC", True, False, True),
+        ("AMD EPYC", False, False, False),
+        ("Intel(R) Xeon(R) Processor", True, True, True),
+        ("Intel(R) Xeon(R) Processor", True, False, False),
+    ],
+)
+def test_bfloat16_is_taken_where_it_is_faster(monkeypatch, name, supported, amx, faster):
+    monkeypatch.setattr(device, "processor", lambda: name)
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: supported, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    assert device.has_bfloat16("cpu") is faster
+    with device.autocast("cpu", "auto"):
+        assert torch.is_autocast_enabled("cpu") is faster
+    with device.autocast("cpu", "float32"):
+        assert not torch.is_autocast_enabled("cpu")
+
+
 def test_a_compiler_that_fails_is_done_without_and_nothing_is_changed(config, split, monkeypatch):
     nets, optimizers = begin(config, split)
     step_once(config, split, nets, optimizers)

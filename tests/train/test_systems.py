@@ -216,9 +216,20 @@ def test_rates_are_halved_again_and_again(config, split):
     _, optimizers = begin(config, split)
     found = []
     for step in range(6):
-        set_rates(optimizers, step // config.halve_every)
+        set_rates(optimizers, step, config)
         found.append([o.param_groups[0]["lr"] for o in optimizers])
     assert found == [[2e-4 / 2 ** (step // 2)] * 2 for step in range(6)]
+
+
+def test_only_the_generator_s_rates_rise_at_first(config, split):
+    config = dataclasses.replace(small(config, "gan_int_cls"), halve_every=0, warmup=3, generator_rate=4e-4)
+    _, optimizers = begin(config, split)
+    found = []
+    for step in (5, 0, 1, 2, 3, 4):  # whatever came before
+        set_rates(optimizers, step, config)
+        found += [o.param_groups[0]["lr"] for o in optimizers]
+    expected = [value for rate in (4e-4, 1e-4, 2e-4, 3e-4, 4e-4, 4e-4) for value in (rate, 2e-4)]
+    assert found == pytest.approx(expected)
 
 
 # ------------------------------------------------------------------------------------------ encoders that learn
