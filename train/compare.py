@@ -17,14 +17,20 @@ go on from there), in batches of 16, each of 1.4 to 1.7 million parameters:
     python -m train.gan attngan-paper --name 64-attngan-paper --encoders runs/birds-damsm/best \\
         --captioner runs/birds-captioner/best --first-size 16 --look-sizes 16 32 64 --batch 16 --steps 800
     python -m train.gan birds --name 64-without-stream --first-size 16 --channels 32 32 32 --look-sizes 0 64 64 \\
-        --look-pixels 0 0 64 --batch 16 --steps 800 --redescription 0 --word-guidance 0
+        --look-pixels 0 0 64 --batch 16 --steps 800 --frechet 0 --redescription 0 --word-guidance 0
     python -m train.gan birds --name 64-without-sentence --first-size 16 --channels 32 32 32 --look-sizes 0 64 64 \\
-        --look-pixels 0 0 64 --batch 16 --steps 800 --sentence-attention no
+        --look-pixels 0 0 64 --batch 16 --steps 800 --frechet 0 --sentence-attention no
     python -m train.gan birds --name 64-ours --first-size 16 --channels 32 32 32 --look-sizes 0 64 64 \\
-        --look-pixels 0 0 64 --batch 16 --steps 800
+        --look-pixels 0 0 64 --batch 16 --steps 800 --frechet 0
     python -m train.compare runs/64-birds-paper runs/64-attngan-paper runs/64-without-stream runs/64-without-sentence \\
         runs/64-ours --captioner runs/birds-regions --judge runs/birds-judge --judge-encoders runs/birds-judge-damsm \\
         --out runs/comparison-64
+
+Ours has since learnt by the Frechet loss, too (train/moments.py), at other rates; of as many pictures:
+
+    python -m train.gan birds-64-frechet --name 64-frechet --steps 800
+    python -m train.compare runs/64-birds-paper runs/64-ours runs/64-frechet --captioner runs/birds-regions \\
+        --judge runs/birds-judge --judge-encoders runs/birds-judge-damsm --out runs/comparison-frechet-64
 
 The other systems at 64 pixels, of as many pictures each, with their published losses and rates; weights are averaged
 for all. SSA-GAN and DF-GAN have 16 channels here (a quarter and half of the released ones): at 4x4 as many as AttnGAN's

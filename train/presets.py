@@ -342,8 +342,28 @@ _BIRDS_256_FRECHET = dataclasses.replace(  # the shipped ones go on, with new op
     frechet_size=192,
     warmup=40,
 )
+_BOTH = ("efficientnet_lite0", "efficientnet_lite1")
+_BIRDS_64_FRECHET = dataclasses.replace(  # all stages at once; birds in an hour of one core, see train/LOG.md
+    _GUIDED,
+    name="birds-64-frechet",
+    batch=16,
+    first_size=16,
+    look_sizes=(0, 64, 64),
+    look_pixels=(0, 0, 64),
+    frechet=4.0,
+    frechet_trunks=_BOTH,
+    frechet_size=192,
+    generator_rate=5e-4,
+    discriminator_rate=5e-4,
+)
 _BIRDS = dataclasses.replace(  # for one large GPU; with encoders and captioner, 52 MB in float16
-    _GUIDED, batch=64, channels=(48, 48, 32), look_sizes=(64, 128, 256)
+    _GUIDED,
+    batch=64,
+    channels=(48, 48, 32),
+    look_sizes=(64, 128, 256),
+    frechet=4.0,
+    frechet_trunks=_BOTH,
+    frechet_size=192,
 )
 _COCO = dataclasses.replace(  # its captioner sees pictures as a whole
     _BIRDS, **_encoders("coco"), data=Path("packed/coco"), name="coco", word_guidance=0.0
@@ -549,9 +569,10 @@ _GAN_INT_CLS_PAPER = dataclasses.replace(
 PRESETS = {
     preset.name: preset
     for preset in (
-        _BIRDS_32, _BIRDS_64, _BIRDS_128, _BIRDS_128_TOGETHER, _BIRDS_256, _BIRDS_256_FRECHET, _BIRDS, _COCO, _SHAPES,
-        _FOLDER, _SHAPES_ATTNGAN, _SHAPES_SSAGAN, _SHAPES_DFGAN, _SHAPES_STACKGAN2, _SHAPES_GAN_INT_CLS, _BIRDS_PAPER,
-        _BIRDS_RELEASED, _COCO_PAPER, _ATTNGAN_PAPER, _ATTNGAN_COCO_PAPER, _ATTNDCGAN_PAPER, _SSAGAN_PAPER,
-        _SSAGAN_COCO_PAPER, _DFGAN_PAPER, _DFGAN_COCO_PAPER, _STACKGAN2_PAPER, _GAN_INT_CLS_PAPER,
+        _BIRDS_32, _BIRDS_64, _BIRDS_128, _BIRDS_128_TOGETHER, _BIRDS_256, _BIRDS_256_FRECHET, _BIRDS_64_FRECHET,
+        _BIRDS, _COCO, _SHAPES, _FOLDER, _SHAPES_ATTNGAN, _SHAPES_SSAGAN, _SHAPES_DFGAN, _SHAPES_STACKGAN2,
+        _SHAPES_GAN_INT_CLS, _BIRDS_PAPER, _BIRDS_RELEASED, _COCO_PAPER, _ATTNGAN_PAPER, _ATTNGAN_COCO_PAPER,
+        _ATTNDCGAN_PAPER, _SSAGAN_PAPER, _SSAGAN_COCO_PAPER, _DFGAN_PAPER, _DFGAN_COCO_PAPER, _STACKGAN2_PAPER,
+        _GAN_INT_CLS_PAPER,
     )
 }  # fmt: skip

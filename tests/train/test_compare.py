@@ -254,21 +254,23 @@ def trainings():
 
 
 FIVE = ["64-birds-paper", "64-attngan-paper", "64-without-stream", "64-without-sentence", "64-ours"]
+LATER = ["64-frechet"]
 OTHERS = ["64-ssagan-paper", "64-dfgan-paper", "64-stackgan2-paper", "64-gan-int-cls-paper"]
 
 
 def test_the_trainings_are_of_the_same_data_encoders_pictures_and_size():
     configs = trainings()
-    assert list(configs) == FIVE + OTHERS
+    assert list(configs) == FIVE + LATER + OTHERS
     for name, config in configs.items():
         assert (config.steps, config.batch, config.ema) == (800, 16, 0.999) and config.sizes[-1] == 64
         assert config.sizes == (16, 32, 64) or name in OTHERS
         assert config.grow_from is None and config.first_trained == 0 and config.seed == 0
     assert len({(config.data, config.encoders) for config in configs.values()}) == 1
     captioners = {name: config.captioner for name, config in configs.items() if config.reads}  # the paper's, and ours
-    assert set(captioners) == {"64-birds-paper", "64-without-sentence", "64-ours"}
+    assert set(captioners) == {"64-birds-paper", "64-without-sentence", "64-ours", *LATER}
     assert captioners["64-without-sentence"] == captioners["64-ours"] != captioners["64-birds-paper"]
-    for command, names in zip(asked("compare")[1:], (FIVE, [*FIVE[:2], *OTHERS]), strict=True):
+    compared = (FIVE, ["64-birds-paper", "64-ours", *LATER], [*FIVE[:2], *OTHERS])
+    for command, names in zip(asked("compare")[1:], compared, strict=True):
         runs = command.partition(" --captioner")[0].split()
         assert [word.removeprefix("runs/") for word in runs] == names
 
@@ -279,6 +281,9 @@ def test_what_is_left_out_is_all_that_differs_from_ours():
         "64-without-stream": {"redescription", "word_guidance"},
         "64-without-sentence": {"sentence_attention"},
     }
+    changed = {key for key in configs["64-ours"] if configs["64-ours"][key] != configs["64-frechet"][key]}
+    assert changed == {"name", "frechet", "generator_rate", "discriminator_rate"}
+    assert configs["64-ours"]["frechet"] == 0 < configs["64-frechet"]["frechet"]
     for name, options in left_out.items():
         assert {key for key in configs[name] if configs[name][key] != configs["64-ours"][key]} == {"name", *options}
         for option in options:
