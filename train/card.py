@@ -184,11 +184,15 @@ def about_training(folder: Path, training: dict[str, Any], text: CardText) -> li
 
 
 def opponents(config: dict[str, Any]) -> str:
+    """Through what the generator's opponents and the Frechet loss looked."""
+    found = ""
     if config.get("discriminator") == "projected":
-        return f" The generator's opponents look through {config['backbone']}, frozen too."
-    return (
-        f" The generator's opponents are of the kind `{config['discriminator']}`." if "discriminator" in config else ""
-    )
+        found = f" The generator's opponents look through {config['backbone']}, frozen too."
+    elif "discriminator" in config:
+        found = f" The generator's opponents are of the kind `{config['discriminator']}`."
+    if config.get("frechet"):
+        found += f" The Frechet loss looks through {listed(config['frechet_trunks'])}."
+    return found
 
 
 def history_row(entry: dict[str, Any], training: dict[str, Any]) -> str:

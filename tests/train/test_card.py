@@ -158,6 +158,21 @@ def test_the_card_names_the_machines_that_a_run_says_it_ran_on(runs, folder):
     assert "Trained on 1 x A card and 2 threads of A chip." in (folder / "README.md").read_text()
 
 
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        ({}, ""),
+        ({"discriminator": "pyramid", "frechet": 0.0}, " The generator's opponents are of the kind `pyramid`."),
+        (
+            {"discriminator": "projected", "backbone": "x", "frechet": 1.0, "frechet_trunks": ["x", "y"]},
+            " The generator's opponents look through x, frozen too. The Frechet loss looks through x and y.",
+        ),
+    ],
+)
+def test_a_card_says_through_what_a_generator_was_looked_at(config, sentence):
+    assert card.opponents(config) == sentence
+
+
 def test_minutes_add_up_over_the_sittings_of_a_run():
     assert minutes([{"seconds": s} for s in (10, 30, 5, 60, 60, 30)]) == pytest.approx((30 + 60 + 30) / 60)
 
