@@ -1,11 +1,11 @@
 """The Frechet loss: features of drawn pictures are pulled to where those of real ones lie, all of them together.
 
 Yang et al., "Representation Frechet Loss for Visual Generation" (2026, arXiv:2604.28190): the Frechet distance can be
-a loss if it is measured over thousands of pictures, most of them of earlier steps, while those of this step learn. Ours
-is done otherwise in three ways. Running moments take the place of a queue. The gradient is that of the optimal
-transport between the two Gaussians (losses.transport_cost): a matrix product a step, and no eigenvalues on the way
-back. And what is compared is the picture's features beside its sentence, as in DeVries et al., "On the Evaluation of
-Conditional GANs" (2019): what a sentence says of the features has to agree, too.
+a loss if it is measured over thousands of pictures, most of them of earlier steps, while those of this step learn. Here
+the moments run on from step to step. The gradient is that of the optimal transport between the two Gaussians
+(losses.transport_cost): a matrix product a step, and no eigenvalues on the way back. And what is compared is the
+picture's features beside its sentence, as in DeVries et al., "On the Evaluation of Conditional GANs" (2019): what a
+sentence says of the features has to agree, too (both ours).
 
 Dimensions: B batch, P pooled features, D text channels, K principal directions of features, J of sentences.
 """

@@ -64,6 +64,34 @@ def test_what_is_there_stays_unless_told_otherwise(home, tmp_path):
     assert sha256(Path("packed/four/pack.json")) == before
 
 
+def test_files_that_are_there_already_and_the_same_are_no_hindrance(home, tmp_path):
+    write(tmp_path / "away", needs(home, tmp_path), part=10**6)
+    unpack(tmp_path / "away")
+    Path("packed/four/pack.json").unlink()
+    unpack(tmp_path / "away")
+    assert Path("packed/four/pack.json").is_file()
+
+
+def test_networks_of_the_frechet_loss_alone_come_along(home, tmp_path):
+    bare = dataclasses.replace(home, discriminator="pyramid", redescription=0.0, word_guidance=0.0, damsm=0.0)
+    trunk = "runs/encoders/backbone.tiny.safetensors"
+    assert trunk not in needs(bare, tmp_path)
+    assert trunk in needs(dataclasses.replace(bare, frechet=1.0, frechet_trunks=("tiny",)), tmp_path)
+
+
+def test_a_training_that_grows_from_a_checkpoint_takes_its_weights_and_its_record_along(home, tmp_path):
+    given = Path("checkpoints/given")
+    given.mkdir(parents=True)
+    for name in ("generator.json", "generator.safetensors", "training.json", "sheet.jpg"):
+        (given / name).write_text("{}")
+    found = needs(dataclasses.replace(home, grow_from=given), tmp_path)
+    taken = {name for name in found if name.startswith("checkpoints/")}
+    assert taken == {
+        f"checkpoints/given/{name}" for name in ("generator.json", "generator.safetensors", "training.json")
+    }
+    assert "3 files" in write(tmp_path / "away", {name: found[name] for name in taken}, part=10**6)
+
+
 def test_a_smaller_bundle_leaves_no_part_of_the_one_before(home, tmp_path):
     files = needs(home, tmp_path)
     write(tmp_path / "away", files, part=20_000)
