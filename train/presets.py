@@ -342,28 +342,21 @@ _BIRDS_256_FRECHET = dataclasses.replace(  # the shipped ones go on, with new op
     frechet_size=192,
     warmup=40,
 )
-_BOTH = ("efficientnet_lite0", "efficientnet_lite1")
+_FRECHET = dataclasses.replace(
+    _GUIDED, frechet=4.0, frechet_trunks=("efficientnet_lite0", "efficientnet_lite1"), frechet_size=192
+)
 _BIRDS_64_FRECHET = dataclasses.replace(  # all stages at once; birds in an hour of one core, see train/LOG.md
-    _GUIDED,
+    _FRECHET,
     name="birds-64-frechet",
     batch=16,
     first_size=16,
     look_sizes=(0, 64, 64),
     look_pixels=(0, 0, 64),
-    frechet=4.0,
-    frechet_trunks=_BOTH,
-    frechet_size=192,
     generator_rate=5e-4,
     discriminator_rate=5e-4,
 )
 _BIRDS = dataclasses.replace(  # for one large GPU; with encoders and captioner, 52 MB in float16
-    _GUIDED,
-    batch=64,
-    channels=(48, 48, 32),
-    look_sizes=(64, 128, 256),
-    frechet=4.0,
-    frechet_trunks=_BOTH,
-    frechet_size=192,
+    _FRECHET, batch=64, channels=(48, 48, 32), look_sizes=(64, 128, 256)
 )
 _COCO = dataclasses.replace(  # its captioner sees pictures as a whole
     _BIRDS, **_encoders("coco"), data=Path("packed/coco"), name="coco", word_guidance=0.0
