@@ -134,13 +134,14 @@ def run_processes(config, folder, count):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["pyramid", "projected", *SYSTEMS])
+@pytest.mark.parametrize("kind", ["pyramid", "projected", "frechet", *SYSTEMS])
 def test_two_processes_with_half_the_batch_each_are_one_with_all_of_it(config, tmp_path, kind):
     config = dataclasses.replace(config, steps=3, report_every=1, precision="float32", redescription_share=0.75)
-    if kind == "projected":
+    if kind in ("projected", "frechet"):
         config = dataclasses.replace(
             config, discriminator="projected", objective="hinge", augment=1.0, look_sizes=(0, 64), consistency=0.0,
-            skip_images=False, standardize_text=True,
+            skip_images=False, standardize_text=True, frechet=float(kind == "frechet"), frechet_trunks=("tiny",),
+            frechet_size=32,
         )  # fmt: skip
     elif kind in SYSTEMS:
         config = dataclasses.replace(config, **SYSTEMS[kind])
@@ -150,12 +151,14 @@ def test_two_processes_with_half_the_batch_each_are_one_with_all_of_it(config, t
     for line, other in zip(log, logs, strict=True):  # a line a step: written by the first process alone
         for name in line.keys() - {"seconds", "pictures a second", "time"}:
             assert other[name] == pytest.approx(line[name], rel=2e-3, abs=2e-4), name
+    # The transport divides by the variances of few drawings, which makes more of rounding.
+    near = 1e-2 if kind == "frechet" else 1e-3
     # Gradients as Adam remembers them; the weights follow them, but where a gradient is nothing but rounding.
     for player in ("generator optimizer", "discriminator optimizer"):
         for number, moments in one[player]["state"].items():
             mean, other = moments["exp_avg"], two[player]["state"][number]["exp_avg"]
-            assert (other - mean).norm() < 1e-3 * mean.norm() + 1e-6, f"{player} {number}"
+            assert (other - mean).norm() < near * mean.norm() + 1e-6, f"{player} {number}"
     # Of a bias that a batch norm takes away again there is nothing but rounding, and Adam makes whole steps of it.
-    steps = 2 * config.steps * config.generator_rate if kind in SYSTEMS else 1e-4
+    steps = 2 * config.steps * config.generator_rate if kind in (*SYSTEMS, "frechet") else 1e-4
     for name, value in one["average"].items():  # statistics of batch norms too
         torch.testing.assert_close(two["average"][name], value, rtol=1e-3, atol=steps, msg=name)
