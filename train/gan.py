@@ -302,9 +302,16 @@ def frechet(batch: Batch, picture: Tensor, nets: Networks, config: GanConfig, ca
 
 
 @torch.no_grad()
-def measure(feed: Feed, nets: Networks, config: GanConfig, world: World, say: Callable[[str], None]) -> None:
+def measure(
+    feed: Feed,
+    nets: Networks,
+    config: GanConfig,
+    world: World,
+    say: Callable[[str], None],
+    due: Callable[[], bool] = lambda: False,
+) -> None:
     """Tells the Frechet loss of the real pictures: one epoch of them, cut, mirrored and captioned as in training; and
-    of what the generator draws before it learns."""
+    of what the generator draws before it learns. If `due` asks for an end, it knows nothing yet."""
     unknown = [moments for moments in nets.moments if isinstance(moments, Moments) and not moments.measured]
     if not unknown:
         return
@@ -312,6 +319,8 @@ def measure(feed: Feed, nets: Networks, config: GanConfig, world: World, say: Ca
     sentences: list[Tensor] = []
     features: list[list[Tensor]] = [[] for _ in unknown]
     for step in tqdm(range(len(feed.split) // config.batch), "real pictures", leave=False, disable=not world.leader):
+        if world.agree(due()):
+            return
         batch = feed.read(step)
         sentences.append(gather_rows(batch.sentence, world))
         for moments, found in zip(unknown, features, strict=True):
@@ -322,6 +331,10 @@ def measure(feed: Feed, nets: Networks, config: GanConfig, world: World, say: Ca
         moments.measure(torch.cat(found), torch.cat(sentences))
     calls = ways_in(nets, config)
     for step in tqdm(range(-(-FIRST // config.batch)), "drawn pictures", leave=False, disable=not world.leader):
+        if world.agree(due()):
+            for moments in unknown:
+                moments.forget()
+            return
         seed_step(config.seed, step)
         batch = feed.read(step)
         frechet(batch, draw(calls, batch, nets, config).images[-1][: len(batch.sentence)], nets, config, calls)
@@ -438,7 +451,7 @@ def _train(config: GanConfig, world: World) -> Path:
         if (sentence := watch.winner()) is not None:
             say(sentence)
 
-    measure(feed, nets, config, world, say)
+    measure(feed, nets, config, world, say, lambda: stopper.due(reserve=20))
     calls = ways_in(nets, config)
     if config.compile:
         say("compiling; this takes a while")

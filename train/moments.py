@@ -79,6 +79,12 @@ class Moments(nn.Module):
         self.wanted_mean[:] = points.mean(dim=0)
         self.wanted[:] = torch.cov(points.T, correction=0)
 
+    def forget(self) -> None:
+        """Knows nothing, as at first."""
+        for buffer in self.buffers():
+            buffer.zero_()
+        self._waiting.clear()
+
     def place(self, features: Tensor, sentences: Tensor) -> Tensor:
         """(B, P) and (B, D) to coordinates (B, K + J), float64."""
         return torch.cat([features.double() @ self.basis, sentences.double() @ self.text_basis], dim=1)

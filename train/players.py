@@ -390,7 +390,7 @@ def restore(state: dict[str, Any], nets: Networks, optimizers: Optimizers) -> in
     nets.generator.load_state_dict(state["generator"])
     nets.average.load_state_dict(state["average"])
     nets.discriminators.load_state_dict(state["discriminators"])
-    if state.get("moments"):  # else the Frechet loss came later, and measures anew
+    if len(nets.moments) and state.get("moments"):  # else the Frechet loss came later, and measures anew, or it went
         nets.moments.load_state_dict(state["moments"])
     if text_parameters(nets):
         assert nets.image_encoder is not None

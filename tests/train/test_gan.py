@@ -1,5 +1,6 @@
 import copy
 import dataclasses
+import itertools
 
 import pytest
 import torch
@@ -261,11 +262,26 @@ def test_the_frechet_loss_knows_real_and_drawn_pictures_before_the_first_step(co
     assert all(p.grad is not None for p in nets.generator.stages.parameters())
 
 
-def test_a_run_without_the_frechet_loss_may_go_on_with_it(config, tmp_path, monkeypatch):
+@pytest.mark.parametrize("asked", [1, 4])  # while it looks at real pictures, and at drawn ones
+def test_looking_at_pictures_can_be_stopped_and_begins_anew(config, split, monkeypatch, asked):
+    monkeypatch.setattr("train.gan.FIRST", 10)
+    config = dataclasses.replace(config, **FRECHET)
+    nets = build_networks(config, split.vocabulary)
+    feed, calls = feed_for(config, split, nets), itertools.count()
+    measure(feed, nets, config, ALONE, print, lambda: next(calls) == asked)
+    (known,) = nets.moments
+    assert not known.measured and not any(value.any() for value in known.state_dict().values())
+    measure(feed, nets, config, ALONE, print)
+    assert known.measured and known.seen == 12
+
+
+def test_a_run_may_go_on_with_the_frechet_loss_or_without_it(config, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     train(dataclasses.replace(config, steps=1))
     train(dataclasses.replace(config, steps=2, **FRECHET))
     assert load_state(tmp_path / "runs/small")["moments"]["0.seen"] > 0
+    train(dataclasses.replace(config, steps=3))
+    assert load_state(tmp_path / "runs/small")["step"] == 3
 
 
 def test_stages_without_an_opponent_are_not_judged(config, split):
