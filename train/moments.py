@@ -83,6 +83,10 @@ class Moments(nn.Module):
         """Knows nothing, as at first."""
         for buffer in self.buffers():
             buffer.zero_()
+        self.discard()
+
+    def discard(self) -> None:
+        """Takes nothing in of what `distance` was asked since the last `update`: the step did not come to its end."""
         self._waiting.clear()
 
     def place(self, features: Tensor, sentences: Tensor) -> Tensor:

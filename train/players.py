@@ -419,5 +419,8 @@ class Snapshot:
 
     def put_back(self) -> None:
         restore(self.state, self.nets, self.optimizers)
+        for moments in self.nets.moments:
+            assert isinstance(moments, Moments)
+            moments.discard()
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)

@@ -114,6 +114,16 @@ def test_a_state_holds_all_of_it(wide, tiny_backbone):
     assert other.distance(*drawn) == known.distance(*drawn) > 0
 
 
+def test_what_a_broken_step_asked_is_not_taken_in(wide, tiny_backbone):
+    wide.measure(*pairs(tiny_backbone, 50))
+    drawn = pairs(tiny_backbone, 40)
+    clean = shown(wide, *drawn)
+    wide.distance(*pairs(tiny_backbone, 8))
+    wide.discard()
+    for name, value in shown(wide, *drawn).state_dict().items():
+        assert torch.equal(value, clean.state_dict()[name]), name
+
+
 def test_features_take_gradients_to_the_picture_and_not_to_the_network(wide):
     images = torch.rand(2, 3, 16, 16, requires_grad=True)
     wide.features(images).sum().backward()
