@@ -2,16 +2,10 @@
 
 from pathlib import Path
 
-from PIL import Image
-
 from mirrorgan.checkpoint import read_json
 from train.datasets import find_dataset
 from train.datasets.base import Box, DataError, Example
-from train.pack import PackedSplit, cut_of
-
-SIDEWAYS = (5, 6, 7, 8)
-"""Values of EXIF's orientation that exchange width and height."""
-ORIENTATION = 274
+from train.pack import PackedSplit, size_of, square_of
 
 
 def boxes_in_squares(root: Path, split: PackedSplit) -> list[Box]:
@@ -37,16 +31,5 @@ def box_in_square(example: Example, width: int, height: int) -> Box:
     """Follows a box of a picture of `width` x `height` pixels through train.pack's cut and the middle square of it."""
     assert example.box is not None
     x, y, w, h = example.box
-    left, top, right, bottom = cut_of(example.box, width, height)
-    side = min(right - left, bottom - top)
-    x0, y0 = (left + right - side) / 2, (top + bottom - side) / 2
+    x0, y0, side = square_of(example.box, width, height)
     return (x - x0) / side, (y - y0) / side, w / side, h / side
-
-
-def size_of(example: Example) -> tuple[int, int]:
-    """Width and height of a picture as it is shown, without decoding it."""
-    if not isinstance(example.image, Path):
-        return example.image().size
-    with Image.open(example.image) as opened:
-        size = opened.size
-        return size[::-1] if opened.getexif().get(ORIENTATION) in SIDEWAYS else size

@@ -5,8 +5,9 @@ Turns a data set into a few files that load in seconds and need neither nltk nor
     pack.json              what is in here: splits, counts, what was left out, sha256 of every file
     vocabulary.json        all words, by frequency, then alphabet
     <split>.safetensors    tokens (N, K, L) int16 padded with 0, counts (N,) captions a picture, groups (N,) int32,
-                           offsets (N + 1,): where each picture starts in the run of pictures
-    <split>.keys.json      the key of every picture, the names of the groups
+                           offsets (N + 1,): where each picture starts in the run of pictures; parts (N, P, 2) float32,
+                           if the data set has any: x and y of every part as shares of the picture's middle square
+    <split>.keys.json      the key of every picture, the names of the groups and of the parts
     <split>-00.webp ...    the pictures as one run of WebP files, cut into parts of at most --part-size MiB
 
 Pictures are turned as their EXIF data says, cut to the square of 1.5 x the bounding box where there is a box (clipped
@@ -87,6 +88,39 @@ def cut_of(box: Box, width: int, height: int) -> tuple[int, int, int, int]:
     x, y, w, h = box
     r, cx, cy = int(0.75 * max(w, h)), int((2 * x + w) / 2), int((2 * y + h) / 2)
     return max(0, cx - r), max(0, cy - r), min(width, cx + r), min(height, cy + r)
+
+
+def square_of(box: Box | None, width: int, height: int) -> tuple[float, float, float]:
+    """Left, top and side of the middle square of what `cut_to_box` leaves of a picture of `width` x `height` pixels."""
+    left, top, right, bottom = (0, 0, width, height) if box is None else cut_of(box, width, height)
+    side = min(right - left, bottom - top)
+    return (left + right - side) / 2, (top + bottom - side) / 2, side
+
+
+def parts_in_square(example: Example, count: int) -> Tensor:
+    """(count, 2) float32: x and y of every part as shares of the middle square that the packed picture shows; below 0
+    or above 1 beside it, NaN where a part is not seen."""
+    where = torch.full((count, 2), math.nan)
+    if example.parts:
+        left, top, side = square_of(example.box, *size_of(example))
+        for column, point in enumerate(example.parts):
+            if point is not None:
+                where[column] = torch.tensor([(point[0] - left) / side, (point[1] - top) / side])
+    return where
+
+
+SIDEWAYS = (5, 6, 7, 8)
+"""Values of EXIF's orientation that exchange width and height."""
+ORIENTATION = 274
+
+
+def size_of(example: Example) -> tuple[int, int]:
+    """Width and height of a picture as it is shown, without decoding it."""
+    if not isinstance(example.image, Path):
+        return example.image().size
+    with Image.open(example.image) as opened:
+        size = opened.size
+        return size[::-1] if opened.getexif().get(ORIENTATION) in SIDEWAYS else size
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -208,7 +242,7 @@ def _write(name: str, listing: Listing, folder: Path, size: int, quality: int, p
         if not kept:
             _say(left_out)
             raise DataError(f"the split {split!r} of {name} has no usable picture")
-        _write_split(folder, split, kept, tokens, offsets)
+        _write_split(folder, split, kept, tokens, offsets, listing.part_names)
         counts[split] = len(kept)
     _hold_to(strict, left_out)
     _say(left_out)
@@ -227,9 +261,14 @@ def _write(name: str, listing: Listing, folder: Path, size: int, quality: int, p
 
 
 def _write_split(
-    folder: Path, split: str, examples: list[Example], tokens: list[list[list[int]]], offsets: list[int]
+    folder: Path,
+    split: str,
+    examples: list[Example],
+    tokens: list[list[list[int]]],
+    offsets: list[int],
+    part_names: tuple[str, ...],
 ) -> None:
-    """Tokens and keys of the pictures of one split."""
+    """Tokens, keys and parts of the pictures of one split."""
     groups = sorted({example.group for example in examples})
     index = {group: number for number, group in enumerate(groups)}
     most, longest = max(map(len, tokens)), max(len(caption) for of_one in tokens for caption in of_one)
@@ -237,16 +276,17 @@ def _write_split(
     for row, of_one in enumerate(tokens):
         for column, caption in enumerate(of_one):
             table[row, column, : len(caption)] = torch.tensor(caption, dtype=torch.int16)
-    content = save(
-        {
-            "tokens": table,
-            "counts": torch.tensor([len(of_one) for of_one in tokens], dtype=torch.int32),
-            "groups": torch.tensor([index[example.group] for example in examples], dtype=torch.int32),
-            "offsets": torch.tensor(offsets, dtype=torch.int64),
-        }
-    )
-    (folder / f"{split}.safetensors").write_bytes(content)
-    keys = {"keys": [example.key for example in examples], "groups": groups}
+    tensors = {
+        "tokens": table,
+        "counts": torch.tensor([len(of_one) for of_one in tokens], dtype=torch.int32),
+        "groups": torch.tensor([index[example.group] for example in examples], dtype=torch.int32),
+        "offsets": torch.tensor(offsets, dtype=torch.int64),
+    }
+    keys: dict[str, list[str]] = {"keys": [example.key for example in examples], "groups": groups}
+    if part_names:
+        tensors["parts"] = torch.stack([parts_in_square(example, len(part_names)) for example in examples])
+        keys["parts"] = list(part_names)
+    (folder / f"{split}.safetensors").write_bytes(save(tensors))
     (folder / f"{split}.keys.json").write_text(json.dumps(keys) + "\n")
 
 
@@ -359,6 +399,11 @@ class PackedSplit:
     offsets: Tensor
     """(N + 1,) int64, bytes."""
     vocabulary: Vocabulary
+    parts: Tensor | None = None
+    """(N, P, 2) float32: x and y of every part as shares of the middle square, NaN where it is not seen; None if the
+    data set has no places of parts, or was packed before they were kept."""
+    part_names: tuple[str, ...] = ()
+    """P names, e.g. "beak"."""
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -439,9 +484,18 @@ def load_packed(folder: Path, split: str) -> PackedSplit:
     check_files(folder, ["vocabulary.json", f"{split}.safetensors", f"{split}.keys.json"])
     vocabulary = Vocabulary.load(folder / "vocabulary.json")
     tensors = _read(folder / f"{split}.safetensors", load_file)
-    keys = _read(folder / f"{split}.keys.json", _json)["keys"]
+    named = _read(folder / f"{split}.keys.json", _json)
     return PackedSplit(
-        folder, split, keys, tensors["tokens"], tensors["counts"], tensors["groups"], tensors["offsets"], vocabulary
+        folder,
+        split,
+        named["keys"],
+        tensors["tokens"],
+        tensors["counts"],
+        tensors["groups"],
+        tensors["offsets"],
+        vocabulary,
+        tensors.get("parts"),
+        tuple(named.get("parts", ())),
     )
 
 

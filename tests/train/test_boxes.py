@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from train.boxes import ORIENTATION, box_in_square, boxes_in_squares, size_of
+from train.boxes import box_in_square, boxes_in_squares
 from train.datasets.base import DataError, Example
 from train.datasets.birds import write_example
-from train.pack import _decode, encode_picture, load_packed, pack
+from train.pack import ORIENTATION, _decode, encode_picture, load_packed, pack, size_of
 
 
 def example(box, width, height):

@@ -681,3 +681,47 @@ def test_other_settings_of_shapes_are_refused(tmp_path, content, said):
     (tmp_path / "shapes.json").write_text(content)
     with pytest.raises(DataError, match=said):
         shapes.read(tmp_path)
+
+
+def test_parts_are_the_pictures_own(root):
+    listing = read(root)
+    assert listing.part_names == ("beak", "left eye", "right eye")
+    assert all(example.parts == ((25.0, 20.0), (30.0, 15.0), None) for example in all_examples(listing))
+    (root / "CUB_200_2011/parts/part_locs.txt").write_text("2 1 3.5 4 1\n2 2 0 0 0\n")
+    assert [example.parts for example in read(root).splits["train"]] == [(), ((3.5, 4.0), None, None)]
+
+
+def test_parts_may_be_missing(root):
+    (root / "CUB_200_2011/parts/part_locs.txt").unlink()
+    listing = read(root)
+    assert listing.part_names == () and all(example.parts == () for example in all_examples(listing))
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("9 1 3 4 1", r"part_locs\.txt, line 1: a part of picture 9, which images\.txt does not list"),
+        ("1 7 3 4 1", r"line 1: part 7, which parts\.txt does not list"),
+        ("1 1 three 4 1", r"line 1: expected x, y and 0 or 1, found three 4 1"),
+        ("1 1 nan 4 1", r"line 1: expected x, y and 0 or 1, found nan 4 1"),
+        ("1 1 3 4 2", r"line 1: expected x, y and 0 or 1, found 3 4 2"),
+        ("1 1 3 4", r"line 1: 4 columns where 5 are expected"),
+    ],
+)
+def test_a_part_that_cannot_be_is_named_with_its_line(root, line, message):
+    (root / "CUB_200_2011/parts/part_locs.txt").write_text(f"{line}\n")
+    with pytest.raises(DataError, match=message):
+        read(root)
+
+
+def test_parts_of_photographs_that_were_cut_and_shrunk_are_followed_there(root):
+    """A photograph of 300 x 200 with the box 100, 50, 80, 60 was cut to the square of 120 around it and halved."""
+    cub = root / "CUB_200_2011"
+    (cub / "parts/original_bounding_boxes.txt").write_text("1 100 50 80 60\n2 100 50 80 60\n3 100 50 80 60\n")
+    (cub / "bounding_boxes.txt").write_text("".join(f"{i} 10 15 40 30\n" for i in (1, 2, 3)))
+    (cub / "parts/part_locs.txt").write_text("1 1 100 50 1\n")
+    beak = read(root).splits["train"][0].parts[0]
+    assert beak == (10.0, 15.0)  # the corner of the box before is the corner of the box after
+    (cub / "parts/original_bounding_boxes.txt").write_text("2 100 50 80 60\n")
+    with pytest.raises(DataError, match="picture 1 was cut, but has no box before or after"):
+        read(root)

@@ -524,3 +524,30 @@ def test_a_full_disk_ends_the_command_with_a_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["pack", "shapes", "--out", str(tmp_path / "packed")])
     with pytest.raises(SystemExit, match=r"No space left on device while packing; .*packed is as it was before"):
         module.main()
+
+
+def test_parts_are_packed_as_shares_of_the_middle_square(tmp_path):
+    """A white dot at the beak, in a picture that is cut around its box, is where the packed parts say."""
+    find_dataset("birds").write_example(tmp_path / "birds")
+    cub = tmp_path / "birds/CUB_200_2011"
+    picture = np.zeros((40, 60, 3), dtype=np.uint8)
+    picture[19:22, 24:27] = 255
+    for path in cub.glob("images/*/*.jpg"):
+        Image.fromarray(picture).save(path, quality=100)
+    pack("birds", tmp_path / "birds", tmp_path / "packed", 264, 100, 48, False)
+    split = load_packed(tmp_path / "packed", "train")
+    assert split.part_names == ("beak", "left eye", "right eye") and split.parts is not None
+    assert split.parts.shape == (2, 3, 2) and split.parts[:, 2].isnan().all()
+    size = 60
+    for row, pixels in enumerate(split.pictures(size)):
+        ys, xs = np.nonzero(pixels[..., 0] > 128)
+        found = torch.tensor([float(xs.mean()) + 0.5, float(ys.mean()) + 0.5]) / size
+        assert torch.allclose(found, split.parts[row, 0] + 0.5 / 30, atol=0.03)
+
+
+def test_what_has_no_parts_is_packed_without(tmp_path):
+    find_dataset("birds").write_example(tmp_path / "birds")
+    (tmp_path / "birds/CUB_200_2011/parts/parts.txt").unlink()
+    pack("birds", tmp_path / "birds", tmp_path / "packed", 32, 90, 48, False)
+    split = load_packed(tmp_path / "packed", "test")
+    assert split.parts is None and split.part_names == ()

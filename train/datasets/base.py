@@ -24,6 +24,8 @@ PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".
 
 Box = tuple[float, float, float, float]
 """x, y, width, height in pixels, from the upper left corner of the picture as it is shown."""
+Point = tuple[float, float]
+"""x, y in pixels, likewise."""
 
 
 class DataError(ValueError):
@@ -45,6 +47,8 @@ class Example:
     """Around the object, if known."""
     listed: str = ""
     """Where it was listed, e.g. "captions.csv, line 12"; for messages."""
+    parts: tuple[Point | None, ...] = ()
+    """Where each part of `Listing.part_names` is, None where it cannot be seen; () if nothing is known of any."""
 
     @property
     def place(self) -> str:
@@ -70,6 +74,8 @@ class Listing:
     splits: dict[str, list[Example]]
     """At least "train" and "test"."""
     left_out: list[LeftOut] = field(default_factory=list)
+    part_names: tuple[str, ...] = ()
+    """Parts of the object whose places are known, e.g. "beak"; () if the data set has none."""
 
 
 def count_reasons(left_out: Iterable[LeftOut]) -> Counter[str]:

@@ -3,6 +3,9 @@
     CUB_200_2011/images.txt                    "id class/name.jpg" a line
     CUB_200_2011/images/<class>/<name>.jpg     the photographs, of any size
     CUB_200_2011/bounding_boxes.txt            "id x y width height" a line, in pixels of these files; may be missing
+    CUB_200_2011/parts/parts.txt, part_locs.txt    "id part" and "image part x y visible" a line; may be missing
+    CUB_200_2011/parts/original_bounding_boxes.txt    only where the photographs were cut and shrunk: their boxes
+                                               before that, in whose coordinates part_locs.txt is
     CUB_200_2011/classes.txt, image_class_labels.txt    may be missing; held against images.txt if they are there
     text/<class>/<name>.txt                    one caption a line, ten are used (the folder may be called text_c10)
     train/filenames.pickle, test/filenames.pickle    lists of "<class>/<name>": 150 and 50 classes apart
@@ -13,12 +16,13 @@ Photographs belong to their owners; the data set is for non-commercial research.
 import io
 import math
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from train.datasets.base import Box, DataError, Example, LeftOut, Listing, inside, read_text
+from train.datasets.base import Box, DataError, Example, LeftOut, Listing, Point, inside, read_text
 
 CAPTIONS_PER_IMAGE = 10
 SPLITS = ("train", "test")
@@ -42,6 +46,7 @@ def read(root: Path) -> Listing:
     ids = {Path(name).with_suffix("").as_posix(): index for index, name in names.items()}
     boxes = _boxes(cub / "bounding_boxes.txt", names)
     _check_classes(cub, names)
+    part_names, parts = _parts(cub, names, boxes)
 
     splits: dict[str, list[Example]] = {}
     left_out: list[LeftOut] = []
@@ -60,8 +65,9 @@ def read(root: Path) -> Listing:
                 left_out.append(LeftOut("no caption", str(captions_file)))
             else:
                 box, listed = boxes.get(ids[key], (None, ""))
-                splits[split].append(Example(key, image, captions, key.split("/")[0], box, listed))
-    return Listing(splits, left_out)
+                where = parts.get(ids[key], ())
+                splits[split].append(Example(key, image, captions, key.split("/")[0], box, listed, where))
+    return Listing(splits, left_out, part_names)
 
 
 def _check_parts(root: Path) -> Path:
@@ -110,6 +116,59 @@ def _boxes(path: Path, names: dict[str, str]) -> dict[str, tuple[Box, str]]:
             raise DataError(f"{where}: the second box of picture {index}")
         found[index] = ((x, y, width, height), where)
     return found
+
+
+def _parts(
+    cub: Path, names: dict[str, str], boxes: dict[str, tuple[Box, str]]
+) -> tuple[tuple[str, ...], dict[str, tuple[Point | None, ...]]]:
+    """Names of the parts, and where those of each picture are; nothing if the tables are missing.
+
+    Raises:
+        DataError: a line cannot be read, or names a part or a picture that there is not.
+    """
+    listed, located = cub / "parts/parts.txt", cub / "parts/part_locs.txt"
+    if not (listed.is_file() and located.is_file()):
+        return (), {}
+    titles: dict[str, str] = {}
+    for number, line in enumerate(read_text(listed).splitlines(), start=1):
+        if line.strip():
+            index, _, title = line.strip().partition(" ")
+            if not title.strip() or index in titles:
+                raise DataError(f"{listed}, line {number}: expected a new number and a name, found {line[:80]!r}")
+            titles[index] = title.strip()
+    columns = {index: column for column, index in enumerate(titles)}
+    before = _boxes(cub / "parts/original_bounding_boxes.txt", names)
+    found: dict[str, list[Point | None]] = {}
+    for where, (index, part, *values) in _rows(located, 5):
+        if index not in names:
+            raise DataError(f"{where}: a part of picture {index}, which images.txt does not list")
+        if part not in columns:
+            raise DataError(f"{where}: part {part}, which parts.txt does not list")
+        try:
+            x, y, visible = (float(value) for value in values)
+        except ValueError as error:
+            raise DataError(f"{where}: expected x, y and 0 or 1, found {' '.join(values)}") from error
+        if not (math.isfinite(x) and math.isfinite(y) and visible in (0, 1)):
+            raise DataError(f"{where}: expected x, y and 0 or 1, found {' '.join(values)}")
+        points = found.setdefault(index, [None] * len(titles))
+        if visible:
+            points[columns[part]] = (x, y)
+    if before:
+        for index, points in found.items():
+            if index not in before or index not in boxes:
+                raise DataError(f"{located}: picture {index} was cut, but has no box before or after; give it one")
+            move = cut_and_shrunk(before[index][0], boxes[index][0])
+            found[index] = [None if point is None else move(point) for point in points]
+    return tuple(titles.values()), {index: tuple(points) for index, points in found.items()}
+
+
+def cut_and_shrunk(before: Box, after: Box) -> Callable[[Point], Point]:
+    """Where a point of a photograph lies after AttnGAN's cut around the box and a shrinking, from the box before and
+    after it: the cut takes away what is left of and above int((2x + w) / 2) - int(.75 max(w, h))."""
+    x, y, w, h = before
+    r, scale = int(0.75 * max(w, h)), after[2] / w
+    left, top = max(0, int((2 * x + w) / 2) - r), max(0, int((2 * y + h) / 2) - r)
+    return lambda point: ((point[0] - left) * scale, (point[1] - top) * scale)
 
 
 def _check_classes(cub: Path, names: dict[str, str]) -> None:
@@ -172,6 +231,11 @@ def write_example(root: Path) -> None:
         (root / "text" / f"{key}.txt").write_text(f"a {colour} bird\nthis bird is {colour}\n" * 5)
     (cub / "images.txt").write_text("".join(f"{i} {key}.jpg\n" for i, key in enumerate(keys, start=1)))
     (cub / "bounding_boxes.txt").write_text("".join(f"{i} 20.0 10.0 20.0 20.0\n" for i in (1, 2, 3)))
+    (cub / "parts").mkdir()
+    (cub / "parts/parts.txt").write_text("1 beak\n2 left eye\n3 right eye\n")
+    (cub / "parts/part_locs.txt").write_text(
+        "".join(f"{i} 1 25.0 20.0 1\n{i} 2 30.0 15.0 1\n{i} 3 0.0 0.0 0\n" for i in (1, 2, 3))
+    )
     (cub / "classes.txt").write_text("".join(f"{i} {key.split('/')[0]}\n" for i, key in enumerate(keys, start=1)))
     (cub / "image_class_labels.txt").write_text("1 1\n2 2\n3 3\n")
     for split, chosen in (("train", keys[:2]), ("test", keys[2:])):
