@@ -27,6 +27,9 @@ class BackboneFeatures(NamedTuple):
     ResNet, a little less in Inception-v3, which does not pad everywhere."""
     pooled: Tensor
     """(B, P), the mean over places of the last feature map."""
+    parts: Tensor | None = None
+    """(B, K, h, w) in [0, 1] at a stride of 16: how sure an expert is of every part at every place; None if the trunk
+    knows no parts (mirrorgan/expert.py)."""
 
 
 class Backbone(nn.Module, ABC):

@@ -404,6 +404,8 @@ class PackedSplit:
     data set has no places of parts, or was packed before they were kept."""
     part_names: tuple[str, ...] = ()
     """P names, e.g. "beak"."""
+    group_names: tuple[str, ...] = ()
+    """Names of the numbers in `groups`."""
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -496,6 +498,7 @@ def load_packed(folder: Path, split: str) -> PackedSplit:
         vocabulary,
         tensors.get("parts"),
         tuple(named.get("parts", ())),
+        tuple(named["groups"]),
     )
 
 

@@ -294,7 +294,7 @@ def pretrain(
             journal.say(f"all {step} steps are done; give more --steps to go on")
         while step < config.steps and not time_is_up():
             for group in optimizer.param_groups:
-                group["lr"] = rate_at(config, step, epoch)
+                group["lr"] = rate_at(config, step, epoch) * group.get("lr_scale", 1.0)
             if config.schedule == "released" and step % epoch == 0:
                 optimizer.state.clear()
             began = time.monotonic()

@@ -65,8 +65,8 @@ def read(root: Path) -> Listing:
                 left_out.append(LeftOut("no caption", str(captions_file)))
             else:
                 box, listed = boxes.get(ids[key], (None, ""))
-                where = parts.get(ids[key], ())
-                splits[split].append(Example(key, image, captions, key.split("/")[0], box, listed, where))
+                known = parts.get(ids[key], ())
+                splits[split].append(Example(key, image, captions, key.split("/")[0], box, listed, known))
     return Listing(splits, left_out, part_names)
 
 
