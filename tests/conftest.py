@@ -80,6 +80,10 @@ def write_birds(root, pictures):
         (root / "text" / f"{key}.txt").write_text(f"a small {colour} bird\nthis bird has {colour} wings and a beak\n")
     lines = [f"{number} {key}.jpg\n" for number, key in enumerate(keys)]
     (root / "CUB_200_2011/images.txt").write_text("".join(lines))
+    (root / "CUB_200_2011/parts").mkdir()
+    (root / "CUB_200_2011/parts/parts.txt").write_text("1 beak\n2 left eye\n3 right eye\n")
+    places = "".join(f"{n} 1 30 10 1\n{n} 2 24 8 1\n{n} 3 0 0 0\n" for n in range(len(keys)))
+    (root / "CUB_200_2011/parts/part_locs.txt").write_text(places)
     for split, chosen in (("train", train), ("test", test)):
         (root / split).mkdir()
         (root / split / "filenames.pickle").write_bytes(pickle.dumps(chosen, protocol=2))

@@ -24,6 +24,7 @@ from typing import BinaryIO, cast
 from tqdm import tqdm
 
 from mirrorgan.checkpoint import read_json, save_tensors, sha256
+from mirrorgan.expert import NAME as EXPERT
 from train.command import fail, parse
 from train.files import refilled, whole, write_text
 from train.places import averaged, record_of
@@ -112,6 +113,10 @@ def needs(config: GanConfig, keep: Path) -> dict[str, Path]:
     if config.folder.is_dir():
         found += of_run(config.folder).values()
     files = {path.as_posix(): path for path in found}
+    if EXPERT in trunks:
+        trunks.remove(EXPERT)
+        found_expert = [config.expert / f"{EXPERT}.{kind}" for kind in ("json", "safetensors")]
+        files |= {path.as_posix(): path for path in found_expert}
     for name in sorted(trunks):  # from a Python package that may not be there
         file = f"backbone.{name}.safetensors"
         save_tensors(find_trunk(name, (config.encoders, config.captioner)), keep / file)

@@ -51,9 +51,10 @@ class ExpertTraining(PretrainConfig):
     """Not used: an expert reads no captions."""
     margin: int = 16
     """Pixels by which stored pictures are larger than what a step cuts out of them at a random place."""
-    learning_rate: float = 4e-4
-    head_learning_rate: float = 3e-3
-    """Of the two new layers, at the first step."""
+    learning_rate: float = 2.5e-4
+    warmup: int = 40
+    head_learning_rate: float = 2e-3
+    """Of the two new layers, which begin at zero, at its highest."""
     weight_decay: float = 0.01
     """Of AdamW."""
     label_smoothing: float = 0.1
@@ -184,8 +185,10 @@ def build(config: ExpertTraining, split: PackedSplit, material: Material) -> Exp
     names = read_class_names(split)
     shape = ExpertConfig(backbone=config.backbone, image_size=config.image_size, classes=names, parts=split.part_names)
     expert = Expert(shape, copy.deepcopy(material.backbone)).requires_grad_(True)
-    if expert.to_parts is not None and expert.to_parts.bias is not None:
-        nn.init.constant_(expert.to_parts.bias, -4.0)  # parts are rare
+    for head in (expert.to_classes, expert.to_parts):
+        if head is not None and head.bias is not None:  # at first they say nothing, and that parts are rare
+            nn.init.zeros_(head.weight)
+            nn.init.constant_(head.bias, 0.0 if head is expert.to_classes else -4.0)
     return to_channels_last(expert, config.place)
 
 

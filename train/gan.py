@@ -291,14 +291,19 @@ def disagreement(
 
 
 def frechet(batch: Batch, picture: Tensor, nets: Networks, config: GanConfig, calls: Calls) -> Tensor:
-    """The Frechet loss of the pictures, the mean over all networks that look at them, unweighted."""
+    """The Frechet loss of the pictures, the mean over all statistics of all networks, unweighted."""
+    found = statistics(picture, calls, config)
     distances = []
-    for moments, look in zip(nets.moments, calls.features, strict=True):
+    for moments, features in zip(nets.moments, found, strict=True):
         assert isinstance(moments, Moments)
-        with autocast(config.place, config.precision):
-            features = look(picture)
-        distances.append(moments.distance(features.float(), batch.sentence.detach()))
+        distances.append(moments.distance(features, batch.sentence.detach()))
     return torch.stack(distances).mean()
+
+
+def statistics(pictures: Tensor, calls: Calls, config: GanConfig) -> list[Tensor]:
+    """All that the Frechet loss compares of pictures (B, 3, S, S), each (B, F)."""
+    with autocast(config.place, config.precision):
+        return [features.float() for look in calls.features for features in look(pictures)]
 
 
 @torch.no_grad()
@@ -315,21 +320,23 @@ def measure(
     unknown = [moments for moments in nets.moments if isinstance(moments, Moments) and not moments.measured]
     if not unknown:
         return
+    calls = ways_in(nets, config)
     say("looking at the real pictures, and at what is drawn so far, for the Frechet loss")
     sentences: list[Tensor] = []
-    features: list[list[Tensor]] = [[] for _ in unknown]
+    features: list[list[Tensor]] = [[] for _ in nets.moments]
     for step in tqdm(range(len(feed.split) // config.batch), "real pictures", leave=False, disable=not world.leader):
         if world.agree(due()):
             return
         batch = feed.read(step)
         sentences.append(gather_rows(batch.sentence, world))
-        for moments, found in zip(unknown, features, strict=True):
-            with autocast(config.place, config.precision):
-                seen = moments.features(batch.images[-1])
-            found.append(gather_rows(seen.float(), world))
-    for moments, found in zip(unknown, features, strict=True):
-        moments.measure(torch.cat(found), torch.cat(sentences))
-    calls = ways_in(nets, config)
+        with torch.no_grad():
+            seen = statistics(batch.images[-1], calls, config)
+        for found, some in zip(features, seen, strict=True):
+            found.append(gather_rows(some, world))
+    for moments, found in zip(nets.moments, features, strict=True):
+        if moments in unknown:
+            assert isinstance(moments, Moments)
+            moments.measure(torch.cat(found), torch.cat(sentences))
     for step in tqdm(range(-(-FIRST // config.batch)), "drawn pictures", leave=False, disable=not world.leader):
         if world.agree(due()):
             for moments in unknown:

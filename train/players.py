@@ -25,7 +25,7 @@ from mirrorgan.vocabulary import Vocabulary
 from train import device, ema
 from train.batches import pick_captions
 from train.distributed import ALONE, World, in_step, share_batch_norms
-from train.moments import Moments
+from train.moments import Moments, Statistics
 from train.pack import PackedSplit
 from train.places import averaged
 from train.presets import GanConfig
@@ -46,8 +46,10 @@ class Networks(NamedTuple):
     captioner: Captioner | None
     """None if its loss has no weight."""
     image_encoder: ImageEncoder | None
+    statistics: list[Statistics]
+    """What is compared of every network that the Frechet loss looks through; none if it has no weight."""
     moments: nn.ModuleList
-    """Of features, for every network that the Frechet loss looks through; none if it has no weight."""
+    """Of every statistic of each of them, in the same order."""
 
 
 class Duel(nn.Module):
@@ -119,7 +121,7 @@ class Calls(NamedTuple):
     see: Callable | None
     """The captioner's look at pictures."""
     features: list[Callable]
-    """Every network's that the Frechet loss looks through."""
+    """The statistics of every network that the Frechet loss looks through."""
 
 
 class Optimizers(NamedTuple):
@@ -149,7 +151,7 @@ def build_networks(config: GanConfig, vocabulary: Vocabulary, world: World = ALO
     def trunk(name: str) -> Backbone:
         if name not in trunks:
             trunks[name] = to_channels_last(
-                fold_batch_norms(find_trunk(name, (config.encoders, config.captioner))), config.place
+                fold_batch_norms(find_trunk(name, (config.encoders, config.captioner), config.expert)), config.place
             )
         return trunks[name]
 
@@ -190,11 +192,10 @@ def build_networks(config: GanConfig, vocabulary: Vocabulary, world: World = ALO
     average = ema.follow(generator)
     opponents = to_channels_last(nn.ModuleList(discriminators), config.place)
     assert isinstance(average, BaseGenerator)
-    moments = nn.ModuleList(
-        Moments(trunk(name), config.frechet_size, text_encoder.config.text_dim)
-        for name in (config.frechet_trunks if config.frechet else ())
-    ).to(config.place)
-    nets = Networks(generator, average, opponents, judged, text_encoder, captioner, image_encoder, moments)
+    statistics = [Statistics(trunk(name), config.frechet_size, kinds) for name, kinds in config.compared]
+    moments = nn.ModuleList(m for some in statistics for m in some.moments(text_encoder.config.text_dim))
+    moments = moments.to(config.place)
+    nets = Networks(generator, average, opponents, judged, text_encoder, captioner, image_encoder, statistics, moments)
     set_judging(nets, True)
     share_batch_norms(generator, world)
     share_batch_norms(opponents, world)
@@ -234,7 +235,7 @@ def ways_in(nets: Networks, config: GanConfig, faster: Callable[[Callable], Call
         [Slope(d) for d in nets.discriminators] if penalized and config.penalty_apart else [],  # type: ignore[arg-type]
         [faster(discriminator) for discriminator in nets.discriminators],
         None if nets.captioner is None else faster(nets.captioner.see),
-        [faster(moments.features) for moments in nets.moments],  # type: ignore[union-attr, arg-type]
+        [faster(some) for some in nets.statistics],
     )
 
 

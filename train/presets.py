@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mirrorgan.backbones import available_backbones
 from mirrorgan.discriminators import available_discriminators, find_discriminator
 from mirrorgan.generators import available_generators, find_generator
 from train.command import read_options
 from train.config import RunConfig
 from train.device import PRECISIONS
+from train.moments import STATISTICS
 from train.objectives import OBJECTIVES, Objective
+from train.trunks import trunk_names
 
 SHARED = ("residual_blocks", "skip_images", "standardize_text", "word_attention", "sentence_attention", "kl_weight")
 """Options that several generators have, under one name. What a generator does not have, must be none."""
@@ -33,6 +34,8 @@ class GanConfig(RunConfig):
     """Folder of the text encoder (and image encoder), from train.damsm."""
     captioner: Path = Path("runs/birds-captioner/best")
     """Folder of STREAM, from train.captioner."""
+    expert: Path = Path("runs/birds-expert/best")
+    """Folder of the expert, from train.expert, for whatever looks through a network of the name "expert"."""
     longest: int = 18
     """Words of a caption; a longer one loses some at random."""
 
@@ -104,7 +107,11 @@ class GanConfig(RunConfig):
     """Weight of the Frechet distance between features of drawn and of real pictures beside their sentences; see
     train/moments.py."""
     frechet_trunks: tuple[str, ...] = ("efficientnet_lite1",)
-    """Frozen networks whose pooled features the Frechet loss compares. Not the one that scores use."""
+    """Frozen networks that the Frechet loss looks through, the expert among them if you like. Not the one that scores
+    use."""
+    frechet_statistics: tuple[str, ...] = ()
+    """For each of these networks what is compared: pooled, spatial (means over 3 x 3 places) or parts (of the expert's
+    heat maps), several with + between them; nothing: pooled."""
     frechet_size: int = 128
     """Pixels that pictures are brought to before these networks."""
     consistency: float = 0.0
@@ -184,9 +191,18 @@ class GanConfig(RunConfig):
             raise ValueError(f"redescription_share must be in (0, 1], not {self.redescription_share}")
         if self.consistency and stages == 1:
             raise ValueError("consistency compares a stage with the next one; there is only one stage")
-        if strangers := [name for name in self.frechet_trunks if name not in available_backbones()]:
-            trunks = ", ".join(available_backbones())
+        if strangers := [name for name in self.frechet_trunks if name not in trunk_names()]:
+            trunks = ", ".join(trunk_names())
             raise ValueError(f"frechet_trunks must be some of {trunks}, not {strangers[0]!r}")
+        if self.frechet_statistics and len(self.frechet_statistics) != len(self.frechet_trunks):
+            raise ValueError(
+                f"frechet_statistics must say something of each of {len(self.frechet_trunks)} frechet_trunks, "
+                f"not {self.frechet_statistics}"
+            )
+        for word in self.frechet_statistics:
+            if strange := [kind for kind in word.split("+") if kind not in STATISTICS]:
+                kinds = ", ".join(STATISTICS)
+                raise ValueError(f"frechet_statistics must be some of {kinds}, joined by +, not {strange[0]!r}")
         if self.frechet and not self.frechet_trunks:
             raise ValueError("frechet compares features; name a network in frechet_trunks")
         if self.frechet_size < 32:
@@ -210,6 +226,14 @@ class GanConfig(RunConfig):
         """Pixels of every stage's image."""
         sizes: tuple[int, ...] = self.generator_config().sizes
         return sizes
+
+    @property
+    def compared(self) -> list[tuple[str, tuple[str, ...]]]:
+        """Every network that the Frechet loss looks through, and the statistics that it compares of it."""
+        if not self.frechet:
+            return []
+        words = self.frechet_statistics or ("pooled",) * len(self.frechet_trunks)
+        return [(name, tuple(word.split("+"))) for name, word in zip(self.frechet_trunks, words, strict=True)]
 
     @property
     def reads(self) -> bool:

@@ -55,6 +55,8 @@ class PretrainConfig(RunConfig):
     """cosine: the learning rate falls to zero along half a cosine over all steps (a run that goes on with other
     --steps follows the new curve from where it is; --minutes cuts the curve and does not shorten it). constant.
     released: AttnGAN's, x .98 an epoch while above 2e-4, and Adam's moments forgotten at every epoch."""
+    warmup: int = 0
+    """Steps over which the learning rate rises to what the schedule says."""
     held_out: int = 10
     """Classes of the training split that only choose the best step; a tenth of the pictures where there are too few
     classes. 0: none, and the last step is kept."""
@@ -72,6 +74,8 @@ class PretrainConfig(RunConfig):
                 raise ValueError(f"{field} must be at least 1, not {getattr(self, field)}")
         if self.image_size < 32:
             raise ValueError(f"image_size must be at least 32 pixels, not {self.image_size}")
+        if self.warmup < 0:
+            raise ValueError(f"warmup must be at least 0, not {self.warmup}")
         if not 0 < self.learning_rate < math.inf:
             raise ValueError(f"learning_rate must be positive, not {self.learning_rate}")
         if self.held_out < 0:
@@ -200,9 +204,9 @@ def rate_at(config: PretrainConfig, step: int, epoch: int) -> float:
     Args:
         epoch: steps of one.
     """
+    rate = config.learning_rate * min(1.0, (step + 1) / (config.warmup + 1))
     if config.schedule == "cosine":
-        return config.learning_rate * (1 + math.cos(math.pi * step / config.steps)) / 2
-    rate = config.learning_rate
+        return rate * (1 + math.cos(math.pi * step / config.steps)) / 2
     if config.schedule == "released":
         for _ in range(step // epoch):
             if rate <= 2e-4:

@@ -37,7 +37,7 @@ from train.augment import NUMBERS, augment
 from train.distributed import ALONE
 from train.feed import Batch, read_rows
 from train.gan import consistency, disagreement, frechet, rehearse, train_step
-from train.moments import Moments
+from train.moments import Statistics
 from train.players import (
     Networks,
     build_discriminator,
@@ -94,15 +94,20 @@ def random_networks(config: GanConfig, ours: bool) -> Networks:
     average = ema.follow(generator)
     assert isinstance(average, BaseGenerator)
     set_training(generator, config.first_trained)
+    statistics = [Statistics(trunk(name), config.frechet_size, kinds) for name, kinds in config.compared]
     moments = nn.ModuleList()
-    for name in config.frechet_trunks if config.frechet else ():
-        known = Moments(trunk(name), config.frechet_size, text.config.text_dim).to(config.place)
-        features, sentences = (torch.randn(1000, size, device=config.place) for size in (known.basis.shape[0], 256))
+    for places, channels, known in (
+        (*shape, known)
+        for some in statistics
+        for shape, known in zip(some.shapes, some.moments(text.config.text_dim), strict=True)
+    ):
+        known.to(config.place)
+        features, sentences = (torch.randn(1000, size, device=config.place) for size in (places * channels, 256))
         known.measure(features, sentences)
         known.distance(features, sentences)
         known.update()
         moments.append(known)
-    nets = Networks(generator, average, opponents, judged, text, captioner, image_encoder, moments)
+    nets = Networks(generator, average, opponents, judged, text, captioner, image_encoder, statistics, moments)
     set_judging(nets, True)
     return nets
 

@@ -3,8 +3,10 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from mirrorgan.backbones import Backbone, build_backbone, load_imagenet
+from mirrorgan.backbones import Backbone, available_backbones, build_backbone, load_imagenet
 from mirrorgan.checkpoint import load_tensors, save_tensors
+from mirrorgan.expert import NAME as EXPERT
+from mirrorgan.expert import load_expert
 from train.files import whole
 
 
@@ -40,13 +42,28 @@ def keep_trunk(backbone: Backbone, name: str, weights: Path | None, folder: Path
             save_tensors(backbone, part)
 
 
-def find_trunk(name: str, folders: Iterable[Path]) -> Backbone:
-    """The trunk that a run kept in one of `folders`, or else the installed package's.
+def trunk_names() -> list[str]:
+    """All names that `find_trunk` may find."""
+    return [*available_backbones(), EXPERT]
+
+
+def find_trunk(name: str, folders: Iterable[Path], expert: Path | None = None) -> Backbone:
+    """The trunk that a run kept in one of `folders`, or else the installed package's; under the name "expert" the one
+    that `train.expert` left in a folder, or that lies there with a checkpoint.
+
+    Args:
+        expert: the expert's folder.
 
     Raises:
         FileNotFoundError: there is neither.
         CheckpointError: the file does not fit the trunk.
     """
+    if name == EXPERT:
+        if expert is None or not (expert / f"{EXPERT}.json").is_file():
+            raise FileNotFoundError(
+                f"{expert}: no expert in it (expert.json is missing); train one: python -m train.expert birds"
+            )
+        return load_expert(expert)
     for folder in folders:
         path = folder / f"backbone.{name}.safetensors"
         if path.exists():

@@ -255,7 +255,7 @@ def test_the_frechet_loss_knows_real_and_drawn_pictures_before_the_first_step(co
     drawn = draw(calls, batch, nets, config)
     term = generator_terms(batch, drawn, nets, config, calls)["frechet"]
     with device.autocast("cpu", "auto"):
-        features = known.features(drawn.images[-1])
+        (features,) = calls.features[0](drawn.images[-1])
     torch.testing.assert_close(term, config.frechet * known.distance(features.float(), batch.sentence))
     assert term > 0
     term.backward()
@@ -526,7 +526,9 @@ def test_every_stage_belongs_to_one_side_of_the_first_trained_one():
         ({"gradient_penalty": -1.0}, "gradient_penalty must be 0 or more, not -1"),
         ({"frechet": -1.0}, "frechet must be 0 or more, not -1"),
         ({"frechet": 1.0, "frechet_trunks": ()}, "name a network in frechet_trunks"),
-        ({"frechet_trunks": ("wish",)}, "frechet_trunks must be some of .*resnet152.*, not 'wish'"),
+        ({"frechet_trunks": ("wish",)}, "frechet_trunks must be some of .*resnet152.*, expert, not 'wish'"),
+        ({"frechet_statistics": ("pooled", "pooled")}, "must say something of each of 1 frechet_trunks"),
+        ({"frechet_statistics": ("pooled+wish",)}, "must be some of pooled, spatial, parts, joined by \\+, not 'wish'"),
         ({"frechet_size": 8}, "frechet_size must be at least 32, not 8"),
     ],
 )

@@ -1,12 +1,13 @@
 import copy
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from mirrorgan.backbones import build_backbone
+from mirrorgan.backbones import Backbone, BackboneFeatures, build_backbone
 from train import moments
 from train.metrics.frechet import FeatureStatistics, frechet_distance
-from train.moments import Moments, principal
+from train.moments import Moments, Statistics, part_statistics, principal
 
 D = 5
 
@@ -15,7 +16,7 @@ D = 5
 def wide(tiny_backbone, monkeypatch):
     """Of all directions, so that nothing is left out."""
     monkeypatch.setattr(moments, "DIRECTIONS", tiny_backbone.pooled_dim)
-    return Moments(tiny_backbone, 32, D)
+    return Moments(tiny_backbone.pooled_dim, D)
 
 
 def pairs(backbone, count, way=0.0):
@@ -107,7 +108,7 @@ def test_a_state_holds_all_of_it(wide, tiny_backbone):
     wide.measure(*pairs(tiny_backbone, 50))
     drawn = pairs(tiny_backbone, 400)
     known = shown(wide, *drawn)
-    other = Moments(tiny_backbone, 32, D)
+    other = Moments(tiny_backbone.pooled_dim, D)
     assert not other.measured
     other.load_state_dict(known.state_dict())
     assert other.measured
@@ -124,11 +125,13 @@ def test_what_a_broken_step_asked_is_not_taken_in(wide, tiny_backbone):
         assert torch.equal(value, clean.state_dict()[name]), name
 
 
-def test_features_take_gradients_to_the_picture_and_not_to_the_network(wide):
+@pytest.mark.parametrize("kind", ["pooled", "spatial"])
+def test_statistics_take_gradients_to_the_picture_and_not_to_the_network(tiny_backbone, kind):
     images = torch.rand(2, 3, 16, 16, requires_grad=True)
-    wide.features(images).sum().backward()
+    looked = Statistics(tiny_backbone, 32, [kind])
+    looked(images)[0].sum().backward()
     assert images.grad.abs().sum() > 0
-    assert not list(wide.parameters())  # the network is not its own
+    assert not list(looked.parameters())  # the network is not its own
 
 
 def test_sentences_weigh_as_much_as_features(wide, tiny_backbone):
@@ -145,6 +148,134 @@ def test_principal_directions_come_largest_first():
 
 
 def test_real_networks_have_fewer_directions_than_features():
-    known = Moments(build_backbone("efficientnet_lite0"), 32, 256)
-    assert known.basis.shape == (1280, moments.DIRECTIONS)
-    assert known.way.shape == (moments.DIRECTIONS + moments.SENTENCE_DIRECTIONS, moments.DIRECTIONS)
+    both = moments.DIRECTIONS + moments.SENTENCE_DIRECTIONS
+    pooled, spatial = Statistics(build_backbone("efficientnet_lite0"), 32, ["pooled", "spatial"]).moments(256)
+    assert pooled.basis.shape == (1280, moments.DIRECTIONS) and pooled.channel_basis is None
+    assert spatial.channel_basis.shape == (320, moments.CHANNEL_DIRECTIONS)
+    assert spatial.basis.shape == (9 * moments.CHANNEL_DIRECTIONS, moments.DIRECTIONS)
+    assert pooled.way.shape == spatial.way.shape == (both, moments.DIRECTIONS)
+
+
+class Window(Backbone):
+    """Shows the picture itself, brought to the places of its last level: moving the picture moves the features."""
+
+    channels, pooled_dim, image_size = (3, 3, 3, 3), 3, 12
+
+    def __init__(self, parts=()):
+        super().__init__()
+        self.config = SimpleNamespace(parts=parts)
+
+    def forward(self, images):
+        heat = images.clamp(0, 1)[:, : len(self.config.parts)]
+        return BackboneFeatures([images] * 4, images.mean(dim=(2, 3)), heat)
+
+
+def birds(count, left=None, two=False, size=12):
+    """Black pictures with a bright square, a 'bird' of 4 x 4 pixels, at a place that is random or `left` from the left
+    border; or with another one below it."""
+    pictures = torch.full((count, 3, size, size), -1.0)
+    for picture in pictures:
+        x = int(torch.randint(0, 3, ())) if left is None else left
+        y = int(torch.randint(0, 3, ()))
+        picture[:, y : y + 4, x : x + 4] = 1.0
+        if two:
+            picture[:, y + 6 : y + 10, x : x + 4] = 1.0
+    return pictures
+
+
+def distances_of(kinds, real, drawn, monkeypatch, parts=()):
+    """The Frechet loss of each kind between real and drawn pictures, beside sentences that say nothing."""
+    monkeypatch.setattr(moments, "REFRESH", 1)
+    looked = Statistics(Window(parts), 12, kinds)
+    sentences = torch.randn(len(real), D)
+    found = []
+    for known, some, others in zip(looked.moments(D), looked(real), looked(drawn), strict=True):
+        known.measure(some + 1e-3 * torch.randn_like(some), sentences)
+        known.distance(others, sentences)
+        known.update()
+        found.append(known.distance(others, sentences).item())
+    return found
+
+
+def test_a_bird_at_another_place_is_far_for_spatial_means_and_not_for_pooled_ones(monkeypatch):
+    real, moved = birds(200), birds(200, left=8)
+    pooled, spatial = distances_of(["pooled", "spatial"], real, moved, monkeypatch)
+    assert spatial > 1 and pooled < 0.1 * spatial
+    assert distances_of(["spatial"], real, birds(200), monkeypatch)[0] < 0.1
+
+
+def test_two_birds_are_far_for_parts(monkeypatch):
+    real = birds(200)
+    (one,) = distances_of(["parts"], real, birds(200), monkeypatch, parts=("head", "tail"))
+    (two,) = distances_of(["parts"], real, birds(200, two=True), monkeypatch, parts=("head", "tail"))
+    assert two > 1 > 0.3 > one
+
+
+def test_spatial_means_are_those_of_nine_places():
+    images = torch.randn(2, 3, 12, 12)
+    (found,) = Statistics(Window(), 12, ["spatial"])(images)
+    for place in range(9):
+        row, column = divmod(place, 3)
+        mean = images[:, :, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4].mean(dim=(2, 3))
+        torch.testing.assert_close(found[:, 3 * place : 3 * place + 3], mean)
+
+
+def test_statistics_of_parts_are_those_of_the_loop():
+    maps = torch.rand(2, 3, 4, 5)
+    found = part_statistics(maps).view(2, 5, 3)
+    for b in range(2):
+        for p in range(3):
+            mass = energy = x = y = 0.0
+            for row in range(4):
+                for column in range(5):
+                    heat = float(maps[b, p, row, column])
+                    mass, energy = mass + heat, energy + heat**2
+                    x, y = x + heat * (column + 0.5) / 5, y + heat * (row + 0.5) / 4
+            whole = mass + moments.UNSEEN
+            x, y = (x + 0.5 * moments.UNSEEN) / whole, (y + 0.5 * moments.UNSEEN) / whole
+            spread = sum(
+                float(maps[b, p, row, column]) * (((column + 0.5) / 5 - x) ** 2 + ((row + 0.5) / 4 - y) ** 2)
+                for row in range(4)
+                for column in range(5)
+            )
+            expected = torch.tensor([mass, energy, x, y, spread / whole])
+            torch.testing.assert_close(found[b, :, p], expected)
+
+
+def test_a_part_that_is_not_seen_lies_in_the_middle_and_takes_gradients():
+    maps = torch.zeros(1, 1, 4, 4, requires_grad=True)
+    found = part_statistics(maps)
+    torch.testing.assert_close(found[0], torch.tensor([0.0, 0.0, 0.5, 0.5, 0.0]))
+    found.sum().backward()
+    assert maps.grad.isfinite().all()
+
+
+def test_moments_of_several_places_are_those_of_all_directions_where_none_is_left_out(monkeypatch):
+    """The same loss as by plain features of as many dimensions: the directions are only turned."""
+    monkeypatch.setattr(moments, "REFRESH", 1)
+    features, sentences = torch.randn(300, 12), torch.randn(300, D)
+    drawn = torch.randn(300, 12) * 0.5 + 1
+    found = []
+    for known in (Moments(4, D, places=3), Moments(12, D)):
+        known.measure(features, sentences)
+        found.append(shown(known, drawn, sentences, size=100).distance(drawn, sentences).item())
+    assert found[0] == pytest.approx(found[1], rel=1e-6)
+
+
+def test_standardized_features_may_have_any_unit(monkeypatch):
+    monkeypatch.setattr(moments, "REFRESH", 1)
+    features, sentences, drawn = torch.randn(300, 6), torch.randn(300, D), torch.randn(300, 6) + 0.3
+    units = torch.tensor([1.0, 100.0, 0.01, 1.0, 5.0, 0.2])
+    found = []
+    for scale in (torch.ones(6), units):
+        known = Moments(6, D, standardize=True)
+        known.measure(features * scale, sentences)
+        found.append(shown(known, drawn * scale, sentences, size=100).distance(drawn * scale, sentences).item())
+    assert found[0] == pytest.approx(found[1], rel=1e-3)
+
+
+def test_parts_need_a_trunk_that_knows_them(tiny_backbone):
+    with pytest.raises(ValueError, match=r"needs a trunk that knows parts: the expert"):
+        Statistics(tiny_backbone, 32, ["parts"])
+    with pytest.raises(ValueError, match=r"'heads' is no statistic; expected some of pooled, spatial, parts"):
+        Statistics(tiny_backbone, 32, ["heads"])
