@@ -27,6 +27,8 @@ from torch.nn import functional as F
 from mirrorgan import losses
 from mirrorgan.backbones import Backbone, build_backbone, fold_batch_norms
 from mirrorgan.captioner import Captioner, CaptionerConfig
+from mirrorgan.expert import NAME as EXPERT
+from mirrorgan.expert import Expert, ExpertConfig
 from mirrorgan.generators.base import BaseGenerator
 from mirrorgan.image_encoder import ImageEncoder, ImageEncoderConfig
 from mirrorgan.images import to_channels_last
@@ -51,6 +53,7 @@ from train.players import (
 from train.presets import PRESETS, GanConfig
 
 WORDS = 5450  # of the birds' dictionary
+EXPERT_OF_BIRDS = ExpertConfig(classes=tuple(map(str, range(150))), parts=tuple(map(str, range(15))))
 
 
 def random_networks(config: GanConfig, ours: bool) -> Networks:
@@ -59,7 +62,7 @@ def random_networks(config: GanConfig, ours: bool) -> Networks:
     ours_looks = config.discriminator == "projected"
 
     def trunk(name: str) -> Backbone:
-        backbone = build_backbone(name)
+        backbone = build_backbone(name) if name != EXPERT else Expert(EXPERT_OF_BIRDS)
         return to_channels_last(fold_batch_norms(backbone), config.place) if ours else backbone.to(config.place)
 
     text = TextEncoder(TextEncoderConfig(vocabulary_size=WORDS))
