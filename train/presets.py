@@ -387,6 +387,7 @@ _CASCADE_64 = dataclasses.replace(
     captioner=Path("checkpoints/birds"),
     channels=(64, 48, 32),
     discriminator_options=("width=80", "mixed=48"),
+    frechet=8.0,
     frechet_trunks=("expert", "efficientnet_lite0"),
     frechet_statistics=("pooled+spatial+parts", "spatial"),
     frechet_size=144,

@@ -79,6 +79,15 @@ def test_networks_of_the_frechet_loss_alone_come_along(home, tmp_path):
     assert trunk in needs(dataclasses.replace(bare, frechet=1.0, frechet_trunks=("tiny",)), tmp_path)
 
 
+def test_the_expert_comes_along_where_something_looks_through_it(home, tmp_path):
+    expert = Path("runs/expert/best")
+    named = {f"runs/expert/best/expert.{kind}" for kind in ("json", "safetensors")}
+    frechet = dataclasses.replace(home, frechet=1.0, frechet_trunks=("expert", "tiny"), expert=expert)
+    judged = dataclasses.replace(home, discriminator="projected", backbone="expert", expert=expert)
+    assert named <= needs(frechet, tmp_path).keys() and named <= needs(judged, tmp_path).keys()
+    assert not named & needs(dataclasses.replace(home, expert=expert), tmp_path).keys()
+
+
 def test_a_training_that_grows_from_a_checkpoint_takes_its_weights_and_its_record_along(home, tmp_path):
     given = Path("checkpoints/given")
     given.mkdir(parents=True)

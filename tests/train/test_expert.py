@@ -23,7 +23,10 @@ from train.expert import (
     train,
     train_step,
 )
+from train.gan import train as train_gan
 from train.pack import load_packed
+from train.players import build_networks
+from train.presets import GanConfig
 from train.pretrain import Material
 from train.state import load_state
 from train.trunks import find_trunk
@@ -93,13 +96,14 @@ def test_held_out_pictures_are_of_the_same_classes_and_not_learnt_from(split):
     assert sorted([*kept.tolist(), *held.tolist()]) == list(range(len(split)))
 
 
-def test_a_step_moves_all_weights_and_no_batch_statistics(config, split, tiny_backbone):
+def test_two_steps_move_all_weights_and_no_batch_statistics(config, split, tiny_backbone):
     material = Material(split, tiny_backbone, [], *hold_out_pictures(split, 2))
     expert = build(config, split, material)
     optimizer = build_optimizer(config, expert)
     before = {name: value.clone() for name, value in expert.state_dict().items()}
     given = {name: value.clone() for name, value in tiny_backbone.state_dict().items()}
-    losses = train_step(expert, optimizer, config, material, split.pictures(36), 0)
+    train_step(expert, optimizer, config, material, split.pictures(36), 0)  # the heads, which begin at zero
+    losses = train_step(expert, optimizer, config, material, split.pictures(36), 1)
     assert set(losses) == {"classes", "parts"} and all(loss.isfinite() for loss in losses.values())
     still = {name for name, value in expert.state_dict().items() if torch.equal(value, before[name])}
     assert still == {name for name in before if "running" in name or "num_batches" in name}
@@ -146,6 +150,24 @@ def test_what_was_kept_is_a_trunk_by_name(config, split, tmp_path, monkeypatch):
     torch.testing.assert_close(folded.parts, plain.parts, rtol=1e-3, atol=1e-4)
     torch.testing.assert_close(folded.pooled, plain.pooled, rtol=1e-3, atol=1e-4)
     assert not any(p.requires_grad for p in trunk.parameters())
+
+
+def test_discriminators_and_the_frechet_loss_look_through_it(config, split, tmp_path, monkeypatch, encoders):
+    monkeypatch.chdir(tmp_path)
+    training = GanConfig(
+        data=config.data, name="gan", steps=1, batch=4, device="cpu", encoders=encoders, captioner=encoders,
+        expert=train(config), first_size=16, channels=(4, 4), residual_blocks=1, look_sizes=(0, 64), longest=5,
+        discriminator="projected", backbone="expert", objective="hinge", standardize_text=True, redescription=0.0,
+        frechet=1.0, frechet_trunks=("expert", "tiny"), frechet_statistics=("pooled+spatial+parts", "spatial"),
+        frechet_size=32, precision="float32",
+    )  # fmt: skip
+    nets = build_networks(training, split.vocabulary)
+    assert isinstance(nets.discriminators[0]._backbone[0], Expert)
+    assert [known.places for known in nets.moments] == [1, 9, 1, 9]
+    folder = train_gan(training)
+    state = load_state(tmp_path / "runs/gan")["moments"]
+    assert state["2.basis"].shape == (15, 15) and state["3.seen"] > 0  # five numbers of three parts
+    assert (folder / "generator.safetensors").is_file()
 
 
 def test_without_an_expert_the_message_says_how_to_get_one(tmp_path):
