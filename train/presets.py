@@ -390,7 +390,7 @@ _CASCADE_64 = dataclasses.replace(
     frechet=8.0,
     frechet_trunks=("expert", "efficientnet_lite0"),
     frechet_statistics=("pooled+spatial+parts", "spatial"),
-    frechet_size=144,
+    frechet_size=128,
 )
 _CASCADE_128 = dataclasses.replace(
     _CASCADE_64,
