@@ -386,6 +386,7 @@ _CASCADE_64 = dataclasses.replace(
     encoders=Path("checkpoints/birds"),
     captioner=Path("checkpoints/birds"),
     channels=(64, 48, 32),
+    options=("noise_dim=32", "condition_dim=64"),
     discriminator_options=("width=80", "mixed=48"),
     frechet=8.0,
     frechet_trunks=("expert", "efficientnet_lite0"),
