@@ -34,8 +34,9 @@ class GanConfig(RunConfig):
     """Folder of the text encoder (and image encoder), from train.damsm."""
     captioner: Path = Path("runs/birds-captioner/best")
     """Folder of STREAM, from train.captioner."""
-    expert: Path = Path("runs/birds-expert/best")
-    """Folder of the expert, from train.expert, for whatever looks through a network of the name "expert"."""
+    expert: Path = Path("checkpoints/expert")
+    """Folder of the expert, for whatever looks through a network of the name "expert". train.expert leaves a new one in
+    runs/NAME/best."""
     longest: int = 18
     """Words of a caption; a longer one loses some at random."""
 
