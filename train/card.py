@@ -29,6 +29,8 @@ PICTURES = {
     "(red outline, found from the picture's own colours). Left the picture, right the map.",
     "nearest.jpg": "100 drawings (red frames), spread evenly over the test captions, each with its three nearest "
     "training photographs.",
+    "anatomy.jpg": "The 24 drawings that look most like birds with two heads to a detector of heads: their second"
+    " peak is highest beside the first. Right the map of heads, its two highest peaks ringed.",
     "distances.png": "How near drawings and test photographs lie to what was trained on: copies would lie on the left.",
 }
 """What train.evaluate draws beside scores.json, and what is to be seen there."""
@@ -274,7 +276,17 @@ def about_scores(folder: Path, manifest: dict[str, Any], scores: dict[str, Any] 
     return [*found, *([text.scores] if text.scores else []), score_table(scores["scores"]), *shown, *speed]
 
 
-SHARES = ("retrieval", "attention inside", "read-back attention inside", "nearer to", "object mask inside", "box,")
+SHARES = (
+    "retrieval",
+    "attention inside",
+    "read-back attention inside",
+    "nearer to",
+    "object mask inside",
+    "box,",
+    "second head",
+    "no head",
+    "highest within",
+)
 """Beginnings of the names of scores that are written in percent."""
 
 EXPLAINED = {
@@ -284,6 +296,8 @@ EXPLAINED = {
     "retrieval 1 of 100 (second encoders)": "retrieval of the true caption, 1 of 100, by second encoders, trained "
     "apart",
     "nearer to training than 5 % of photographs": "nearer to training than 5 % of test photographs are (copies: all)",
+    "second head": "second head (a second peak above .6 of the first on a detector's map)",
+    "no head": "no head (the first peak is lower than nearly all photographs')",
     "box, share of the picture": "box, share of the picture (what a mask that knows nothing has in it)",
 }
 

@@ -1,4 +1,4 @@
-"""Pictures that go with scores: drawings beside their nearest training photographs, and where words looked."""
+"""Pictures that go with scores: drawings and their nearest photographs, where words looked, second heads."""
 
 import textwrap
 from dataclasses import dataclass
@@ -14,6 +14,10 @@ from train.previews import overlay
 SIDE = 64
 """Pixels of a picture on the sheet of neighbours."""
 ACROSS = 5
+"""Drawings beside each other on it."""
+HEADS_SIDE = 128
+"""Pixels of a picture on the sheet of heads."""
+HEADS_ACROSS = 4
 """Drawings beside each other on it."""
 
 
@@ -35,6 +39,31 @@ def nearest_sheet(drawings: np.ndarray, photographs: np.ndarray, places: Tensor)
             picture = Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.LANCZOS)
             sheet.paste(picture, (left + column * SIDE, top))
         pen.rectangle((left, top, left + SIDE - 1, top + SIDE - 1), outline="red")
+    return sheet
+
+
+def heads_sheet(drawings: np.ndarray, maps: np.ndarray, points: np.ndarray, ratios: list[float]) -> Image.Image:
+    """Every drawing, to its right the same under its map of heads with a ring around the two highest peaks, and the
+    second as a share of the first.
+
+    Args:
+        drawings: (n, S, S, 3) uint8.
+        maps: (n, h, w).
+        points: (n, 2, 2), x and y of both peaks as shares of the picture.
+    """
+    gap, line, side = 8, 16, HEADS_SIDE
+    width, height = 2 * side + gap, side + line
+    down = -(-len(drawings) // HEADS_ACROSS)
+    sheet = Image.new("RGB", (HEADS_ACROSS * width - gap, down * height), "white")
+    pen = ImageDraw.Draw(sheet)
+    for number, (drawing, heat, peaks, ratio) in enumerate(zip(drawings, maps, points, ratios, strict=True)):
+        left, top = number % HEADS_ACROSS * width, number // HEADS_ACROSS * height
+        picture = Image.fromarray(drawing).resize((side, side), Image.Resampling.LANCZOS)
+        sheet.paste(picture, (left, top))
+        sheet.paste(overlay(picture, heat), (left + side, top))
+        for x, y in (peaks * side).tolist():
+            pen.circle((left + side + x, top + y), 7, outline="red", width=2)
+        pen.text((left, top + side + 2), f"second / first {ratio:.2f}", fill="black")
     return sheet
 
 

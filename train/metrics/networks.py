@@ -46,9 +46,18 @@ class FeatureNetwork(nn.Module, ABC):
     def classify(self, features: Tensor) -> Tensor:
         """(B, P) to p(class | picture), (B, C) float32."""
 
+    def levels(self, pictures: Tensor) -> list[Tensor]:
+        """(B, S, S, 3) uint8 to feature maps at strides 4, 8, 16 and 32, each (B, D_i, h, w) float32.
+
+        Raises:
+            ValueError: this network has none.
+        """
+        raise ValueError(f"the feature network {self.name} gives no feature maps; use --features {NETWORKS[0]}")
+
 
 class ImageNetTrunk(FeatureNetwork):
-    """A trunk of mirrorgan.backbones with the classifier in its file of weights; computed in bfloat16."""
+    """A trunk of mirrorgan.backbones with the classifier in its file of weights; features are computed in
+    bfloat16, feature maps in float32."""
 
     def __init__(self, name: str, weights: Path, device: str = "cpu") -> None:
         super().__init__()
@@ -68,6 +77,10 @@ class ImageNetTrunk(FeatureNetwork):
         images = resize(from_uint8(pictures), self.trunk.image_size)
         with torch.autocast(pictures.device.type, torch.bfloat16):
             return self.trunk(images).pooled.float()
+
+    @torch.inference_mode()
+    def levels(self, pictures: Tensor) -> list[Tensor]:
+        return self.trunk(resize(from_uint8(pictures), self.trunk.image_size)).levels
 
     @torch.inference_mode()
     def classify(self, features: Tensor) -> Tensor:
