@@ -296,7 +296,7 @@ EXPLAINED = {
     "retrieval 1 of 100 (second encoders)": "retrieval of the true caption, 1 of 100, by second encoders, trained "
     "apart",
     "nearer to training than 5 % of photographs": "nearer to training than 5 % of test photographs are (copies: all)",
-    "second head": "second head (a second peak above .6 of the first on a detector's map)",
+    "second head": "second head (a second high peak on the map of a detector of heads)",
     "no head": "no head (the first peak is lower than nearly all photographs')",
     "box, share of the picture": "box, share of the picture (what a mask that knows nothing has in it)",
 }

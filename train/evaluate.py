@@ -731,11 +731,12 @@ def score_anatomy(e: Evaluation) -> list[Result]:
     short = f"anatomy/{e.network.short}-ridge-head-{e.size}/v1"
     protocol = (
         f"{e.network.name}, feature maps at strides {listed([4 * 2**level for level in HEAD_LEVELS])} (float32); "
-        f"pictures at {e.size} px; ridge regression to a Gaussian ({anatomy.SIGMA:g} of the picture) at the middle of "
+        f"pictures at {e.size} px; ridge regression to a Gaussian ({anatomy.SIGMA:g} of the picture) in the middle of "
         f"{listed(anatomy.HEAD)}, fitted on {detector.count:,} training photographs (seed 0); second head: a local "
-        f"maximum above {anatomy.SECOND:g} of the highest, over {anatomy.RADIUS:g} of the picture away from it; no "
-        f"head: the highest below {detector.threshold:.3f}, as {anatomy.HEADLESS:.1%} of those photographs are when "
-        f"held out (4 folds); heads found: visible heads whose map is highest near their middle"
+        f"maximum above {anatomy.SECOND:g} of the highest and {detector.faint:.3f}, over {anatomy.RADIUS:g} of the "
+        f"picture away from it; no head: the highest below {detector.threshold:.3f}; so low are {anatomy.FAINT:g} and "
+        f"{anatomy.HEADLESS:g} of those photographs when held out (4 folds); heads found: visible heads whose map is "
+        "highest near their middle"
     )
     hashes = looked(e) | {"head detector": weights}
 
@@ -761,7 +762,7 @@ def score_anatomy(e: Evaluation) -> list[Result]:
         maps = head_maps(e, detector, pixels, DRAWINGS)
         found = anatomy.find_peaks(maps)
         if seed == e.options.seeds[0]:
-            worst = found.ratio.masked_fill(detector.no_head(found), 0).argsort(descending=True, stable=True)[:24]
+            worst = (found.ratio * detector.second_head(found)).argsort(descending=True, stable=True)[:24]
             sheet = heads_sheet(
                 pixels[worst.numpy()], maps[worst].numpy(), found.points[worst].numpy(), found.ratio[worst].tolist()
             )

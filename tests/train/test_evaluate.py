@@ -71,7 +71,7 @@ def test_one_table_has_every_score_with_protocol_counts_seeds_and_hashes(folder,
     judge, encoders = other_captioner(runs, tmp_path), other_encoders(runs, tmp_path)
     options = Options(data=birds, judge=judge, judge_encoders=encoders, captions=2, count=140)
     table = evaluate(folder, options)
-    assert not table.left_out
+    assert set(table.left_out) == {"anatomy"}  # these birds have no places of parts
     saved = read_json(folder / "scores.json")
     assert saved["scores"] == table.rows
     assert saved["checkpoint"]["files"] == read_json(folder / "checkpoint.json")["files"]
@@ -393,6 +393,53 @@ def test_a_generator_that_copies_its_training_photographs_is_found_out(folder, b
     assert rows["distance to training, 75% quantile", "drawings"]["value"] < 1e-4
     assert rows["distance to training, 5% quantile", "test photographs"]["value"] > 1e-3
     assert rows["distance to training, 5% quantile", "drawings"]["protocol_id"] == "nearest/tiny-pooled-32-of144/v1"
+
+
+@pytest.fixture
+def parts(monkeypatch):
+    """Places of a beak and a tail for every picture."""
+
+    def with_parts(data, split):
+        found = load_packed(data, "train")
+        where = torch.rand(len(found), 2, 2, generator=torch.Generator().manual_seed(0))
+        return replace(found, parts=where, part_names=("beak", "tail"))
+
+    monkeypatch.setattr(module, "load_packed", with_parts)
+
+
+def test_heads_are_counted_in_photographs_once_and_in_drawings(folder, birds, network, parts, monkeypatch):
+    monkeypatch.setattr(network, "levels", lambda pictures: network.trunk(from_uint8(pictures)).levels, raising=False)
+    options = Options(data=birds, count=30)
+    rows = rows_of(evaluate(folder, options, ["anatomy"]))
+    assert set(rows) == {
+        *((name, on) for name in ("second head", "no head") for on in ("test photographs", "drawings")),
+        ("heads found within 0.1 of the picture", "test photographs"),
+    }
+    for (_, on), row in rows.items():
+        assert 0 <= row["value"] <= 1 and row["count"] == 30
+        assert row["protocol_id"] == "anatomy/tiny-ridge-head-32/v1" and "head detector" in row["hashes"]
+        assert row["seeds"] == ([0] if on == "drawings" else [])
+    with Image.open(folder / "anatomy.jpg") as opened:
+        opened.load()
+    monkeypatch.setattr(module.anatomy, "fit_head_detector", None)  # fitted once: it lies beside the data
+    assert rows_of(evaluate(folder, options, ["anatomy"])) == rows
+
+
+def test_a_generator_that_draws_the_photographs_has_their_anatomy(folder, birds, network, parts, monkeypatch):
+    monkeypatch.setattr(network, "levels", lambda pictures: network.trunk(from_uint8(pictures)).levels, raising=False)
+    monkeypatch.setattr(module, "draw", lambda model, split, rows, *some: module.middle_squares(split, some[-1], rows))
+    rows = rows_of(evaluate(folder, Options(data=birds, count=30), ["anatomy"]))
+    for name in ("second head", "no head"):
+        assert rows[name, "drawings"]["value"] == rows[name, "test photographs"]["value"]
+
+
+def test_anatomy_is_left_out_with_its_reason_and_the_others_go_on(folder, birds, network, parts, monkeypatch):
+    table = evaluate(folder, Options(data=birds, count=30), ["anatomy", "frechet"])
+    assert "tiny gives no feature maps; use --features efficientnet_lite2" in table.left_out["anatomy"]
+    monkeypatch.setattr(module, "load_packed", lambda data, split: load_packed(data, "train"))
+    table = evaluate(folder, Options(data=birds, count=30), ["anatomy", "frechet"])
+    assert re.search(r"no places of parts in it; pack the data set anew.*part_locs\.txt", table.left_out["anatomy"])
+    assert table.rows
 
 
 def test_stream_is_not_its_own_judge(folder, birds, runs):

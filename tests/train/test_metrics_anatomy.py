@@ -76,7 +76,7 @@ def test_what_is_not_finite_is_refused(value):
     maps[1, 0, 0] = value
     with pytest.raises(ValueError, match="1 of 32 values of heat maps are NaN or infinite"):
         find_peaks(maps)
-    detector = HeadDetector(Ridge(torch.ones(3).double(), torch.tensor(0.0).double()), 0.1, 8)
+    detector = HeadDetector(Ridge(torch.ones(3).double(), torch.tensor(0.0).double()), 0.1, 0.2, 8)
     with pytest.raises(ValueError, match="values of heat maps are NaN or infinite"):
         detector.maps(inputs.reshape(2, 2, 2, 3))
 
@@ -224,7 +224,8 @@ def test_two_pictures_beside_each_other_are_a_bird_with_two_heads(detector):
     inside = ((heads[:, 0, 0] - 0.5).abs() < 0.18).reshape(2, 20).all(dim=0)  # not cut off
     found = find_peaks(detector.maps(features_of(both)))
     apart = (found.points[:, 0] - found.points[:, 1]).norm(dim=1)
-    assert inside.sum() > 3 and detector.second_head(found)[inside].all() and (apart > anatomy.RADIUS).all()
+    assert inside.sum() > 9 and (apart > anatomy.RADIUS).all()
+    assert detector.second_head(found)[inside].double().mean() > 0.9
 
 
 def test_a_bird_without_a_head_has_none(detector):
@@ -264,6 +265,14 @@ def test_the_threshold_is_a_quantile_of_photographs_that_were_held_out():
         highest += find_peaks(rest.maps(features[held])).values[:, 0].tolist()
     expected = torch.tensor(highest).quantile(anatomy.HEADLESS)
     assert fit_head_detector(features, points, folds=3).threshold == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_a_second_peak_counts_if_it_is_high_beside_the_first_and_by_itself():
+    detector = HeadDetector(Ridge(torch.ones(1), torch.tensor(0.0)), threshold=0.1, faint=0.3, count=1)
+    values = torch.tensor([[0.9, 0.5], [0.9, 0.6], [0.25, 0.2], [0.09, -0.1], [0.4, 0.3]])
+    found = Peaks(values, torch.zeros(5, 2, 2))
+    assert detector.second_head(found).tolist() == [False, True, False, False, True]
+    assert detector.no_head(found).tolist() == [False, False, False, True, False]
 
 
 def test_a_detector_comes_back_from_its_tensors(detector):

@@ -6,9 +6,12 @@ from PIL import Image
 from train.previews import save_picture
 from train.score_sheets import (
     ACROSS,
+    HEADS_ACROSS,
+    HEADS_SIDE,
     SIDE,
     Looked,
     attention_sheet,
+    heads_sheet,
     nearest_sheet,
     plot_distances,
 )
@@ -29,6 +32,19 @@ def test_every_drawing_stands_left_of_its_nearest_photographs():
         left, middle = number % ACROSS * group, number // ACROSS * SIDE + SIDE // 2
         found = [sheet.getpixel((left + column * SIDE + SIDE // 2, middle))[0] for column in range(3)]
         assert found == [10 + number, 100 + 2 * number, 101 + 2 * number]
+
+
+def test_every_drawing_stands_left_of_its_map_of_heads_with_both_peaks_ringed():
+    points = np.tile(np.array([[0.25, 0.5], [0.75, 0.5]]), (5, 1, 1))
+    sheet = heads_sheet(plain(*range(10, 15)), np.zeros((5, 4, 4)), points, [0.5] * 5)
+    group = 2 * HEADS_SIDE + 8
+    assert sheet.size == (HEADS_ACROSS * group - 8, 2 * (HEADS_SIDE + 16))
+    for number in range(5):
+        left, top = number % HEADS_ACROSS * group, number // HEADS_ACROSS * (HEADS_SIDE + 16)
+        assert sheet.getpixel((left + HEADS_SIDE // 2, top + HEADS_SIDE // 2))[0] == 10 + number
+        for share in (0.25, 0.75):
+            red = sheet.getpixel((left + HEADS_SIDE + int(share * HEADS_SIDE) + 7, top + HEADS_SIDE // 2))
+            assert red[0] > 200 and red[1] < 50
 
 
 def test_the_curve_of_distances_is_the_share_that_is_nearer():

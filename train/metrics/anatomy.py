@@ -27,11 +27,13 @@ SECOND = 0.6
 """A second peak above this share of the first is a second head."""
 HEADLESS = 0.005
 """The share of held-out photographs that the threshold of `no_head` calls headless."""
+FAINT = 0.02
+"""A second head is at least as high as the first of all but this share of held-out photographs."""
 PENALTY = 1e-3
 """Of ridge regression, in units of the mean variance of a channel."""
 NEAR = 0.1
 """A part is found if the map is highest within this distance of it, as a share of the picture's side."""
-SETTINGS = (HEAD, SIGMA, PENALTY, RADIUS, HEADLESS)
+SETTINGS = (HEAD, SIGMA, PENALTY, RADIUS, HEADLESS, FAINT)
 """What a fitted detector depends on beside features and photographs."""
 CHUNK = 64
 """Pictures whose features are brought to float64 at a time, to bound memory."""
@@ -186,19 +188,25 @@ class HeadDetector:
     ridge: Ridge
     threshold: float
     """A picture whose highest peak is below it has no head."""
+    faint: float
+    """A second peak below it is no head."""
     count: int
     """Photographs that it was fitted on."""
 
     def tensors(self) -> dict[str, Tensor]:
         """For a file."""
         named = {"weight": self.ridge.weight, "bias": self.ridge.bias}
-        return named | {"threshold": torch.tensor(self.threshold), "count": torch.tensor(self.count)}
+        return named | {
+            "threshold": torch.tensor(self.threshold),
+            "faint": torch.tensor(self.faint),
+            "count": torch.tensor(self.count),
+        }
 
     @classmethod
     def of(cls, tensors: dict[str, Tensor]) -> "HeadDetector":
         """What `tensors` gave."""
         ridge = Ridge(tensors["weight"], tensors["bias"])
-        return cls(ridge, float(tensors["threshold"]), int(tensors["count"]))
+        return cls(ridge, float(tensors["threshold"]), float(tensors["faint"]), int(tensors["count"]))
 
     def maps(self, features: Tensor) -> Tensor:
         """(N, h, w, D) to heat maps, (N, h, w) float32: about 1 at a head, about 0 elsewhere.
@@ -213,8 +221,8 @@ class HeadDetector:
         return found.values[:, 0] < self.threshold
 
     def second_head(self, found: Peaks) -> Tensor:
-        """(N,) bool: of pictures that have a first one."""
-        return (found.ratio > SECOND) & ~self.no_head(found)
+        """(N,) bool: the second peak is above `SECOND` of the first and is no lower than `faint`."""
+        return (found.ratio > SECOND) & (found.values[:, 1] >= self.faint)
 
 
 def linear_maps(ridge: Ridge, features: Tensor) -> Tensor:
@@ -226,7 +234,8 @@ def linear_maps(ridge: Ridge, features: Tensor) -> Tensor:
 
 def fit_head_detector(features: Tensor, points: Tensor, folds: int = 4) -> HeadDetector:
     """Fits the detector on photographs, and its threshold on the same photographs held out: each is looked at by a
-    detector that was fitted on the other folds. The threshold is the quantile `HEADLESS` of their highest peaks.
+    detector that was fitted on the other folds. `threshold` and `faint` are the quantiles `HEADLESS` and `FAINT` of
+    their highest peaks.
 
     Args:
         features: (N, h, h, D), any float type.
@@ -249,7 +258,8 @@ def fit_head_detector(features: Tensor, points: Tensor, folds: int = 4) -> HeadD
         find_peaks(linear_maps((whole - own).ridge(), features[some])).values[:, 0]
         for own, some in zip(sums, rows, strict=True)
     ]
-    return HeadDetector(whole.ridge(), float(torch.cat(held_out).quantile(HEADLESS)), len(seen))
+    highest = torch.cat(held_out)
+    return HeadDetector(whole.ridge(), float(highest.quantile(HEADLESS)), float(highest.quantile(FAINT)), len(seen))
 
 
 def add_up(features: Tensor, points: Tensor, rows: Tensor) -> Moments:
