@@ -18,6 +18,7 @@ from mirrorgan.checkpoint import save_part
 from mirrorgan.losses import redescription_loss
 from train.batches import pick_captions
 from train.command import fail, parse
+from train.device import autocast
 from train.features import CachedFeatures, StoppedEarly
 from train.pack import PackedSplit
 from train.pretrain import Material, PretrainConfig, fit_batch, pretrain, read_material
@@ -154,7 +155,7 @@ def train_step(
     targets, counted = captioner.targets(tokens, mask)
     flipped = torch.rand(len(rows), generator=generator) < 0.5
     regional, pooled = material.gather(rows, flipped, config.place, regional=config.attention_dim > 0)
-    with torch.autocast(pooled.device.type, torch.bfloat16):
+    with autocast(config.place, "auto"):
         logits = captioner.logits(captioner.project(pooled, regional), tokens.to(config.place, non_blocking=True))
     loss = redescription_loss(logits, targets.to(config.place, non_blocking=True), counted)
     optimizer.zero_grad(set_to_none=True)

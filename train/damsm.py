@@ -20,6 +20,7 @@ from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
 from mirrorgan.vocabulary import pad
 from train.batches import pick_captions
 from train.command import fail, parse
+from train.device import autocast
 from train.features import CachedFeatures, StoppedEarly
 from train.metrics.retrieval import r_precision
 from train.pack import PackedSplit
@@ -158,7 +159,7 @@ def train_step(
     regions, image_code = nets.image.project(*material.gather(rows, flipped, config.place))
     groups = material.split.groups[rows].to(config.place, non_blocking=True)
     there = mask.to(config.place, non_blocking=True)
-    with torch.autocast(torch.device(config.place).type, torch.bfloat16):
+    with autocast(config.place, "auto"):
         losses = damsm_loss(
             words, sentence, regions, image_code, there, groups, config.gamma1, config.gamma2, config.gamma3
         )

@@ -1046,7 +1046,7 @@ def as_text(rows: Sequence[dict]) -> str:
     return "\n".join(lines)
 
 
-def listed(values: Sequence[int]) -> str:
+def listed(values: Sequence[int] | Sequence[str]) -> str:
     return ", ".join(map(str, values))
 
 

@@ -29,6 +29,7 @@ from tqdm import tqdm
 
 from mirrorgan.backbones import Backbone
 from mirrorgan.images import from_uint8, to_channels_last
+from train.device import autocast
 from train.files import alone, write_text
 from train.pack import PackedSplit
 from train.provenance import data_hash
@@ -143,8 +144,8 @@ def _compute(
 
     def features(start: int) -> dict[str, Tensor]:
         images = from_uint8(torch.from_numpy(np.array(pictures[start : start + batch])).to(device))
-        with torch.autocast(torch.device(device).type, torch.bfloat16):
-            levels, pooled = backbone(images.flip(3) if flipped else images)
+        with autocast(device, "auto"):
+            levels, pooled, _ = backbone(images.flip(3) if flipped else images)
         found = {"pooled": pooled, "regional": levels[REGIONAL_LEVEL]}
         return {kind: found[kind].float().half() for kind in kinds}
 

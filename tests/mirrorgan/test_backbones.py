@@ -44,7 +44,7 @@ def test_an_unknown_name_lists_the_known_ones():
 def test_a_trunk_says_truly_what_it_gives(name):
     backbone = build_empty(name)
     size = backbone.image_size
-    levels, pooled = backbone(torch.empty(2, 3, size, size, device="meta"))
+    levels, pooled, _ = backbone(torch.empty(2, 3, size, size, device="meta"))
     assert tuple(level.shape[1] for level in levels) == backbone.channels
     assert pooled.shape == (2, backbone.pooled_dim)
     if name != "inception_v3":  # whose convolutions cut the border off
@@ -115,7 +115,7 @@ def test_resnet152_without_its_classifier_has_58_million_parameters():
 
 
 def test_inception_has_289_regions_of_768_channels_at_299_pixels():
-    levels, pooled = build_empty("inception_v3")(torch.empty(1, 3, 299, 299, device="meta"))
+    levels, pooled, _ = build_empty("inception_v3")(torch.empty(1, 3, 299, 299, device="meta"))
     assert levels[2].shape == (1, 768, 17, 17)
     assert pooled.shape == (1, 2048)
 

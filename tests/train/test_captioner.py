@@ -46,7 +46,7 @@ def attentive(split, tiny_backbone):
 @pytest.fixture
 def cached(split, tiny_backbone):
     with torch.inference_mode():
-        levels, pooled = tiny_backbone(from_uint8(torch.from_numpy(split.pictures(32).copy())))
+        levels, pooled, _ = tiny_backbone(from_uint8(torch.from_numpy(split.pictures(32).copy())))
     return CachedFeatures(levels[2].numpy().astype(np.float16), pooled.numpy().astype(np.float16))
 
 

@@ -18,6 +18,7 @@ from mirrorgan.backbones import check_hash, fold_batch_norms, installed_weights,
 from mirrorgan.checkpoint import sha256
 from mirrorgan.drawing import CheckpointError
 from mirrorgan.images import from_uint8, to_channels_last
+from train.device import autocast, has_bfloat16
 
 INCEPTION_2015 = "6726825d"
 """First digits of the sha256 of torch-fidelity's port, weights-inception-2015-12-05-6726825d.pth."""
@@ -56,14 +57,15 @@ class FeatureNetwork(nn.Module, ABC):
 
 
 class ImageNetTrunk(FeatureNetwork):
-    """A trunk of mirrorgan.backbones with the classifier in its file of weights; features are computed in
-    bfloat16, feature maps in float32."""
+    """A trunk of mirrorgan.backbones with the classifier in its file of weights; features are computed in bfloat16
+    where the device is faster in it, feature maps in float32."""
 
     def __init__(self, name: str, weights: Path, device: str = "cpu") -> None:
         super().__init__()
         self.name, self.short, self.sha256 = name, name.removeprefix("efficientnet_"), sha256(weights)
         self.trunk = to_channels_last(fold_batch_norms(load_imagenet(name, weights)), device)
-        self.how = f"mean of the last feature map at {self.trunk.image_size} px (bilinear, smoothed), bfloat16"
+        kind = "bfloat16" if has_bfloat16(device) else "float32"
+        self.how = f"mean of the last feature map at {self.trunk.image_size} px (bilinear, smoothed), {kind}"
         tensors = torch.load(weights, map_location=device, weights_only=True)
         classifier = [
             tensor for key, tensor in tensors.items() if key.removeprefix("_").startswith(("fc.", "classifier."))
@@ -75,7 +77,7 @@ class ImageNetTrunk(FeatureNetwork):
     @torch.inference_mode()
     def features(self, pictures: Tensor) -> Tensor:
         images = resize(from_uint8(pictures), self.trunk.image_size)
-        with torch.autocast(pictures.device.type, torch.bfloat16):
+        with autocast(pictures.device.type, "auto"):
             return self.trunk(images).pooled.float()
 
     @torch.inference_mode()
