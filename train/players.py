@@ -2,7 +2,7 @@
 
 import contextlib
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -320,13 +320,27 @@ def recalibrate(nets: Networks, split: PackedSplit, config: GanConfig, batches: 
         norm.eval()
 
 
-def build_optimizers(nets: Networks, config: GanConfig) -> Optimizers:
-    """Adam for both players; what was taken over from another run may have a rate of its own."""
+def grown_names(nets: Networks, config: GanConfig, state: dict[str, Any] | None) -> list[str] | None:
+    """Names of what the generator took over from another run when it began; None if it is not known, or nothing. A run
+    that goes on has them in its state: the folder that it grew from may be gone."""
+    if state is not None and state.get("grown") is not None:
+        return list(state["grown"])
+    if config.grow_from is None or (state is not None and config.grown_rate is None):
+        return None
+    return sorted(taken_over(nets.generator.config, config.grow_from))
+
+
+def build_optimizers(nets: Networks, config: GanConfig, grown: Collection[str] | None = None) -> Optimizers:
+    """Adam for both players; what was taken over from another run may have a rate of its own.
+
+    Args:
+        grown: names of what was taken over; if None, of what `grow_from` has.
+    """
     betas = (config.beta1, config.beta2)
     learning = [(name, p) for name, p in nets.generator.named_parameters() if p.requires_grad]
     groups: list[dict[str, Any]] = [{"params": [p for _, p in learning]}]
     if config.grown_rate is not None and config.grow_from is not None:
-        grown = taken_over(nets.generator.config, config.grow_from).keys()
+        grown = taken_over(nets.generator.config, config.grow_from).keys() if grown is None else grown
         groups = [
             {"params": [p for name, p in learning if name not in grown]},
             {"params": [p for name, p in learning if name in grown], "lr": config.grown_rate},
@@ -341,12 +355,18 @@ def build_optimizers(nets: Networks, config: GanConfig) -> Optimizers:
     )
 
 
-def set_rates(optimizers: Optimizers, step: int, config: GanConfig) -> None:
+def set_rates(optimizers: Optimizers, step: int, config: GanConfig, adam_start: int = 0) -> None:
     """Learning rates of a step, from those that the optimisers were built with: halved again and again, and the
-    generator's rising at first, if the configuration says so."""
+    generator's rising at first, if the configuration says so.
+
+    Args:
+        adam_start: the step at which Adam's moments began. If not 0, the run was resumed without them, and the
+            discriminators' rates rise like the generator's.
+    """
     halved = 0.5 ** (step // config.halve_every) if config.halve_every else 1.0
-    rising = min(1.0, (step + 1) / (config.warmup + 1))
-    for optimizer, share in ((optimizers.generator, halved * rising), (optimizers.discriminators, halved)):
+    rising = min(1.0, (step - adam_start + 1) / (config.warmup + 1))
+    judging = halved * rising if adam_start else halved
+    for optimizer, share in ((optimizers.generator, halved * rising), (optimizers.discriminators, judging)):
         for group in optimizer.param_groups:
             first = group.setdefault("first_lr", group["lr"])
             group["lr"] = first * share
@@ -383,7 +403,7 @@ def compacted(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def restore(state: dict[str, Any], nets: Networks, optimizers: Optimizers) -> int:
-    """Puts a state back; returns the step it was saved at.
+    """Puts a state back; returns the step it was saved at. Without optimisers in it, those stay as they are.
 
     Rates and other settings of the optimisers stay those of the configuration: a run may go on with others, or on
     another device.
@@ -398,7 +418,8 @@ def restore(state: dict[str, Any], nets: Networks, optimizers: Optimizers) -> in
         nets.text_encoder.load_state_dict(state["text encoder"])
         nets.image_encoder.load_state_dict(state["image encoder"])
     for optimizer, name in ((optimizers.generator, "generator"), (optimizers.discriminators, "discriminator")):
-        given = state[f"{name} optimizer"]
+        if (given := state.get(f"{name} optimizer")) is None:
+            continue
         settings = optimizer.state_dict()["param_groups"]
         sizes = [[len(group["params"]) for group in groups] for groups in (settings, given["param_groups"])]
         if sizes[0] != sizes[1]:

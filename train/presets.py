@@ -129,11 +129,15 @@ class GanConfig(RunConfig):
     halve_every: int = 0
     """Steps after which all learning rates are halved, again and again; 0: never."""
     warmup: int = 0
-    """Steps over which the generator's rates rise to what they are: for one that has learnt, against new opponents."""
+    """Steps over which the generator's rates rise to what they are, from where Adam's moments began: for one that has
+    learnt, against new discriminators. The discriminators' rates rise too where a run was resumed by `resume_from`."""
     ema: float = 0.999
     """Decay of the average of the weights that is kept."""
     grow_from: Path | None = None
     """The folder of a run or of a checkpoint whose generator's stages are taken over; later stages start anew."""
+    resume_from: Path | None = None
+    """A checkpoint with a training state, which this run goes on from if its own folder has no state; see
+    train/training_state.py. None: it begins anew, or grows."""
     first_trained: int = 0
     """Stages before this one stay as they are."""
     grown_rate: float | None = None

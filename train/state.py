@@ -82,15 +82,20 @@ def save_state(folder: Path, content: dict[str, Any]) -> None:
 
 def load_state(folder: Path) -> dict[str, Any] | None:
     """The newest whole state of a run, or None if there is none. A broken one is named and passed over."""
-    for name in (STATE, PREVIOUS):
-        path = folder / name
-        if not path.exists():
-            continue
-        try:
-            return torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:
-            print(f"{path} is broken ({type(error).__name__}) and was passed over")
-    return None
+    states = (load_state_file(folder / name) for name in (STATE, PREVIOUS))
+    return next((state for state in states if state is not None), None)
+
+
+def load_state_file(path: Path) -> dict[str, Any] | None:
+    """One file of a run's state, or None if it is not there. A broken one is named and passed over."""
+    if not path.exists():
+        return None
+    try:
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        print(f"{path} is broken ({type(error).__name__}) and was passed over")
+        return None
+    return content
 
 
 def _mixed(seed: int, step: int) -> int:
