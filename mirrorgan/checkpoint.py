@@ -6,6 +6,7 @@ A checkpoint is a folder that is enough by itself:
     vocabulary.json            all words in order, with their hash
     generator.*  text_encoder.*  image_encoder.*  captioner.*    .json: configuration, vocabulary hash
     backbone.<name>.safetensors                                  frozen trunks, shared by the encoders
+    training_state.*           what a training needs to go on (train/training_state.py); nothing that draws reads it
 
 Image encoder and captioner may be missing: without them pictures are drawn, but not scored and not read back.
 Weights may be stored as float16; they are float32 again once loaded.
@@ -27,6 +28,8 @@ from mirrorgan.drawing import CheckpointError
 from mirrorgan.vocabulary import Vocabulary
 
 FORMAT = 1
+TRAINING_STATE = "training_state"
+"""Name of the part that only a training reads; it may be missing."""
 BY_WORD = ("embedding.weight", "to_words.weight", "to_words.bias")
 """Tensors of a text encoder and a captioner whose rows are words."""
 Module = TypeVar("Module", bound=nn.Module)
@@ -194,6 +197,11 @@ def sha256(path: Path) -> str:
         while block := file.read(2**20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def without_training_state(files: dict[str, str]) -> dict[str, str]:
+    """The files of a manifest that drawings and scores depend on."""
+    return {name: digest for name, digest in files.items() if Path(name).stem != TRAINING_STATE}
 
 
 def write_manifest(folder: Path, content: dict[str, Any]) -> None:

@@ -23,12 +23,13 @@ from typing import BinaryIO, cast
 
 from tqdm import tqdm
 
-from mirrorgan.checkpoint import read_json, save_tensors, sha256
+from mirrorgan.checkpoint import TRAINING_STATE, read_json, save_tensors, sha256
 from mirrorgan.expert import NAME as EXPERT
 from train.command import fail, parse
 from train.files import refilled, whole, write_text
 from train.places import averaged, record_of
 from train.presets import PRESETS, GanConfig
+from train.state import STATE
 from train.trunks import find_trunk
 
 MANIFEST = "bundle.json"
@@ -105,7 +106,11 @@ def needs(config: GanConfig, keep: Path) -> dict[str, Path]:
         description = read_json(folder / f"{part}.json")
         found += [folder / f"{part}.json", folder / f"{part}.safetensors"]
         trunks |= {name for name in [description["config"].get("backbone")] if name}
-    if config.grow_from is not None:
+    own = (config.folder / STATE).is_file()
+    if config.resume_from is not None and not own:
+        found += of_training_state(config.resume_from)
+    goes_on = own or config.resume_from is not None  # what it grew from may be gone
+    if config.grow_from is not None and not (goes_on and not averaged(config.grow_from).is_dir()):
         beginning = averaged(config.grow_from)
         found += [beginning / f"generator.{kind}" for kind in ("json", "safetensors")]
         if record_of(config.grow_from) is not None:
@@ -122,6 +127,14 @@ def needs(config: GanConfig, keep: Path) -> dict[str, Path]:
         save_tensors(find_trunk(name, (config.encoders, config.captioner)), keep / file)
         files[(config.encoders / file).as_posix()] = keep / file
     return files
+
+
+def of_training_state(checkpoint: Path) -> list[Path]:
+    """The files of a checkpoint that a training is resumed from."""
+    parts = ("generator", "text_encoder", TRAINING_STATE)
+    needed = [checkpoint / f"{part}.{kind}" for part in parts for kind in ("json", "safetensors")]
+    needed += [checkpoint / "checkpoint.json", checkpoint / "training.json"]
+    return needed + [path for path in [checkpoint / "log.jsonl"] if path.is_file()]
 
 
 def of_run(folder: Path) -> dict[str, Path]:

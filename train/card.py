@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mirrorgan.benchmark import benchmark, processor
-from mirrorgan.checkpoint import has_part, read_json
+from mirrorgan.checkpoint import TRAINING_STATE, has_part, read_json, without_training_state
 from mirrorgan.drawing import CheckpointError
 from mirrorgan.pipeline import MirrorGAN
 from train.command import fail, field_help
@@ -132,7 +132,7 @@ def front_matter(text: CardText) -> str:
 def opening(folder: Path, manifest: dict[str, Any], text: CardText) -> list[str]:
     """What it is, how large, and a sheet of drawings with its captions."""
     sizes = picture_sizes(read_json(folder / "generator.json"))
-    weights = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    weights = sum(path.stat().st_size for path in folder.glob("*.safetensors") if path.stem != TRAINING_STATE)
     draws = f"Draws a caption at {listed(sizes)} pixels"
     reads = ", and reads a sentence back from what it drew" if has_part(folder, "captioner") else ""
     found = [text.opening or f"{ended(str(manifest['summary']))} {draws}{reads}."]
@@ -180,6 +180,11 @@ def about_training(folder: Path, training: dict[str, Any], text: CardText) -> li
             if (folder / name).exists()]  # fmt: skip
     if kept:
         found.append(f"{', '.join(kept)}.")
+    if (state := folder / f"{TRAINING_STATE}.safetensors").exists():
+        found.append(
+            f"`{TRAINING_STATE}.json` and `{state.name}` ({state.stat().st_size / 1e6:.1f} MB) hold what the training "
+            "needs to go on: the same command with `--resume-from` and this folder."
+        )
     if (folder / "curves.png").exists():
         found.append("![Training curves of the generator's last run](curves.png)")
     return found or ["How it was trained was not written down."]
@@ -261,7 +266,7 @@ def about_scores(folder: Path, manifest: dict[str, Any], scores: dict[str, Any] 
     speed = [f"Drawing and reading back takes {ended(text.benchmark)}"] if text.benchmark else []
     if scores is None:
         return [f"Not measured yet: {measure}.", *speed]
-    if scores["checkpoint"]["files"] != manifest["files"]:
+    if without_training_state(scores["checkpoint"]["files"]) != without_training_state(manifest["files"]):
         return [f"`scores.json` was measured on other weights and is not shown; measure these: {measure}.", *speed]
     found = [
         f"Measured by {measure}; `scores.json` says how, for each number. **None is comparable with a number printed "

@@ -5,6 +5,7 @@ Gathers what the three trainings wrote into one checkpoint folder that is enough
 vocabulary, frozen trunks, the runs' configuration, the generator's log, previews, a model card, and a manifest with the
 sha256 of every file. It is made in a folder beside and takes the place of an older checkpoint only once it is whole.
 With --reader it leaves out what reads and judges drawings, and borrows that from another checkpoint.
+With --training-state it holds what a training needs to go on from it, on any machine (train/training_state.py).
 """
 
 import argparse
@@ -24,12 +25,14 @@ from mirrorgan.checkpoint import (
     same_weights,
     save_tensors,
     sha256,
+    without_training_state,
     write_manifest,
     write_tensors,
 )
 from mirrorgan.drawing import CheckpointError
 from mirrorgan.pipeline import MirrorGAN
 from mirrorgan.vocabulary import Vocabulary
+from train import training_state
 from train.card import LIMITS_PICTURE, PICTURES, read_card_text, write_card
 from train.command import fail
 from train.history import TRAININGS, chain, history
@@ -75,7 +78,7 @@ class Runs:
 
 def export(
     out: Path, runs: Runs, summary: str, examples: list[str], max_words: int = 25, card: Path | None = None,
-    previews: bool = True, reader: Path | None = None,
+    previews: bool = True, reader: Path | None = None, with_training_state: bool = False,
 ) -> Path:  # fmt: skip
     """Writes the checkpoint folder `out`. If that fails, an older checkpoint there stays as it was.
 
@@ -87,11 +90,13 @@ def export(
         previews: draw the pictures that go with it, which takes most of the time.
         reader: a checkpoint beside `out` with this captioner and image encoder: they are left out here, and borrowed
             from there (see `MirrorGAN.load`).
+        with_training_state: add what a training needs to go on, from the state in the generator's run.
 
     Raises:
         FileNotFoundError: a part is missing; the message names the file.
         CheckpointError: the parts were made with different dictionaries or encoders, a weight is not finite, or `out`
-            is a folder of something else; or the reader is not beside it or has other parts.
+            is a folder of something else; or the reader is not beside it or has other parts; or the run's state is of
+            another step than its generator.
     """
     out = out.resolve()
     check_place(out)
@@ -108,6 +113,8 @@ def export(
     fresh.mkdir(parents=True)
     try:
         write_weights(fresh, runs, vocabulary, described)
+        if with_training_state:
+            training_state.write(fresh, runs.generator)
         (fresh / "training.json").write_text(json.dumps(record(runs), indent=2) + "\n")
         manifest = {"name": out.name, "trained": True, "summary": summary, "examples": examples, "max_words": max_words}
         manifest |= {"vocabulary": vocabulary.hash} | ({} if reader is None else {"reader": reader.resolve().name})
@@ -212,7 +219,7 @@ def record(runs: Runs) -> dict[str, Any]:
     older = [run for run in chain(runs.generator)[:-1] if (run / "config.json").exists()]
     content: dict[str, Any] = {name: settings(name, getattr(runs, name)) for name in TRAININGS}
     given = origin(chain(runs.generator)[0]) or {}
-    content["grown_from"] = [*given.get("grown_from", []), *([given["generator"]] if given else [])]
+    content["grown_from"] = [*given.get("grown_from", []), *([given["generator"]] if "generator" in given else [])]
     content["grown_from"] += [read_json(run / "config.json") for run in older]
     content["history"] = history(runs.encoders, runs.captioner, runs.generator)
     pack = Path(content["generator"]["data"]) / "pack.json"
@@ -233,7 +240,9 @@ def keep_older(out: Path, fresh: Path) -> None:
     scores = out / "scores.json"
     if scores.is_file():
         measured = read_json(scores).get("checkpoint", {})
-        if isinstance(measured, dict) and measured.get("files") == read_json(fresh / "checkpoint.json")["files"]:
+        measured = measured.get("files") if isinstance(measured, dict) else None
+        files = without_training_state(read_json(fresh / "checkpoint.json")["files"])
+        if isinstance(measured, dict) and without_training_state(measured) == files:
             for path in (scores, *(out / name for name in SCORED)):
                 if path.is_file():
                     shutil.copy(path, fresh)
@@ -285,6 +294,10 @@ def main() -> None:
         help="a checkpoint beside OUT with the same captioner and image encoder, which are then left out here",
     )  # fmt: skip
     parser.add_argument(
+        "--training-state", action="store_true",
+        help="add what a training needs to go on from this checkpoint, anywhere: train.gan PRESET --resume-from OUT",
+    )  # fmt: skip
+    parser.add_argument(
         "--card", type=Path, help="card.json with the model card's paragraphs (what the folder has; see train.card)"
     )
     parser.add_argument(
@@ -300,7 +313,10 @@ def main() -> None:
         if given.push is not None:
             check_name(given.push)
         examples = given.examples or find_examples(runs)
-        out = export(given.out, runs, given.summary, examples, card=given.card, reader=given.reader)
+        out = export(
+            given.out, runs, given.summary, examples, card=given.card, reader=given.reader,
+            with_training_state=given.training_state,
+        )  # fmt: skip
     except (ValueError, FileNotFoundError) as error:
         fail(error)
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())

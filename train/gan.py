@@ -7,6 +7,7 @@ Dimensions: B batch, S image size.
 """
 
 import contextlib
+import dataclasses
 import itertools
 import time
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from tqdm import tqdm
 from mirrorgan import losses
 from mirrorgan.checkpoint import save_part
 from mirrorgan.generators.base import GeneratorOutput
-from train import device, ema
+from train import device, ema, training_state
 from train.augment import augment
 from train.command import as_json, fail, parse
 from train.device import autocast, cannot_compile, prepare, send
@@ -39,6 +40,7 @@ from train.players import (
     build_networks,
     build_optimizers,
     everything,
+    grown_names,
     join_calls,
     recalibrate,
     restore,
@@ -50,7 +52,7 @@ from train.players import (
 )
 from train.presets import PRESETS, GanConfig
 from train.sheets import draw_sheet, sheet_captions
-from train.state import SaveError, Stopper, held, load_state, replacing, save_state, seed_step
+from train.state import SaveError, Stopper, held, replacing, save_state, seed_step
 
 
 def train_step(
@@ -389,23 +391,41 @@ def train(config: GanConfig) -> Path:
 def _train(config: GanConfig, world: World) -> Path:
     prepare(config.place)
     split = load_packed(config.data, "train")
-    nets = build_networks(config, split.vocabulary, world)
-    optimizers = build_optimizers(nets, config)
-    step = 0
-    if (state := world.from_leader(lambda: load_state(config.folder))) is not None:
+    state = world.from_leader(lambda: training_state.own_state(config.folder))
+    resumed: str | None = None
+    notes: list[str] = []
+    if state is None and (checkpoint := config.resume_from) is not None:
+        state = world.from_leader(lambda: training_state.read(checkpoint, config, split.vocabulary.hash))
+        resumed = training_state.describe(state, config)
+        notes.append(resumed)
+    # A state has what was taken over when the run began, and that may be gone.
+    begun = config if state is None else dataclasses.replace(config, grow_from=None, grown_rate=None)
+    nets = build_networks(begun, split.vocabulary, world)
+    grown = grown_names(nets, config, state)
+    optimizers = build_optimizers(nets, config, grown)
+    step, adam_start, other_images = 0, 0, 0
+    if state is not None:
+        if resumed:
+            training_state.check_fit(state, nets, config)
+        if (note := training_state.forget_other_moments(state, nets, config)) is not None:
+            notes.append(note)
         try:
             step = restore(state, nets, optimizers)
         except (KeyError, ValueError, RuntimeError) as error:
             reason = str(error).strip().splitlines()[-1].strip()
             raise ValueError(
-                f"{config.folder} holds a run of other networks ({reason}); give the options that it was begun with, "
-                "or another --name"
+                f"{config.resume_from if resumed else config.folder} holds a run of other networks ({reason}); give "
+                "the options that it was begun with, or another --name"
             ) from error
+        adam_start = state.get("adam_start", 0)
+        other_images = state.get("images", step * config.batch) - step * config.batch  # seen in batches of other sizes
+        if resumed and world.leader and config.resume_from is not None:
+            training_state.carry_over(state, config.resume_from, config.folder)
         del state
     set_training(nets.generator, config.first_trained)
     ends = nets.captioner is not None and nets.captioner.config.ends
     feed = Feed(split, config, nets.text_encoder, nets.generator.noise_dim, ends, world)
-    journal = Journal(config.folder, as_json(config), config.steps, step) if world.leader else None
+    journal = Journal(config.folder, as_json(config), config.steps, step, resumed) if world.leader else None
     if journal is not None and config.grow_from is not None:
         remember(config.folder, config.grow_from)
     stopper = Stopper(config.minutes)
@@ -417,6 +437,8 @@ def _train(config: GanConfig, world: World) -> Path:
         if journal is not None:
             journal.say(text)
 
+    for note in notes:
+        say(note)
     calibrated = -1
 
     def calibrate() -> None:
@@ -432,11 +454,13 @@ def _train(config: GanConfig, world: World) -> Path:
             return
         parts = [("generator", nets.generator), ("discriminators", nets.discriminators)]
         check_weights([*parts, ("text encoder", nets.text_encoder)])
-        save_state(config.folder, everything(nets, optimizers, step, config.compact_state))
+        images = step * config.batch + other_images
+        about = training_state.about_run(config, images, adam_start, grown)
+        save_state(config.folder, everything(nets, optimizers, step, config.compact_state) | about)
         calibrate()
         with replacing(folder) as unfinished:
             save_part(nets.average, nets.generator.config, unfinished, "generator", split.vocabulary.hash,
-                      generator=config.generator, steps=step, images=step * config.batch)  # fmt: skip
+                      generator=config.generator, steps=step, images=images)  # fmt: skip
             if text_parameters(nets):  # it has learnt to hear these, not those that it began with
                 for name in ("text_encoder", "image_encoder"):
                     part = getattr(nets, name)
@@ -472,7 +496,7 @@ def _train(config: GanConfig, world: World) -> Path:
             if (world.size == 1 or step % 10 == 0) and world.agree(stopper.due(reserve=20)):
                 break
             seed_step(config.seed, step)
-            set_rates(optimizers, step, config)
+            set_rates(optimizers, step, config, adam_start)
             terms = train_step(next(batches), nets, optimizers, config, calls, world)
             step += 1
             ema.update(nets.average, nets.generator, step, config.ema)

@@ -24,8 +24,11 @@ TRAININGS = {"encoders": damsm, "captioner": captioner, "generator": gan}
 """Part of a checkpoint, and the module that trains it."""
 
 ELSEWHERE = frozenset(
-    "name data encoders captioner expert grow_from weights minutes device save_minutes report_every sheet_every".split()  # noqa: SIM905
-)
+    {
+        "name", "data", "encoders", "captioner", "expert", "grow_from", "resume_from", "weights", "minutes", "device",
+        "save_minutes", "report_every", "sheet_every",
+    }
+)  # fmt: skip
 """Options that say where something lies or how long to go on, not what is learnt: no command repeats them."""
 
 

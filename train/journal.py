@@ -40,9 +40,10 @@ class Journal:
         config: as config.json shall hold it; `data` in it names the packed data set.
         total: steps in all.
         done: steps done before this session.
+        resumed: a sentence that says from where this session goes on, if not from the run's own state.
     """
 
-    def __init__(self, folder: Path, config: dict[str, Any], total: int, done: int) -> None:
+    def __init__(self, folder: Path, config: dict[str, Any], total: int, done: int, resumed: str | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.step = folder, done
         sessions = read_sessions(folder)
@@ -57,6 +58,7 @@ class Journal:
             {
                 "started": _now(),
                 "from": done,
+                **({"resumed": resumed} if resumed else {}),
                 "code": code_version(),
                 "data": data_hash(data) if data else None,
                 **machine(),

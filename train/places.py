@@ -8,7 +8,8 @@ from mirrorgan.checkpoint import read_json
 from train.files import write_text
 
 ORIGIN = "grown_from.json"
-"""In a run that grew from a checkpoint: the training.json that this had then, whatever becomes of it."""
+"""In a run that grew from a checkpoint: the training.json that this had then, whatever becomes of it. In one that was
+resumed from a checkpoint: the same, without the run itself."""
 
 
 def record_of(folder: Path) -> dict[str, Any] | None:
