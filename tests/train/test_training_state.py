@@ -463,7 +463,6 @@ def test_weights_far_from_their_average_are_near_what_they_were():
 
 def test_the_frechet_loss_says_the_same_as_before_and_after_its_next_refresh():
     torch.manual_seed(0)
-    backbone = build_backbone("efficientnet_lite0")
     known, other = Moments(1280, 256), Moments(1280, 256)
     mix, text = torch.randn(1280, 1280) * torch.logspace(0, -2, 1280), torch.randn(256, 1280) / 16
     sentences = torch.randn(2000, 256)
