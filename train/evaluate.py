@@ -47,6 +47,7 @@ from train.captioner import references
 from train.card import write_card
 from train.command import fail
 from train.files import whole, write_text
+from train.history import picture_sizes
 from train.memory import keep_memory
 from train.metrics import anatomy
 from train.metrics.attention import KINDS, box_masks, kind_of, mass_inside, object_masks
@@ -62,6 +63,7 @@ from train.pack import PackedSplit, load_packed
 from train.places import best_of
 from train.previews import save_picture
 from train.provenance import code_version, machine
+from train.score_curve import keep_curve
 from train.score_sheets import Looked, attention_sheet, heads_sheet, nearest_sheet, plot_distances
 from train.sheets import seeded_noise
 from train.trunks import find_trunk
@@ -1101,6 +1103,14 @@ def evaluate(
     return table
 
 
+def pictures_seen(checkpoint: Path) -> int:
+    """Pictures that the generator saw, in all runs that it grew in."""
+    training = checkpoint / "training.json"
+    entries = read_json(training).get("history", []) if training.is_file() else []
+    found = sum(entry.get("images", 0) for entry in entries if entry.get("part") == "generator")
+    return found or int(read_json(checkpoint / "generator.json").get("images", 0))
+
+
 def packed_folder(checkpoint: Path, given: Path | None) -> Path:
     """Where the packed data lies that a checkpoint is scored on."""
     if given is None:
@@ -1146,6 +1156,12 @@ def main() -> None:
         help="the data set's own folder: where read-back words look in photographs is then held to its boxes",
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument(
+        "--curve",
+        type=Path,
+        metavar="FILE",
+        help="a .jsonl of scores over pictures seen, to which this one is added; its plot is drawn beside it",
+    )
     parser.add_argument("--out", type=Path, help="where to save the table (scores.json in the checkpoint)")
     given = parser.parse_args()
     device = given.device
@@ -1172,6 +1188,10 @@ def main() -> None:
     print(table)
     for name, reason in table.left_out.items():
         print(f"left out: {name}: {reason}")
+    if given.curve is not None:
+        made = read_json(given.checkpoint / "generator.json")
+        size = given.size or picture_sizes(made)[-1]
+        print(f"curve: {keep_curve(given.curve, pictures_seen(given.checkpoint), size, table.rows)}")
     if given.out is None:
         print(f"card: {write_card(given.checkpoint)}")
 
