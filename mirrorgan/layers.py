@@ -171,6 +171,19 @@ class FirstStage(nn.Module):
         return self.blocks(start.unflatten(1, (-1, 4, 4)))
 
 
+def crop_each(maps: Tensor, corners: Tensor, size: int) -> Tensor:
+    """A square of every map of a batch, each at a place of its own: (B, C, H, W) to (B, C, size, size).
+
+    Args:
+        corners: (B, 2) int64, top and left; the squares lie inside the maps.
+    """
+    batch, channels, _, width = maps.shape
+    places = corners[:, :, None] + torch.arange(size, device=maps.device)  # (B, 2, size)
+    rows = places[:, 0, None, :, None].expand(batch, channels, size, width)
+    columns = places[:, 1, None, None, :].expand(batch, channels, size, size)
+    return maps.gather(2, rows).gather(3, columns).contiguous(memory_format=torch.channels_last)
+
+
 def image_head(channels: int, bias: bool = False) -> nn.Conv2d:
     """G_i of MirrorGAN's Eq. 3 without its tanh: (B, C, S, S) to (B, 3, S, S)."""
     return nn.Conv2d(channels, 3, kernel_size=3, padding=1, bias=bias)

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mirrorgan.backbones import resize
+from mirrorgan.generators.base import Crop
 from mirrorgan.images import from_uint8
 from mirrorgan.text_encoder import TextEncoder
 from train.augment import NUMBERS
@@ -35,7 +36,7 @@ class Batch(NamedTuple):
     """One process's rows of a batch, or some of them."""
 
     images: list[Tensor]
-    """Real pictures for every stage, small to large, each (B, 3, S, S) in [-1, 1]."""
+    """Real pictures for every stage, small to large, each (B, 3, S, S) in [-1, 1]; of the last one the crop."""
     tokens: Tensor
     """(B, L) ids."""
     mask: Tensor
@@ -56,6 +57,8 @@ class Batch(NamedTuple):
     """The rows that STREAM reads."""
     read_tokens: int
     """Targets of STREAM's loss in the whole batch: words of the rows that it reads, and their ends."""
+    crop: Crop | None = None
+    """What is drawn of the last stage, and shown of the real pictures there; None: all of it."""
 
     def part(self, number: int, count: int) -> "Batch":
         """One of `count` equal parts."""
@@ -67,7 +70,8 @@ class Batch(NamedTuple):
             for name in ("tokens", "mask", "words", "sentence", "wrong", "groups", "noise")
         }
         images = [image[rows] for image in self.images]
-        return self._replace(images=images, changes=self.changes[:, rows], read=read, **plain)
+        crop = None if self.crop is None else self.crop.rows(rows)
+        return self._replace(images=images, changes=self.changes[:, rows], read=read, crop=crop, **plain)
 
 
 class Draft(NamedTuple):
@@ -85,6 +89,7 @@ class Draft(NamedTuple):
     changes: Tensor
     read: list[int]
     read_tokens: int
+    crop: Crop | None
 
 
 def read_rows(batch: int, share: float) -> Tensor:
@@ -157,6 +162,10 @@ class Feed:
         tokens, mask, _ = pick_captions(self.split, rows, config.longest, numbers)
         noise = torch.randn(len(rows), self.noise_dim, generator=numbers)
         changes = torch.rand(3 * len(config.look_sizes) + 1, len(rows), NUMBERS, generator=numbers)
+        crop = None
+        if config.crop_size:  # drawn last: without crops all other numbers are the same
+            places = config.crop_size // 2
+            crop = Crop(torch.randint(0, size // 2 - places + 1, (len(rows), 2), generator=numbers), places)
         if self.on_cuda:
             tokens = F.pad(tokens, (0, config.longest - tokens.shape[1]))  # one shape for all steps
         lengths = mask.sum(dim=1)
@@ -175,6 +184,7 @@ class Feed:
             changes[:, own],
             ours.tolist(),
             int(lengths[read].sum()) + len(read) * self.ends,
+            None if crop is None else crop.rows(own),
         )
 
     def place(self, draft: Draft) -> Batch:
@@ -184,13 +194,18 @@ class Feed:
             pixels = self._cut_on_device(draft.rows, draft.corners, draft.flipped)
         else:
             pixels = send(draft.pixels, place)
-        images = from_uint8(pixels)
+        pictures = from_uint8(pixels)
+        images = [resize(pictures, smaller) for smaller in config.sizes]
+        crop = None
+        if draft.crop is not None:
+            crop = draft.crop._replace(corners=send(draft.crop.corners, place))
+            images[-1] = crop.of(images[-1], 2)
         tokens = send(draft.tokens, place)
         mask = tokens > 0
         with torch.no_grad():
             words, sentence = self.text_encoder(tokens, mask, draft.lengths)
         return Batch(
-            [resize(images, smaller) for smaller in config.sizes],
+            images,
             tokens[1:],
             mask[1:],
             words[1:],
@@ -201,6 +216,7 @@ class Feed:
             send(draft.changes, place),
             draft.read,
             draft.read_tokens,
+            crop,
         )
 
     def _cut(self, rows: Tensor, corners: Tensor, flipped: Tensor) -> Tensor:

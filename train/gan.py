@@ -133,8 +133,9 @@ def draw(calls: Calls, batch: Batch, nets: Networks, config: GanConfig) -> Gener
         batch = batch._replace(words=words, sentence=sentence)
     if config.goal.interpolation:
         batch = with_interpolated(batch)
+    crop = () if batch.crop is None else (batch.crop,)
     with autocast(config.place, config.precision):
-        return calls.draw(batch.noise, batch.sentence, batch.words, batch.mask)
+        return calls.draw(batch.noise, batch.sentence, batch.words, batch.mask, *crop)
 
 
 def with_interpolated(batch: Batch) -> Batch:
@@ -145,11 +146,15 @@ def with_interpolated(batch: Batch) -> Batch:
     parts the batch is worked through. Words cannot be mixed: they stay those of the row.
     """
     halfway = (batch.sentence + batch.wrong)[::2] / 2
+    crop = batch.crop
+    if crop is not None:
+        crop = crop._replace(corners=torch.cat([crop.corners, crop.corners[::2]]))
     return batch._replace(
         noise=torch.cat([batch.noise, -batch.noise[::2]]),
         sentence=torch.cat([batch.sentence, halfway]),
         words=torch.cat([batch.words, batch.words[::2]]),
         mask=torch.cat([batch.mask, batch.mask[::2]]),
+        crop=crop,
     )
 
 
@@ -212,18 +217,19 @@ def generator_terms(
     terms = {"adversarial": torch.stack(fooled).sum()} | drawn.penalties
     if between:
         terms["interpolated"] = torch.stack(between).sum()
-    picture = drawn.images[-1][:rows]
+    whole = drawn.stages[: config.whole_stages]
+    picture = whole[-1].image[:rows]
     if config.redescription:
         terms["redescription"] = config.redescription * redescription(batch, picture, nets, config, calls, world)
     if config.word_guidance:
-        maps = [stage.word_attention for stage in drawn.stages if stage.word_attention is not None]
+        maps = [stage.word_attention for stage in whole if stage.word_attention is not None]
         terms["word maps"] = config.word_guidance * disagreement(batch, picture, maps, nets, config, world)
     if config.damsm:
         terms["damsm"] = config.damsm * damsm(batch, picture, batch.words, batch.sentence, nets, config, world)
     if config.frechet:
         terms["frechet"] = config.frechet * frechet(batch, picture, nets, config, calls)
     if config.consistency:
-        terms["consistency"] = config.consistency * consistency(drawn.images)
+        terms["consistency"] = config.consistency * consistency([stage.image for stage in whole])
     if world.size > 1:  # a stage that nobody looks at takes part all the same: gradients of all are waited for
         ignored = [image.sum() for stage, image in enumerate(drawn.images) if stage not in nets.judged]
         terms["adversarial"] = terms["adversarial"] + sum(ignored) * 0.0
@@ -234,7 +240,7 @@ def text_terms(batch: Batch, nets: Networks, config: GanConfig, world: World) ->
     """What the encoders learn from, where they learn: the DAMSM loss of real pictures and their captions."""
     assert nets.image_encoder is not None
     words, sentence = nets.text_encoder(batch.tokens, batch.mask)
-    return {"encoders": damsm(batch, batch.images[-1], words, sentence, nets, config, world)}
+    return {"encoders": damsm(batch, batch.images[config.whole_stages - 1], words, sentence, nets, config, world)}
 
 
 def damsm(
@@ -332,7 +338,7 @@ def measure(
         batch = feed.read(step)
         sentences.append(gather_rows(batch.sentence, world))
         with torch.no_grad():
-            seen = statistics(batch.images[-1], calls, config)
+            seen = statistics(batch.images[config.whole_stages - 1], calls, config)
         for found, some in zip(features, seen, strict=True):
             found.append(gather_rows(some, world))
     for moments, found in zip(nets.moments, features, strict=True):
@@ -346,7 +352,8 @@ def measure(
             return
         seed_step(config.seed, step)
         batch = feed.read(step)
-        frechet(batch, draw(calls, batch, nets, config).images[-1][: len(batch.sentence)], nets, config, calls)
+        drawn = draw(calls, batch, nets, config).images[config.whole_stages - 1]
+        frechet(batch, drawn[: len(batch.sentence)], nets, config, calls)
         for moments in unknown:
             moments.update(lambda points: gather_rows(points, world))
     for moments in unknown:

@@ -24,7 +24,12 @@ DAMSM_BY = ("both", "words", "sentence")
 
 @dataclass(frozen=True, kw_only=True)
 class GanConfig(RunConfig):
-    """Trains the generator."""
+    """Trains the generator.
+
+    With `crop_size` the last stage is drawn and judged in training on random crops only. Losses that need whole
+    pictures (STREAM's, DAMSM, Frechet, consistency, word maps) look at the stages before it then, those of one picture
+    at the last of them.
+    """
 
     data: Path = Path("packed/birds")
     name: str = "birds"
@@ -70,6 +75,8 @@ class GanConfig(RunConfig):
     """For each stage: the pixels that its projected discriminator looks at; 0: the stage has no discriminator."""
     look_pixels: tuple[int, ...] = ()
     """For each stage: the pixels that a head of the projected discriminator sees as they are; 0 or nothing: no head."""
+    crop_size: int = 0
+    """Pixels of the random crop of the last stage that is drawn and judged in training; 0: the whole picture."""
     discriminator_channels: int = 64
     """Channels of the first layer (ndf), where the discriminator is not a projected one."""
     discriminator_options: tuple[str, ...] = ()
@@ -194,8 +201,21 @@ class GanConfig(RunConfig):
             raise ValueError("the last stage needs a discriminator; the last of look_sizes must not be 0")
         if not 0 < self.redescription_share <= 1:
             raise ValueError(f"redescription_share must be in (0, 1], not {self.redescription_share}")
-        if self.consistency and stages == 1:
-            raise ValueError("consistency compares a stage with the next one; there is only one stage")
+        if self.crop_size:
+            find_generator(self.generator).Generator.check_crops(self.generator_config())
+            if self.crop_size % 2 or not 8 <= self.crop_size < self.sizes[-1]:
+                raise ValueError(
+                    "crop_size must be 0, or an even number of at least 8 and below the last stage's "
+                    f"{self.sizes[-1]} pixels, not {self.crop_size}"
+                )
+            if self.word_guidance and self.whole_stages == 1:
+                raise ValueError(
+                    "word_guidance needs word maps of a stage after the first that is drawn whole; with crop_size and "
+                    "two stages there is none: leave word_guidance 0, or draw at least three stages"
+                )
+        if self.consistency and self.whole_stages == 1:
+            only = "there is only one stage" + (" that is drawn whole" if self.crop_size else "")
+            raise ValueError(f"consistency compares a stage with the next one; {only}")
         if strangers := [name for name in self.frechet_trunks if name not in trunk_names()]:
             trunks = ", ".join(trunk_names())
             raise ValueError(f"frechet_trunks must be some of {trunks}, not {strangers[0]!r}")
@@ -231,6 +251,16 @@ class GanConfig(RunConfig):
         """Pixels of every stage's image."""
         sizes: tuple[int, ...] = self.generator_config().sizes
         return sizes
+
+    @property
+    def train_sizes(self) -> tuple[int, ...]:
+        """Pixels of every stage's image in training."""
+        return (*self.sizes[:-1], self.crop_size) if self.crop_size else self.sizes
+
+    @property
+    def whole_stages(self) -> int:
+        """How many stages are drawn whole in training: all, or all but the last one."""
+        return len(self.look_sizes) - bool(self.crop_size)
 
     @property
     def compared(self) -> list[tuple[str, tuple[str, ...]]]:
@@ -280,7 +310,7 @@ class GanConfig(RunConfig):
         """
         kind = find_discriminator(self.discriminator).Config
         given = {
-            "image_size": self.sizes[stage],
+            "image_size": self.train_sizes[stage],
             "look_size": self.look_sizes[stage],
             "pixels": self.look_pixels[stage] if self.look_pixels else 0,
             "text_dim": told_dim,
@@ -409,6 +439,15 @@ _CASCADE_128 = dataclasses.replace(
     grow_from=Path("runs/birds-cascade-64"),
     grown_rate=1e-4,
     warmup=40,
+)
+_BIRDS_256_CROPS = dataclasses.replace(  # the last stage learns from crops, in half of the time
+    _CASCADE_128,
+    name="birds-256-crops",
+    channels=(64, 48, 32, 20, 16),
+    look_sizes=(0, 0, 64, 128, 128),
+    look_pixels=(0, 0, 0, 128, 128),
+    crop_size=128,
+    grow_from=Path("runs/birds-cascade-128"),
 )
 _BIRDS = dataclasses.replace(  # for one large GPU; with encoders and captioner, 52 MB in float16
     _FRECHET, batch=64, channels=(48, 48, 32), look_sizes=(64, 128, 256)
@@ -618,6 +657,7 @@ PRESETS = {
     preset.name: preset
     for preset in (
         _BIRDS_32, _BIRDS_64, _BIRDS_128, _BIRDS_128_TOGETHER, _BIRDS_256, _BIRDS_256_FRECHET, _BIRDS_64_FRECHET,
+        _BIRDS_256_CROPS,
         _CASCADE_64, _CASCADE_128, _BIRDS, _COCO, _SHAPES, _FOLDER, _SHAPES_ATTNGAN, _SHAPES_SSAGAN, _SHAPES_DFGAN,
         _SHAPES_STACKGAN2, _SHAPES_GAN_INT_CLS, _BIRDS_PAPER, _BIRDS_RELEASED, _COCO_PAPER, _ATTNGAN_PAPER,
         _ATTNGAN_COCO_PAPER, _ATTNDCGAN_PAPER, _SSAGAN_PAPER, _SSAGAN_COCO_PAPER, _DFGAN_PAPER, _DFGAN_COCO_PAPER,

@@ -10,6 +10,10 @@ ones, discriminators that collect gradients while the generator learns, an optim
 average moved tensor by tensor, and every loss read by .item() at every step. `shared look` is the same but for one look
 at the real pictures for both sentences, as in AttnGAN's released code. Growing, frozen stages and the share that STREAM
 reads are part of a preset, and the same in all loops. Reading data is in none of them.
+
+With `--against` the other loop is this trainer's own with some options changed, for what an option costs or saves:
+
+    python -m train.speed birds-256-crops --against crop_size=0 look_sizes=0,0,64,128,256 look_pixels=0,0,0,128,256
 """
 
 import argparse
@@ -29,13 +33,14 @@ from mirrorgan.backbones import Backbone, build_backbone, fold_batch_norms
 from mirrorgan.captioner import Captioner, CaptionerConfig
 from mirrorgan.expert import NAME as EXPERT
 from mirrorgan.expert import Expert, ExpertConfig
-from mirrorgan.generators.base import BaseGenerator
+from mirrorgan.generators.base import BaseGenerator, Crop
 from mirrorgan.image_encoder import ImageEncoder, ImageEncoderConfig
 from mirrorgan.images import to_channels_last
 from mirrorgan.layers import UpConv
 from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
 from train import device, ema
 from train.augment import NUMBERS, augment
+from train.command import read_options
 from train.distributed import ALONE
 from train.feed import Batch, read_rows
 from train.gan import consistency, disagreement, frechet, rehearse, train_step
@@ -144,11 +149,15 @@ def random_batch(config: GanConfig, nets: Networks, channels_last: bool) -> Batc
     layout = torch.channels_last if channels_last else torch.contiguous_format
     images = [
         (torch.rand(count, 3, size, size, generator=numbers) * 2 - 1).to(place).contiguous(memory_format=layout)
-        for size in config.sizes
+        for size in config.train_sizes
     ]
     with torch.no_grad():
         words, sentence = nets.text_encoder(tokens, mask.to(place), lengths)
     read = read_rows(count, config.redescription_share)
+    crop = None
+    if config.crop_size:
+        most, places = config.sizes[-1] // 2, config.crop_size // 2
+        crop = Crop(torch.randint(0, most - places + 1, (count, 2), generator=numbers).to(place), places)
     return Batch(
         images,
         tokens,
@@ -161,6 +170,7 @@ def random_batch(config: GanConfig, nets: Networks, channels_last: bool) -> Batc
         torch.rand(3 * len(config.sizes) + 1, count, NUMBERS, generator=numbers).to(place),
         read.tolist(),
         int(lengths[read].sum()) + len(read),
+        crop,
     )
 
 
@@ -207,7 +217,10 @@ def plain_loop(config: GanConfig, looks: int) -> Callable[[], None]:
 
     def step() -> None:
         told, wrong = nets.generator.tell(batch.sentence), nets.generator.tell(batch.wrong).detach()
-        drawn = nets.generator(batch.noise, batch.sentence, batch.words, batch.mask)
+        crop = () if batch.crop is None else (batch.crop,)
+        drawn = nets.generator(batch.noise, batch.sentence, batch.words, batch.mask, *crop)
+        whole = drawn.stages[: config.whole_stages]
+        picture = whole[-1].image
         for (opponent, stage), optimizer in zip(opponents, optimizers, strict=True):
             optimizer.zero_grad()
             real = changed(batch.images[stage], 3 * stage)
@@ -228,29 +241,29 @@ def plain_loop(config: GanConfig, looks: int) -> Callable[[], None]:
             loss.item()
             total = total + loss
         if nets.captioner is not None:
-            shown = augment(drawn.images[-1][read], batch.changes[-1][read], config.augment).contiguous()
+            shown = augment(picture[read], batch.changes[-1][read], config.augment).contiguous()
             loss = config.redescription * nets.captioner.loss(shown, batch.tokens[read], batch.mask[read])
             loss.item()
             total = total + loss
             if config.word_guidance:
-                maps = [stage.word_attention for stage in drawn.stages if stage.word_attention is not None]
-                loss = config.word_guidance * disagreement(batch, drawn.images[-1], maps, nets, config, ALONE)
+                maps = [stage.word_attention for stage in whole if stage.word_attention is not None]
+                loss = config.word_guidance * disagreement(batch, picture, maps, nets, config, ALONE)
                 loss.item()
                 total = total + loss
         if nets.image_encoder is not None:
-            regions, code = nets.image_encoder(drawn.images[-1])
+            regions, code = nets.image_encoder(picture)
             parts = losses.damsm_loss(batch.words, batch.sentence, regions, code, batch.mask, batch.groups)
             for part in parts.values():
                 part.item()
                 total = total + config.damsm * part
         if config.frechet:
-            loss = config.frechet * frechet(batch, drawn.images[-1], nets, config, ways_in(nets, config))
+            loss = config.frechet * frechet(batch, picture, nets, config, ways_in(nets, config))
             loss.item()
             total = total + loss
             for moments in nets.moments:
                 moments.update()  # type: ignore[operator]
         if config.consistency:
-            total = total + config.consistency * consistency(drawn.images)
+            total = total + config.consistency * consistency([stage.image for stage in whole])
         total.backward()
         generator_optimizer.step()
         with torch.no_grad():
@@ -289,16 +302,28 @@ def main() -> None:
     parser.add_argument(
         "--shared-look", action="store_true", help="the plain loop that looks once at real pictures, too"
     )
+    parser.add_argument(
+        "--against", nargs="+", metavar="NAME=VALUE", help="options of our other loop, instead of the plain loop"
+    )
     given = parser.parse_args()
+    if given.against and given.shared_look:
+        sys.exit("error: --shared-look is of the plain loop, which --against takes the place of; give one of the two")
     try:
         config = standing_alone(PRESETS[given.preset], given.device, given.batch)
+        other = dataclasses.replace(config, **read_options(GanConfig, given.against or ()))
+        if other.batch != config.batch or other.place != config.place:
+            raise ValueError("--against compares loops of one batch and device; give --batch and --device instead")
     except ValueError as error:
         sys.exit(f"error: {error}")
     if min(given.rounds, given.steps) < 1:
         sys.exit("error: rounds and steps must be at least 1")
     device.prepare(config.place)
     try:
-        loops = {"plain": plain_loop(config, looks=2), "ours": our_loop(config, given.compile)}
+        loops = {"ours": our_loop(config, given.compile)}
+        if given.against:
+            loops = {" ".join(given.against): our_loop(other, given.compile)} | loops
+        else:
+            loops = {"plain": plain_loop(config, looks=2)} | loops
     except ValueError as error:
         sys.exit(f"error: {error}")
     if given.shared_look:
@@ -310,8 +335,10 @@ def main() -> None:
         for name, step in loops.items():
             taken[name].append(seconds(step, given.steps, config.place))
     what = torch.cuda.get_device_name() if config.place == "cuda" else f"CPU, {torch.get_num_threads()} threads"
-    sizes = "-".join(map(str, config.sizes))
-    print(f"{given.preset}: {sizes} pixels, batch {config.batch}, {what}; median of {given.rounds} rounds")
+    sizes = "-".join(map(str, config.sizes)) + " pixels"
+    if config.crop_size:
+        sizes += f", the last one in crops of {config.crop_size}"
+    print(f"{given.preset}: {sizes}, batch {config.batch}, {what}; median of {given.rounds} rounds")
     for name, times in taken.items():
         speed = config.batch * given.steps / statistics.median(times)
         ratios = [other / mine for mine, other in zip(taken["ours"], times, strict=True)]

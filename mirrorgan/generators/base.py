@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Self
 
 from torch import Tensor, nn
 
-from mirrorgan.layers import StandardizedSentence, check_size
+from mirrorgan.layers import StandardizedSentence, check_size, crop_each
 
 
 class StageOutput(NamedTuple):
@@ -37,6 +37,30 @@ class GeneratorOutput(NamedTuple):
     @property
     def images(self) -> list[Tensor]:
         return [stage.image for stage in self.stages]
+
+
+class Crop(NamedTuple):
+    """Squares of the last stage that are drawn instead of all of it, each picture's at a place of its own."""
+
+    corners: Tensor
+    """(B, 2) int64: top and left, in places of the map that the last stage takes, each of which becomes 2x2 pixels."""
+    size: int
+    """Places along one side."""
+
+    def rows(self, rows: slice) -> "Crop":
+        """The squares of some of the pictures."""
+        return Crop(self.corners[rows], self.size)
+
+    def of(self, maps: Tensor, scale: int = 1) -> Tensor:
+        """The squares of maps (B, C, H, W) that have `scale` times as many places along one side."""
+        return crop_each(maps, self.corners * scale, self.size * scale)
+
+    def widened(self, margin: int, size: int) -> tuple["Crop", "Crop"]:
+        """Larger squares, by `margin` places on every side but never over the edge of maps of `size` places; and where
+        in them these squares lie."""
+        wide = min(self.size + 2 * margin, size)
+        corners = (self.corners - margin).clamp(0, size - wide)
+        return Crop(corners, wide), Crop(self.corners - corners, self.size)
 
 
 class BaseGenerator(nn.Module, ABC):
@@ -67,6 +91,16 @@ class BaseGenerator(nn.Module, ABC):
         """
         system = type(self).__module__.rpartition(".")[2]
         raise ValueError(f"{system} has no truncation: it draws from noise as it comes; dfgan has")
+
+    @classmethod
+    def check_crops(cls, config: Any) -> None:
+        """Whether a generator of this configuration can draw a `Crop`: its `forward` takes one after the mask then.
+
+        Raises:
+            ValueError: it cannot.
+        """
+        system = cls.__module__.rpartition(".")[2]
+        raise ValueError(f"{system} cannot draw a crop of its last stage; mirrorgan and attngan can")
 
     def draw_quieter(
         self, noise: Tensor, share: float, sentence: Tensor, words: Tensor, mask: Tensor

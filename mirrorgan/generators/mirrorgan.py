@@ -8,13 +8,14 @@ Dimensions: B batch, L words, D text channels, Z condition channels, C channels 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mirrorgan.attention import SentenceAttention, WordAttention
-from mirrorgan.generators.base import BaseGenerator, GeneratorOutput, StagedConfig, StageOutput
+from mirrorgan.generators.base import BaseGenerator, Crop, GeneratorOutput, StagedConfig, StageOutput
 from mirrorgan.layers import (
     ConditioningAugmentation,
     FirstStage,
@@ -156,11 +157,41 @@ class Generator(BaseGenerator):
             *([stage, head] for stage, head in zip(self.stages, self.heads[1:], strict=True)),
         ]
 
-    def forward(self, noise: Tensor, sentence: Tensor, words: Tensor, mask: Tensor) -> GeneratorOutput:
+    @classmethod
+    def check_crops(cls, config: Any) -> None:
+        assert isinstance(config, Config)
+        if len(config.channels) < 2 or config.pictures == "last":
+            raise ValueError(
+                "a crop is of the last stage, beside whole pictures of those before it; there is one picture"
+            )
+        if config.sentence_attention and config.sentence_axis == "spatial":
+            raise ValueError(
+                "sentence_axis is 'spatial': its softmax runs over all places of the map, so that a crop of the last "
+                "stage would be another picture; use 'channel', or draw the whole picture"
+            )
+        if config.word_attention and config.mask_mode == "legacy":
+            raise ValueError(
+                "mask_mode is 'legacy': which words a place hears depends on the size of the map, so that a crop of "
+                "the last stage would be another picture; use 'fixed', or draw the whole picture"
+            )
+
+    def forward(
+        self, noise: Tensor, sentence: Tensor, words: Tensor, mask: Tensor, crop: Crop | None = None
+    ) -> GeneratorOutput:
+        """Draws each caption; of the last stage only the crop, if there is one.
+
+        Image and maps of the last stage are those of the whole picture at these places, but for the statistics of batch
+        norms in training: whatever the border depends on is computed, too.
+
+        Raises:
+            ValueError: a crop would be another picture than the same places of the whole one.
+        """
+        if crop is not None:
+            self.check_crops(self.config)
         words, sentence = self._standardized(words, sentence)
         z, sample = noise.split([self.config.noise_dim, self.config.condition_dim], dim=1)
         conditioning, mu, logvar = self.condition(sentence, sample)
-        stages = list(self._stages(z, conditioning, sentence, words, mask))
+        stages = list(self._stages(z, conditioning, sentence, words, mask, crop))
         return GeneratorOutput(stages, {"kl": self.config.kl_weight * kl_divergence(mu, logvar)})
 
     def draw(self, noise: Tensor, sentence: Tensor, words: Tensor, mask: Tensor) -> Iterator[StageOutput]:
@@ -178,7 +209,13 @@ class Generator(BaseGenerator):
         return (words - norm.running_mean) * (norm.running_var + norm.eps).rsqrt(), sentence
 
     def _stages(
-        self, noise: Tensor, conditioning: Tensor, sentence: Tensor, words: Tensor, mask: Tensor
+        self,
+        noise: Tensor,
+        conditioning: Tensor,
+        sentence: Tensor,
+        words: Tensor,
+        mask: Tensor,
+        crop: Crop | None = None,
     ) -> Iterator[StageOutput]:
         # A first sketch from the sentence and the noise.
         features = self.first(conditioning, noise)
@@ -191,6 +228,13 @@ class Generator(BaseGenerator):
         # Every later stage listens to the words and the sentence.
         weighed = conditioning if self.config.sentence_of == "conditioning" else sentence
         for number, stage in enumerate(self.stages, start=1):
+            inner = None
+            if crop is not None and number == len(self.stages):
+                assert colour is not None
+                # What pixels depend on: two 3x3 convolutions a residual block, then two on the doubled map, one of them
+                # the head's.
+                outer, inner = crop.widened(2 * self.config.residual_blocks + 1, features.shape[2])
+                features, colour = outer.of(features), outer.of(colour)
             features, word_maps, sentence_maps, strength = stage(features, words, mask, weighed)
             if self.config.pictures == "last" and number < len(self.stages):
                 continue
@@ -199,4 +243,8 @@ class Generator(BaseGenerator):
                 assert colour is not None
                 drawn = drawn + F.interpolate(colour, scale_factor=2.0, mode="bilinear", align_corners=False)
             colour = drawn
+            if inner is not None:
+                colour = inner.of(colour, 2)
+                word_maps, sentence_maps = (m if m is None else inner.of(m) for m in (word_maps, sentence_maps))
+                strength = strength if strength is None else inner.of(strength[:, None])[:, 0]
             yield StageOutput(colour.tanh(), word_maps, sentence_maps, strength)

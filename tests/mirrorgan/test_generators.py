@@ -17,7 +17,7 @@ from mirrorgan.generators import (
     ssagan,
     stackgan2,
 )
-from mirrorgan.generators.base import BaseGenerator
+from mirrorgan.generators.base import BaseGenerator, Crop
 from mirrorgan.generators.mirrorgan import Config, Generator
 from mirrorgan.layers import Bottleneck, truncated
 from mirrorgan.losses import kl_divergence
@@ -198,6 +198,16 @@ def test_penalties_are_finite_scalars(generator, inputs):
 def test_every_generator_keeps_the_base(generator, config):
     assert isinstance(generator, BaseGenerator)
     assert generator.config == config and generator.sizes == config.sizes
+
+
+def test_a_crop_is_drawn_or_refused_in_a_sentence(name, generator, inputs):
+    crop = Crop(torch.tensor([[0, 8], [3, 5], [8, 8]]), 8)
+    if name in ("mirrorgan", "attngan"):
+        generator.check_crops(generator.config)
+        assert generator(*inputs, crop).images[-1].shape == (3, 3, 16, 16)
+    else:
+        with pytest.raises(ValueError, match=f"{name} cannot draw a crop of its last stage; mirrorgan and attngan can"):
+            generator.check_crops(generator.config)
 
 
 def test_a_generator_of_the_defaults_is_as_large_as_its_configuration_says(name):
@@ -626,3 +636,100 @@ def test_gan_int_cls_has_the_maps_of_the_released_one():
     assert maps == [(228, 1024), (1024, 512), (512, 256), (256, 128), (128, 3)]
     assert [m.block[0].out_channels for m in generator.modules() if isinstance(m, Bottleneck)] == [256, 128]
     assert all(m.bias is None for m in generator.modules() if isinstance(m, torch.nn.ConvTranspose2d | torch.nn.Conv2d))
+
+
+# ------------------------------------------------------------------------------------------------------- crops
+
+
+CORNERS = torch.tensor([[0, 0], [7, 22], [24, 13]])
+"""Of crops of 8 places in a map of 32: in a corner, inside, at an edge."""
+
+
+def cut(maps, scale):
+    """The crops' places of maps (3, C, H, W), one by one."""
+    corners = [(scale * top, scale * left) for top, left in CORNERS.tolist()]
+    size = 8 * scale
+    return torch.stack(
+        [m[:, top : top + size, left : left + size] for m, (top, left) in zip(maps, corners, strict=True)]
+    )
+
+
+def cropping(**options):
+    """A generator of three stages that draws as it does after a training, and its inputs."""
+    generator = woken(build(**options)).eval()
+    return generator, (torch.randn(3, generator.noise_dim), torch.randn(3, 8), torch.randn(3, 4, 8), MASK)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"skip_images": True},
+        {"skip_images": False},
+        {"residual_blocks": 0},
+        {"residual_blocks": 3},
+        {"standardize_text": True, "sentence_of": "sentence", "join": "wide"},
+        {"sentence_attention": False, "sentence_axis": "spatial"},
+        {"word_attention": False, "mask_mode": "legacy"},
+    ],
+)
+def test_a_crop_is_the_same_places_of_the_whole_picture_up_to_its_border(options):
+    generator, inputs = cropping(**options)
+    *before, whole = generator(*inputs).stages
+    *stages, cropped = generator(*inputs, Crop(CORNERS, 8)).stages
+    for stage, same in zip(stages, before, strict=True):
+        assert torch.equal(stage.image, same.image)
+    torch.testing.assert_close(cropped.image, cut(whole.image, 2), rtol=1e-4, atol=1e-5)
+    for name in ("word_attention", "sentence_attention"):
+        found, wanted = getattr(cropped, name), getattr(whole, name)
+        assert (found is None) == (wanted is None)
+        if found is not None:
+            torch.testing.assert_close(found, cut(wanted, 1), rtol=1e-4, atol=1e-5)
+    if whole.sentence_strength is not None:
+        torch.testing.assert_close(cropped.sentence_strength, cut(whole.sentence_strength[:, None], 1)[:, 0])
+
+
+def test_a_crop_of_everything_is_everything():
+    generator, inputs = cropping(skip_images=True)
+    whole = generator(*inputs).images
+    cropped = generator(*inputs, Crop(torch.zeros(3, 2, dtype=torch.long), 32)).images
+    for a, b in zip(whole, cropped, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("skip_images", [True, False])
+def test_a_crop_s_gradient_is_that_of_the_whole_picture_under_the_crop_s_loss(skip_images):
+    generator, inputs = cropping(skip_images=skip_images)
+    weights = torch.randn(3, 3, 16, 16)
+    gradients = []
+    for cropped in (False, True):
+        generator.zero_grad()
+        image = generator(*inputs, Crop(CORNERS, 8) if cropped else None).images[-1]
+        ((image if cropped else cut(image, 2)) * weights).square().sum().backward()
+        gradients.append({name: p.grad for name, p in generator.named_parameters() if p.grad is not None})
+    assert gradients[0].keys() == gradients[1].keys() and len(gradients[0]) >= 40
+    for name, whole in gradients[0].items():
+        assert (gradients[1][name] - whole).norm() <= 1e-4 * whole.norm() + 1e-6, name
+
+
+def test_the_last_stage_works_on_the_crop_and_what_its_border_depends_on_only():
+    generator, inputs = cropping(residual_blocks=2)
+    seen = []
+    for stage in generator.stages:
+        stage.refine.register_forward_pre_hook(lambda module, given: seen.append(tuple(given[0].shape[2:])))
+    generator(*inputs, Crop(CORNERS, 8))
+    assert seen == [(16, 16), (18, 18)]  # 8 places, and 2 x 2 + 1 on either side
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"sentence_axis": "spatial"}, "sentence_axis is 'spatial': its softmax runs over all places.*use 'channel'"),
+        ({"mask_mode": "legacy"}, "mask_mode is 'legacy': which words a place hears depends on.*use 'fixed'"),
+        ({"pictures": "last"}, "there is one picture"),
+        ({"channels": (4,)}, "there is one picture"),
+    ],
+)
+def test_a_crop_that_would_be_another_picture_is_refused(options, message):
+    generator, inputs = cropping(**options)
+    with pytest.raises(ValueError, match=message):
+        generator(*inputs, Crop(CORNERS, 8))

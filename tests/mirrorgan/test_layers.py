@@ -12,6 +12,7 @@ from mirrorgan.layers import (
     StandardizedSentence,
     UpConv,
     WholeConv,
+    crop_each,
     down_block,
     same_block,
     text_map,
@@ -20,6 +21,20 @@ from mirrorgan.layers import (
     widths,
 )
 from mirrorgan.losses import kl_divergence
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_every_map_of_a_batch_is_cropped_at_its_own_place(layout):
+    maps = torch.randn(3, 2, 6, 7).contiguous(memory_format=layout).requires_grad_()
+    corners = [(0, 0), (1, 4), (3, 2)]
+    crops = crop_each(maps, torch.tensor(corners), 3)
+    pull = torch.randn(3, 2, 3, 3)
+    (gradient,) = torch.autograd.grad(crops, maps, pull)
+    expected = torch.zeros_like(maps)
+    for row, (top, left) in enumerate(corners):
+        assert torch.equal(crops[row], maps[row, :, top : top + 3, left : left + 3])
+        expected[row, :, top : top + 3, left : left + 3] = pull[row]
+    assert torch.equal(gradient, expected)
 
 
 def test_a_gated_unit_lets_the_second_half_decide():

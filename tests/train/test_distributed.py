@@ -12,6 +12,7 @@ import torch.distributed as dist
 from torch import nn
 
 from tests.train.systems import SYSTEMS
+from tests.train.test_gan import CROPS
 from train.command import as_json
 from train.distributed import ALONE, SharedBatchNorm, World, gather_rows, joined, share_batch_norms, sum_over_processes
 from train.feed import Feed
@@ -85,8 +86,9 @@ def test_every_row_belongs_to_one_process():
         World(0, 4).rows(10)
 
 
-def test_the_processes_parts_together_are_one_process_s_batch(config, split, monkeypatch):
-    config = dataclasses.replace(config, redescription_share=0.5)
+@pytest.mark.parametrize("options", [{}, CROPS])
+def test_the_processes_parts_together_are_one_process_s_batch(config, split, monkeypatch, options):
+    config = dataclasses.replace(config, redescription_share=0.5, **options)
     nets = build_networks(config, split.vocabulary)
     monkeypatch.setattr(World, "one_a_host_first", lambda self, make: make())
     feeds = [Feed(split, config, nets.text_encoder, 200, world=World(rank, 2)) for rank in range(2)]
@@ -98,6 +100,8 @@ def test_the_processes_parts_together_are_one_process_s_batch(config, split, mon
             torch.testing.assert_close(together, getattr(batch, name), msg=name)
         assert torch.equal(torch.cat([part.images[-1] for part in parts]), batch.images[-1])
         assert torch.equal(torch.cat([part.changes for part in parts], dim=1), batch.changes)
+        if options:
+            assert torch.equal(torch.cat([part.crop.corners for part in parts]), batch.crop.corners)
         assert [*parts[0].read, *(row + 2 for row in parts[1].read)] == batch.read and len(batch.read) == 2
         assert parts[0].read_tokens == parts[1].read_tokens == batch.read_tokens
         torch.testing.assert_close(batch.wrong, batch.sentence.roll(1, dims=0))
@@ -134,7 +138,7 @@ def run_processes(config, folder, count):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["pyramid", "projected", "frechet", *SYSTEMS])
+@pytest.mark.parametrize("kind", ["pyramid", "projected", "frechet", "crops", *SYSTEMS])
 def test_two_processes_with_half_the_batch_each_are_one_with_all_of_it(config, tmp_path, kind):
     config = dataclasses.replace(config, steps=3, report_every=1, precision="float32", redescription_share=0.75)
     if kind in ("projected", "frechet"):
@@ -143,6 +147,8 @@ def test_two_processes_with_half_the_batch_each_are_one_with_all_of_it(config, t
             skip_images=False, standardize_text=True, frechet=float(kind == "frechet"), frechet_trunks=("tiny",),
             frechet_size=32,
         )  # fmt: skip
+    elif kind == "crops":
+        config = dataclasses.replace(config, **CROPS)
     elif kind in SYSTEMS:
         config = dataclasses.replace(config, **SYSTEMS[kind])
     one, log = run_processes(config, tmp_path / "one", 1)

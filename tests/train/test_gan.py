@@ -8,6 +8,7 @@ import torch
 from mirrorgan import losses
 from mirrorgan.checkpoint import save_part
 from mirrorgan.drawing import CheckpointError
+from mirrorgan.generators.base import Crop
 from mirrorgan.generators.mirrorgan import Config as GeneratorConfig
 from mirrorgan.generators.mirrorgan import Generator
 from mirrorgan.images import from_uint8
@@ -16,7 +17,17 @@ from train import device, ema
 from train.command import as_json, parse
 from train.distributed import ALONE
 from train.feed import Feed, read_rows
-from train.gan import consistency, draw, generator_terms, measure, rehearse, train, train_step
+from train.gan import (
+    consistency,
+    draw,
+    generator_terms,
+    measure,
+    rehearse,
+    statistics,
+    train,
+    train_step,
+    with_interpolated,
+)
 from train.objectives import OBJECTIVES
 from train.players import (
     build_discriminator,
@@ -40,15 +51,19 @@ KINDS = ["pyramid", "projected"]
 FRECHET = {"frechet": 1.0, "frechet_trunks": ("tiny",), "frechet_size": 32}
 
 
-@pytest.fixture(params=KINDS)
+CROPS = {"first_size": 8, "channels": (4, 4, 4), "crop_size": 16, "look_sizes": (0, 64, 64)}
+"""Stages of 8, 16 and 32 pixels, the last of which learns from a quarter of itself."""
+
+
+@pytest.fixture(params=[*KINDS, "crops"])
 def either(request, config):
-    """The papers' losses and opponents, or ours."""
+    """The papers' losses and opponents, or ours, or ours with crops of the last stage."""
     if request.param == "pyramid":
         return config
+    options = {"look_sizes": (0, 64), **FRECHET} if request.param == "projected" else CROPS
     return dataclasses.replace(
-        config, discriminator="projected", objective="hinge", augment=1.0, look_sizes=(0, 64), standardize_text=True,
-        **FRECHET,
-    )  # fmt: skip
+        config, discriminator="projected", objective="hinge", augment=1.0, standardize_text=True, **options
+    )
 
 
 def begin(config, split):
@@ -524,6 +539,24 @@ def test_every_stage_belongs_to_one_side_of_the_first_trained_one():
         ({"damsm_gammas": (1.0,)}, "damsm_gammas must be three numbers"),
         ({"penalty_apart": True}, "penalty_apart is for the gradient penalty"),
         ({"gradient_penalty": -1.0}, "gradient_penalty must be 0 or more, not -1"),
+        ({"crop_size": 15}, "crop_size must be 0, or an even number of at least 8 and below .* 256 pixels, not 15"),
+        ({"crop_size": 6}, "crop_size must be 0, or an even number of at least 8 and below .* 256 pixels, not 6"),
+        ({"crop_size": 256}, "crop_size must be 0, or an even number of at least 8 and below .* 256 pixels, not 256"),
+        ({"crop_size": 96}, "image_size must be a power of two of at least 16, not 96"),
+        (
+            {"crop_size": 32, "channels": (4,), "look_sizes": (64,)},
+            "a crop is of the last stage, beside whole pictures",
+        ),
+        (
+            {"crop_size": 32, "channels": (4, 4), "look_sizes": (64, 64), "consistency": 1.0},
+            "consistency compares a stage with the next one; there is only one stage that is drawn whole",
+        ),
+        (
+            {"crop_size": 32, "channels": (4, 4), "look_sizes": (64, 64), "word_guidance": 1.0},
+            "word_guidance needs word maps of a stage after the first that is drawn whole.*at least three stages",
+        ),
+        ({"crop_size": 32, "options": ("sentence_axis=spatial",)}, "its softmax runs over all places of the map"),
+        ({"crop_size": 32, "generator": "stackgan2"}, "stackgan2 cannot draw a crop of its last stage; mirrorgan and"),
         ({"frechet": -1.0}, "frechet must be 0 or more, not -1"),
         ({"frechet": 1.0, "frechet_trunks": ()}, "name a network in frechet_trunks"),
         ({"frechet_trunks": ("wish",)}, "frechet_trunks must be some of .*resnet152.*, expert, not 'wish'"),
@@ -556,9 +589,11 @@ def test_rows_that_stream_reads_are_spread_evenly(batch, share, rows):
     assert read_rows(batch, share).tolist() == list(rows)
 
 
-@pytest.mark.parametrize("parts", [2, 4])
-def test_a_batch_in_parts_is_the_batch_at_once_where_no_batch_norm_looks(guided, split, parts):
-    config = dataclasses.replace(guided, batch=8, damsm=0.0, precision="float32", redescription_share=0.6, augment=1.0)
+@pytest.mark.parametrize(("parts", "options"), [(2, {}), (4, {}), (2, CROPS)])
+def test_a_batch_in_parts_is_the_batch_at_once_where_no_batch_norm_looks(guided, split, parts, options):
+    config = dataclasses.replace(
+        guided, batch=8, damsm=0.0, precision="float32", redescription_share=0.6, augment=1.0, **options
+    )
     states, reported = [], []
     for count in (1, parts):
         nets, optimizers = begin(config, split)
@@ -580,10 +615,113 @@ def test_a_run_in_parts_learns_all_there_is(either, tmp_path, monkeypatch):
     assert load_state(tmp_path / "runs/small")["step"] == 2
 
 
+# ----------------------------------------------------------------------------------------------------- crops
+
+
+@pytest.fixture
+def cropping(guided):
+    return dataclasses.replace(guided, **CROPS)
+
+
+def test_crops_change_nothing_else_of_a_batch(cropping, split):
+    nets = build_networks(cropping, split.vocabulary)
+    feed = feed_for(cropping, split, nets)
+    plain = feed_for(dataclasses.replace(cropping, crop_size=0), split, nets)
+    for step in range(3):
+        cropped, whole = feed.read(step), plain.read(step)
+        assert whole.crop is None and cropped.crop.size == 8
+        for image, corner, picture in zip(cropped.images[-1], cropped.crop.corners, whole.images[-1], strict=True):
+            top, left = (2 * corner).tolist()
+            assert torch.equal(image, picture[:, top : top + 16, left : left + 16])
+        assert_same(cropped._replace(images=whole.images, crop=None), whole)
+        assert_same(cropped.images[:-1], whole.images[:-1])
+
+
+def test_crops_lie_everywhere(cropping, split):
+    feed = feed_for(cropping, split)
+    corners = torch.cat([feed.read(step).crop.corners for step in range(60)])
+    for axis in (0, 1):
+        assert set(corners[:, axis].tolist()) == set(range(9))
+    assert not torch.equal(corners[:, 0], corners[:, 1])
+
+
+def test_parts_and_sentences_halfway_keep_the_crops_of_their_rows(cropping, split):
+    batch = feed_for(cropping, split).read(0)
+    parts = [batch.part(number, 2) for number in range(2)]
+    assert torch.equal(torch.cat([part.crop.corners for part in parts]), batch.crop.corners)
+    assert torch.equal(torch.cat([part.images[-1] for part in parts]), batch.images[-1])
+    assert torch.equal(with_interpolated(batch).crop.corners[4:], batch.crop.corners[::2])
+
+
+def test_halfway_sentences_are_drawn_in_crops_too(cropping, split):
+    config = dataclasses.replace(cropping, interpolation=1.0)
+    nets = build_networks(config, split.vocabulary)
+    drawn = draw(ways_in(nets, config), feed_for(config, split, nets).read(0), nets, config)
+    assert [tuple(image.shape) for image in drawn.images] == [(6, 3, 8, 8), (6, 3, 16, 16), (6, 3, 16, 16)]
+    assert step_once(config, split, *begin(config, split))["interpolated"].isfinite()
+
+
+def test_what_is_drawn_of_a_crop_is_where_the_real_pictures_are_cut(cropping, split):
+    nets = build_networks(cropping, split.vocabulary)
+    batch, calls = feed_for(cropping, split, nets).read(0), ways_in(nets, cropping)
+    nets.generator.eval()
+    whole = draw(calls, batch._replace(crop=None), nets, cropping).images[-1]
+    expected = Crop(batch.crop.corners, 8).of(whole, 2)
+    torch.testing.assert_close(draw(calls, batch, nets, cropping).images[-1], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_losses_of_whole_pictures_look_at_the_last_whole_one(cropping, split, monkeypatch):
+    monkeypatch.setattr("train.gan.FIRST", 10)
+    config = dataclasses.replace(cropping, **FRECHET, kl=0.0)
+    nets, _ = begin(config, split)
+    batch, calls = feed_for(config, split, nets).read(0), ways_in(nets, config)
+    drawn = draw(calls, batch, nets, config)
+    terms = generator_terms(batch, drawn, nets, config, calls)
+    names = ("redescription", "word maps", "damsm", "frechet", "consistency")
+    torch.stack([terms[name] for name in names]).sum().backward(retain_graph=True)
+    assert all(p.grad is None for module in nets.generator.parts()[2] for p in module.parameters())
+    assert all(p.grad is not None for module in nets.generator.parts()[1] for p in module.parameters())
+    terms["adversarial"].backward()
+    assert all(p.grad is not None for module in nets.generator.parts()[2] for p in module.parameters())
+
+
+def test_the_frechet_loss_is_told_of_whole_real_pictures(cropping, split, monkeypatch):
+    monkeypatch.setattr("train.gan.FIRST", 10)
+    config = dataclasses.replace(cropping, **FRECHET)
+    nets = build_networks(config, split.vocabulary)
+    seen = []
+
+    def watched(pictures, *others):
+        seen.append(pictures)
+        return statistics(pictures, *others)
+
+    monkeypatch.setattr("train.gan.statistics", watched)
+    feed = feed_for(config, split, nets)
+    measure(feed, nets, config, ALONE, print)
+    batches = len(split) // config.batch
+    real, drawn = seen[:batches], seen[batches:]
+    for step, images in enumerate(real):
+        assert torch.equal(images, feed.read(step).images[1])
+    assert len(drawn) == 3 and all(images.shape == (4, 3, 16, 16) for images in drawn)
+
+
+def test_the_last_stage_s_opponent_judges_crops(cropping, split):
+    nets = build_networks(cropping, split.vocabulary)
+    assert [cropping.discriminator_config(stage).image_size for stage in nets.judged] == [16, 16]
+    seen = []
+    for opponent in nets.discriminators:
+        opponent.register_forward_pre_hook(lambda module, given: seen.append(tuple(given[0].shape)))
+    batch = feed_for(cropping, split, nets).read(0)
+    train_step(batch, nets, build_optimizers(nets, cropping), cropping)
+    assert set(seen) == {(4, 3, 16, 16)}
+
+
 # ----------------------------------------------------------------------------------------------------- devices
 
 
-def test_pictures_on_the_device_are_cut_as_those_in_a_file(config, split):
+@pytest.mark.parametrize("options", [{}, CROPS])
+def test_pictures_on_the_device_are_cut_as_those_in_a_file(config, split, options):
+    config = dataclasses.replace(config, **options)
     nets = build_networks(config, split.vocabulary)
     here, there = (feed_for(config, split, nets, resident=resident) for resident in (False, True))
     for step in range(4):
@@ -656,8 +794,9 @@ def test_a_compiler_that_fails_is_done_without_and_nothing_is_changed(config, sp
 
 
 @pytest.mark.slow
-def test_compiled_networks_make_the_same_step(config, split):
-    config = dataclasses.replace(config, precision="float32", damsm=0.0)
+@pytest.mark.parametrize("options", [{}, CROPS])
+def test_compiled_networks_make_the_same_step(config, split, options):
+    config = dataclasses.replace(config, precision="float32", damsm=0.0, **options)
     reported = []
     for compiles in (False, True):
         nets, optimizers = begin(config, split)
@@ -737,6 +876,7 @@ def test_presets_bear_their_own_names_and_survive_the_command_line():
     assert set(PRESETS) == {
         "birds-32", "birds-64", "birds-128", "birds-128-together", "birds-256", "birds-256-frechet",
         "birds-64-frechet", "birds-cascade-64", "birds-cascade-128", "birds",
+        "birds-256-crops",
         "coco", "shapes", "folder",
         "shapes-attngan", "shapes-ssagan", "shapes-dfgan", "shapes-stackgan2", "shapes-gan-int-cls",
         "birds-paper", "birds-released", "coco-paper", "attngan-paper", "attngan-coco-paper", "attndcgan-paper",
