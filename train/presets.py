@@ -440,9 +440,9 @@ _CASCADE_128 = dataclasses.replace(
     grown_rate=1e-4,
     warmup=40,
 )
-_BIRDS_256_CROPS = dataclasses.replace(  # the last stage learns from crops, in half of the time
+_CASCADE_256 = dataclasses.replace(  # the last stage learns from crops, in half of the time
     _CASCADE_128,
-    name="birds-256-crops",
+    name="birds-cascade-256",
     channels=(64, 48, 32, 20, 16),
     look_sizes=(0, 0, 64, 128, 128),
     look_pixels=(0, 0, 0, 128, 128),
@@ -657,7 +657,7 @@ PRESETS = {
     preset.name: preset
     for preset in (
         _BIRDS_32, _BIRDS_64, _BIRDS_128, _BIRDS_128_TOGETHER, _BIRDS_256, _BIRDS_256_FRECHET, _BIRDS_64_FRECHET,
-        _BIRDS_256_CROPS,
+        _CASCADE_256,
         _CASCADE_64, _CASCADE_128, _BIRDS, _COCO, _SHAPES, _FOLDER, _SHAPES_ATTNGAN, _SHAPES_SSAGAN, _SHAPES_DFGAN,
         _SHAPES_STACKGAN2, _SHAPES_GAN_INT_CLS, _BIRDS_PAPER, _BIRDS_RELEASED, _COCO_PAPER, _ATTNGAN_PAPER,
         _ATTNGAN_COCO_PAPER, _ATTNDCGAN_PAPER, _SSAGAN_PAPER, _SSAGAN_COCO_PAPER, _DFGAN_PAPER, _DFGAN_COCO_PAPER,

@@ -13,7 +13,7 @@ reads are part of a preset, and the same in all loops. Reading data is in none o
 
 With `--against` the other loop is this trainer's own with some options changed, for what an option costs or saves:
 
-    python -m train.speed birds-256-crops --against crop_size=0 look_sizes=0,0,64,128,256 look_pixels=0,0,0,128,256
+    python -m train.speed birds-cascade-256 --against crop_size=0 look_sizes=0,0,64,128,256 look_pixels=0,0,0,128,256
 """
 
 import argparse

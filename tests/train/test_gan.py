@@ -876,7 +876,7 @@ def test_presets_bear_their_own_names_and_survive_the_command_line():
     assert set(PRESETS) == {
         "birds-32", "birds-64", "birds-128", "birds-128-together", "birds-256", "birds-256-frechet",
         "birds-64-frechet", "birds-cascade-64", "birds-cascade-128", "birds",
-        "birds-256-crops",
+        "birds-cascade-256",
         "coco", "shapes", "folder",
         "shapes-attngan", "shapes-ssagan", "shapes-dfgan", "shapes-stackgan2", "shapes-gan-int-cls",
         "birds-paper", "birds-released", "coco-paper", "attngan-paper", "attngan-coco-paper", "attndcgan-paper",
