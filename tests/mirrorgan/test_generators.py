@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from mirrorgan.checkpoint import load_part, save_part
 from mirrorgan.generators import (
@@ -333,6 +334,20 @@ def test_the_first_size_decides_the_others(first, sizes):
     assert generator.sizes == sizes
     with torch.no_grad():
         assert tuple(image.shape[-1] for image in forward(generator).images) == sizes
+
+
+def test_five_stages_from_16_to_256_pixels_are_within_2_5_gmac_and_listen_from_32_on():
+    shape = {"first_size": 16, "channels": (64, 48, 32, 20, 16), "residual_blocks": 1}
+    with torch.device("meta"), FlopCounterMode(display=False) as counter, torch.no_grad():
+        generator = Generator(Config(**shape, skip_images=True, standardize_text=True)).eval()
+        words, mask = torch.randn(1, 25, 256), torch.ones(1, 25, dtype=torch.bool)
+        stages = generator(torch.randn(1, generator.noise_dim), torch.randn(1, 256), words, mask).stages
+    assert generator.sizes == (16, 32, 64, 128, 256)
+    assert 2.4e9 < counter.get_total_flops() / 2 <= 2.5e9  # two operations a multiplication with its addition
+    assert stages[0].word_attention is None and stages[0].sentence_strength is None
+    for stage, maps in zip(stages[1:], (16, 32, 64, 128), strict=True):
+        assert stage.word_attention.shape == (1, 25, maps, maps)
+        assert stage.sentence_strength.shape == (1, maps, maps)
 
 
 def test_the_sentence_s_strength_is_the_length_of_what_was_heard():

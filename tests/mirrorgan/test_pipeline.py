@@ -76,6 +76,21 @@ def drawing(model):
     return model.draw(CAPTION, 3)
 
 
+@pytest.fixture(scope="session", params=[1, 2, 3, 5], ids=lambda stages: f"{stages}-stages")
+def staged(request, tmp_path_factory):
+    """A checkpoint of so many stages, 8 pixels the first."""
+    shape = MIRRORGAN | {"first_size": 8, "channels": (4,) * request.param}
+    return write_checkpoint(tmp_path_factory.mktemp("staged") / "tiny", with_image_encoder=False, **shape)
+
+
+@pytest.fixture(scope="session")
+def growing(staged):
+    """That checkpoint, loaded, the sizes of its stages, and a drawing of it."""
+    model = MirrorGAN.load(staged)
+    stages = len(model.generator.config.channels)
+    return model, tuple(8 * 2**stage for stage in range(stages)), model.draw(CAPTION, 3)
+
+
 @pytest.fixture
 def copied(folder, tmp_path):
     """A checkpoint that a test may spoil."""
@@ -110,8 +125,8 @@ def test_the_same_caption_and_seed_always_give_the_same_drawing(model, drawing):
     assert_same(model.draw(CAPTION, 3), drawing)
 
 
-def test_a_checkpoint_loaded_again_draws_the_same(folder, drawing):
-    assert_same(MirrorGAN.load(str(folder)).draw(CAPTION, 3), drawing)
+def test_a_checkpoint_loaded_again_draws_the_same(staged, growing):
+    assert_same(MirrorGAN.load(str(staged)).draw(CAPTION, 3), growing[-1])
 
 
 def test_another_seed_and_another_caption_give_another_drawing(model, drawing):
@@ -139,15 +154,18 @@ def test_drawing_many_needs_as_many_seeds_as_captions(model):
     assert list(model.draw_many([], [])) == []
 
 
-def test_stages_double_and_are_square_rgb(model, drawing):
-    assert model.info.sizes == (16, 32, 64)
+def test_stages_double_and_are_square_rgb(growing):
+    model, sizes, drawing = growing
+    assert model.info.sizes == sizes
     assert [(stage.image.size, stage.image.mode) for stage in drawing.stages] == [
         ((size, size), "RGB") for size in model.info.sizes
     ]
     assert drawing.image is drawing.stages[-1].image
 
 
-def test_attention_is_a_distribution_over_the_known_words(drawing):
+def test_attention_is_a_distribution_over_the_known_words(growing):
+    _, sizes, drawing = growing
+    assert set(drawing.maps) == {f"{kind}_{size}" for kind in ("words", "sentence") for size in sizes[1:]}
     assert drawing.stages[0].word_attention is None and drawing.stages[0].sentence_attention is None
     for stage in drawing.stages[1:]:
         assert stage.word_attention.shape == (8, stage.size // 2, stage.size // 2)
@@ -501,11 +519,14 @@ def run_command(monkeypatch, *arguments):
     draw_from_the_command_line()
 
 
-def test_the_command_writes_stages_maps_and_what_was_read_back(folder, tmp_path, monkeypatch, capsys):
-    run_command(monkeypatch, CAPTION, "--checkpoint", folder, "--seed", 3, "--out", tmp_path / "out")
+def test_the_command_writes_stages_maps_and_what_was_read_back(staged, growing, tmp_path, monkeypatch, capsys):
+    run_command(monkeypatch, CAPTION, "--checkpoint", staged, "--seed", 3, "--out", tmp_path / "out")
+    _, sizes, drawing = growing
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    maps = {f"{kind}-{size}.png" for kind in ("words", "sentence") for size in (32, 64)}
-    assert names == maps | {"16.png", "32.png", "64.png", "attention.npz", "drawing.json"}
+    maps = {f"{kind}-{size}.png" for kind in ("words", "sentence") for size in sizes[1:]}
+    assert names == maps | {f"{size}.png" for size in sizes} | {"attention.npz", "drawing.json"}
+    kept = np.load(tmp_path / "out/attention.npz")
+    assert all(np.array_equal(kept[name], one) for name, one in drawing.maps.items())
     said = json.loads((tmp_path / "out/drawing.json").read_text())["redescription"]["text"]
     assert f"read back       {said}\n" in capsys.readouterr().out
 
@@ -551,15 +572,18 @@ def test_the_command_says_which_truncation_cannot_be(dfgan, folder, monkeypatch)
 # ---------------------------------------------------------------------------------------------- while it grows
 
 
-def test_growing_shows_each_stage_and_ends_with_the_drawing(model, drawing):
+def test_growing_shows_each_stage_and_ends_with_the_drawing(growing):
+    model, sizes, drawing = growing
     *sketches, last = model.grow(CAPTION, 3)
-    assert [len(sketch.stages) for sketch in sketches] == [1, 2, 3]
+    assert [len(sketch.stages) for sketch in sketches] == list(range(1, len(sizes) + 1))
     assert all(type(sketch) is Sketch for sketch in sketches)
     assert_same(last, drawing)
     for sketch in sketches:
         for stage, final in zip(sketch.stages, drawing.stages, strict=False):
             assert np.array_equal(np.asarray(stage.image), np.asarray(final.image))
-    assert list(sketches[1].timings) == ["text", "stage 16", "stage 32"]
+    assert [list(sketch.timings) for sketch in sketches] == [
+        ["text", *(f"stage {size}" for size in sizes[: count + 1])] for count in range(len(sizes))
+    ]
 
 
 def test_growing_without_reading_back_never_asks_the_captioner(model, monkeypatch):
