@@ -62,9 +62,10 @@ def explain(drawing: Drawing, words: int = 5) -> Figure:
             maps.append(("the whole sentence", overlay(stage.image, stage.sentence_attention)))
         if maps:
             break
-    figure = Figure(figsize=(9.5, 6 if maps else 4), dpi=110, layout="constrained")
+    tall = min(3.8, 9.5 / len(drawing.stages) + 0.6)  # inches of the stages with their title
+    ratios = (tall, 2.2) if maps else (tall,)
+    figure = Figure(figsize=(9.5, sum(ratios)), dpi=110, layout="constrained")
     figure.suptitle(f"“{drawing.caption}”", fontsize=15)
-    ratios = (17, 10) if maps else (1,)
     above, *below = figure.subfigures(len(ratios), 1, squeeze=False, height_ratios=ratios)[:, 0]
     for axes, stage in zip(above.subplots(1, len(drawing.stages), squeeze=False)[0], drawing.stages, strict=True):
         show(axes, stage.image, f"{stage.size} px")

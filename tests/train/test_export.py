@@ -2,12 +2,17 @@ import dataclasses
 import json
 import shutil
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from mirrorgan import CheckpointError, MirrorGAN
-from mirrorgan.checkpoint import read_json, read_manifest, read_tensors, write_tensors
+from mirrorgan.checkpoint import read_json, read_manifest, read_tensors, save_part, write_tensors
+from mirrorgan.drawing import Stage
+from mirrorgan.generators.mirrorgan import Config, Generator
 from train import export as module
+from train.card import listed
 from train.export import export
 from train.pack import load_packed
 from train.previews import explain
@@ -31,14 +36,35 @@ def exported(runs, tmp_path):
     return export(tmp_path / "mine", runs, "four colours", CAPTIONS)
 
 
-def test_an_export_in_earnest_is_enough_by_itself(runs, exported):
+@pytest.mark.parametrize("stages", [2, 5])
+def test_an_export_in_earnest_is_enough_by_itself(runs, tmp_path, stages):
+    if stages == 5:
+        grow_to(runs.generator, (4, 4, 3, 3, 2))
+    exported = export(tmp_path / "mine", runs, "four colours", CAPTIONS)
     shutil.rmtree(runs.generator.parent)
     model = MirrorGAN.load(exported)
-    assert model.info.name == "mine" and model.info.sizes == (16, 32)
-    assert model.draw("a small red bird", 1).image.size == (32, 32)
+    sizes = (16, 32, 64, 128, 256)[:stages]
+    assert model.info.name == "mine" and model.info.sizes == sizes
+    assert [stage.size for stage in model.draw("a small red bird", 1).stages] == list(sizes)
+    with Image.open(exported / "sheet.jpg") as sheet:
+        assert sheet.size == (8 * sizes[-1], sizes[-1])
+    card = (exported / "README.md").read_text()
+    assert f"Draws a caption at {listed(sizes)} pixels" in card
+    if stages == 5:
+        assert "| stages 2, 3, 4 and 5, 32, 64, 128 and 256 px, stage 1 frozen |" in card
     names = {path.name for path in exported.iterdir()}
     assert {"README.md", "sheet.jpg", "example.png", "curves.png", "log.jsonl", "training.json"} <= names
     assert not list(exported.parent.glob(".mine.*"))
+
+
+def grow_to(run, channels):
+    """Gives a run a generator of other stages, with random weights."""
+    made = read_json(run / "average/generator.json")
+    shape = Config(**made["config"] | {"channels": channels})
+    kept = {key: made[key] for key in ("generator", "steps", "images")}
+    save_part(Generator(shape), shape, run / "average", "generator", made["vocabulary"], **kept)
+    config = read_json(run / "config.json") | {"channels": list(channels), "look_sizes": [64] * len(channels)}
+    (run / "config.json").write_text(json.dumps(config))
 
 
 def test_weights_are_the_run_s_rounded_to_half(runs, exported):
@@ -218,6 +244,20 @@ def test_encoders_that_learnt_beside_the_generator_are_taken_from_it(runs, tmp_p
         found, before = (read_tensors(place / f"{name}.safetensors") for place in (folder, runs.weights("encoders")))
         assert [key for key in found if not torch.equal(found[key], before[key].half())]
     assert MirrorGAN.load(folder).draw("a small red bird", 1).image.size == (32, 32)
+
+
+@pytest.mark.parametrize("sizes", [(64,), (64, 128), (64, 128, 256), (16, 32, 64, 128, 256), (8, 16, 32, 64, 128, 256)])
+def test_an_explained_drawing_has_every_stage_beside_the_other_and_as_large_as_there_is_room(exported, sizes):
+    drawing = MirrorGAN.load(exported).draw("a small red bird", 1)
+    stages = tuple(Stage(drawing.image.resize((size, size)), np.ones((4, 2, 2)), None) for size in sizes)
+    figure = explain(dataclasses.replace(drawing, stages=stages))
+    figure.draw_without_rendering()
+    above, below = figure.subfigs
+    assert [axes.get_title() for axes in above.axes] == [f"{size} px" for size in sizes]
+    assert [axes.get_title() for axes in below.axes] == ["small", "red"]
+    widths = [axes.get_window_extent().width for axes in above.axes]
+    room = figure.bbox.width / len(sizes), above.bbox.height
+    assert all(0.75 * min(room) < width <= min(room) for width in widths)
 
 
 def test_a_drawing_that_listened_to_nothing_is_explained_all_the_same(exported):
