@@ -67,7 +67,7 @@
       });
       sides.forEach(({model, drawing, trouble, read, scores}, at) => {
         const {title, side, below} = made.built[at];
-        title.replaceChildren(make('b', {}, make('bdi', {}, model)), drawing ? ` ${drawing.checkpoint.replace(`${model} `, '')} · seed ${drawing.seed}` : trouble ? '' : ' …');
+        title.replaceChildren(make('b', {}, make('bdi', {}, model)), drawing ? ` ${drawing.checkpoint.replace(`${model} `, '')} · seed ${drawing.seed} · ${drawing.sizes.at(-1)} px` : trouble ? '' : ' …');
         side.hidden = !drawing;
         if (drawing) made.mirrors[at].show(drawing);
         below.replaceChildren();

@@ -16,7 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from app.render import COLOURS, colour_tables, enlarge, heatmap, scale_of
+from app.render import COLOURS, SQUARE, colour_tables, enlarge, heatmap, scale_of
 from mirrorgan.drawing import Drawing
 
 HERE = Path(__file__).parent
@@ -34,6 +34,8 @@ MEDIA = {
 """Kinds of files, and what each is to a browser."""
 GROWN = 512
 """Side of an animation in pixels."""
+BETWEEN, ALTOGETHER = 6, 12
+"""Frames of an animation from one stage to the next at most, and from the first to the last about."""
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; \
@@ -79,8 +81,8 @@ def keep(kind: str, drawing: Drawing, shown: dict[str, Any]) -> Kept:
     content = {
         "png": lambda: picture(drawing.image),
         "zip": lambda: everything(drawing),
-        "gif": lambda: animation([stage.image for stage in drawing.stages], "gif"),
-        "webp": lambda: animation([stage.image for stage in drawing.stages], "webp"),
+        "gif": lambda: growing(drawing, "gif"),
+        "webp": lambda: growing(drawing, "webp"),
         "npz": lambda: maps(drawing),
         "json": lambda: numbers(drawing),
         "pdf": lambda: figure(drawing, "pdf"),
@@ -108,6 +110,13 @@ def numbers(drawing: Drawing) -> bytes:
     return (json.dumps(drawing.plain, indent=2, ensure_ascii=False) + "\n").encode()
 
 
+def growing(drawing: Drawing, kind: str) -> bytes:
+    """The stages fading into each other; of more stages the fades are shorter, so that it takes about as long."""
+    fades = max(1, len(drawing.stages) - 1)
+    between = max(2, min(BETWEEN, round(ALTOGETHER / fades)))
+    return animation([stage.image for stage in drawing.stages], kind, between=between)
+
+
 def animation(
     images: list[Image.Image],
     kind: str,
@@ -119,12 +128,12 @@ def animation(
     """Pictures fading into each other, as a GIF or an animated WebP that goes round.
 
     Args:
-        images: Square, of any sizes; all are enlarged to `side` pixels.
+        images: Square, of any sizes; all are enlarged to `side` pixels, those below SQUARE pixels as squares.
         milliseconds: Of every frame but the last.
         between: Frames from one picture to the next.
         rest: Milliseconds of the last frame.
     """
-    large = [enlarge(image, side) for image in images]
+    large = [enlarge(image, side, smooth=image.width >= SQUARE) for image in images]
     frames = [large[0]]
     for before, after in pairwise(large):
         frames += [Image.blend(before, after, step / between) for step in range(1, between + 1)]
@@ -183,6 +192,8 @@ def figure(drawing: Drawing, kind: str) -> bytes:
             axes.imshow(np.asarray(enlarge(stage.image, 128)), extent=(0, 1, 0, 1))
             axes.imshow(one, cmap=COLOURS[0], alpha=0.65, extent=(0, 1, 0, 1), interpolation="bilinear")
             axes.set_title(f"{word} ({one.max():.2f})", fontsize=7, pad=2, **plain)
+            if place % columns == 0:
+                axes.text(-0.08, 0.5, f"{stage.size} px", fontsize=7, rotation=90, ha="center", va="center")
             axes.axis("off")
     plot.text(0.5, 0.005, f"{drawing.checkpoint}, seed {drawing.seed}", ha="center", fontsize=6, **plain)
     file = io.BytesIO()

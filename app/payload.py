@@ -17,7 +17,8 @@ from app.render import address, numbers_of
 from mirrorgan.drawing import Drawing, Redescription, Score, Sketch, Stage, Word
 
 LARGEST_MAP = 64
-"""Maps of more places a side are sent as means over blocks; their numbers are of the whole map."""
+"""Maps of more places a side are sent as means over blocks, so that a drawing does not grow with its largest stages;
+their numbers are of the whole map, and what is exported (`app.export`) keeps it whole."""
 THUMB = 96
 EXACT_PICTURE = 128
 """Pictures up to this many pixels a side are sent without loss."""

@@ -15,6 +15,10 @@ COLOURS = ("viridis", "cividis", "inferno", "gray")
 """Colour maps whose lightness only rises, so that they read without colour vision too."""
 
 
+SQUARE = 64
+"""Pixels a side below which a picture is enlarged as squares: smoothly it is only a blur; as in viewer.js."""
+
+
 class Scale(NamedTuple):
     """The values at both ends of a colour bar."""
 

@@ -23,6 +23,8 @@ window.MirrorGAN ??= (() => {
   ];
   const SIDE = 512; // of the large canvases, in pixels
   const FINE = 256; // places a side at which a large map is made smooth
+  const SQUARE = 64; // pixels a side below which a picture is shown as squares: enlarged smoothly it is only a blur
+  const REPLAY = {done: [900, 450], growing: [320, 160]}; // milliseconds from first to last stage, and between two at most
   const TILE = 96;
   const KEPT = 24; // drawings that a session remembers
   const TOP = 0.99; // share of the places below which colours end where peaks are cut off
@@ -115,6 +117,8 @@ window.MirrorGAN ??= (() => {
     context.putImageData(pixels, 0, 0);
     return canvas;
   }
+
+  const smoothAt = ({naturalWidth}) => !look.squares && naturalWidth >= SQUARE;
 
   function lay(context, source, side, alpha, smooth) {
     context.globalAlpha = alpha;
@@ -316,7 +320,8 @@ window.MirrorGAN ??= (() => {
         this.repaint();
         return;
       }
-      const began = performance.now(), length = (this.drawing.done ? 450 : 160) * (to - from);
+      const [all, each] = REPLAY[this.drawing.done ? 'done' : 'growing'];
+      const began = performance.now(), length = Math.min(each, all / (this.drawing.sizes.length - 1)) * (to - from);
       this.root.dataset.growing = '';
       const step = (now) => {
         const share = clamp((now - began) / length, 0, 1);
@@ -336,12 +341,21 @@ window.MirrorGAN ??= (() => {
       return null;
     }
 
-    choose(stage) {
+    /** Shows a stage; whoever leads takes the mirrors that are pointed at together along. */
+    choose(stage, leads = true) {
       this.stop();
       this.chosen = stage === this.drawing.sizes.length - 1 ? undefined : stage;
       this.stage = this.blend = stage;
       this.repaint();
-      for (const partner of this.partners) if (partner.stage !== stage && partner.drawing) partner.choose(Math.min(stage, partner.drawing.stages.length - 1));
+      if (leads) for (const partner of this.partners) if (partner.drawing) partner.choose(partner.stageLike(this), false);
+    }
+
+    /** The stage whose size is nearest to that of the stage that another mirror shows; its last one for a last one. */
+    stageLike({stage, drawing: {sizes}}) {
+      const own = this.drawing.stages.map(({size}) => size);
+      if (stage === sizes.length - 1) return own.length - 1;
+      const apart = own.map((size) => Math.abs(Math.log2(size / sizes[stage])));
+      return apart.indexOf(Math.min(...apart));
     }
 
     // Words
@@ -440,11 +454,11 @@ window.MirrorGAN ??= (() => {
     // Keeping
 
     buildKeep() {
-      const {caption, seed, model} = this.drawing;
+      const {caption, seed, model, sizes} = this.drawing;
       const query = new URLSearchParams({caption, seed, model});
       const here = location.origin === 'null' || !this.send ? null : `${location.origin}${location.pathname}?${query}`;
       const ask = ([kind, name, title]) => make('button', {type: 'button', title, onclick: () => this.send('keep', {kind, caption, seed, model})}, name);
-      this.keep.replaceChildren(make('span', {class: 'mv-seed'}, `seed ${seed} · ${this.drawing.checkpoint}`));
+      this.keep.replaceChildren(make('span', {class: 'mv-seed'}, `seed ${seed} · ${this.drawing.checkpoint} · ${sizes.at(-1)} px`));
       const view = make('button', {type: 'button', title: 'What is seen here, as a PNG', onclick: () => this.saveView()}, 'This view');
       if (here) {
         const copy = make('a', {href: here, title: 'Opens this page with this caption, seed and model', onclick: (event) => {
@@ -631,8 +645,8 @@ window.MirrorGAN ??= (() => {
       const context = this.canvas.getContext('2d');
       const low = Math.floor(this.blend), high = Math.min(low + 1, this.images.length - 1);
       context.clearRect(0, 0, SIDE, SIDE);
-      lay(context, this.images[low], SIDE, 1, !look.squares);
-      if (this.blend > low) lay(context, this.images[high], SIDE, this.blend - low, !look.squares);
+      lay(context, this.images[low], SIDE, 1, smoothAt(this.images[low]));
+      if (this.blend > low) lay(context, this.images[high], SIDE, this.blend - low, smoothAt(this.images[high]));
     }
 
     paintOverlay(found) {
@@ -739,7 +753,7 @@ window.MirrorGAN ??= (() => {
       const tile = (name, target, map, index, stage) => {
         const canvas = make('canvas', {width: TILE, height: TILE});
         const context = canvas.getContext('2d');
-        lay(context, this.images[stage], TILE, 1, !look.squares);
+        lay(context, this.images[stage], TILE, 1, smoothAt(this.images[stage]));
         lay(context, coloured(map, index, endsOf(map, index), this.tables[look.colours], TILE), TILE, look.opacity, !look.squares);
         const peak = number(map.high[index]), size = map.columns === map.rows && target.startsWith('mask') ? map.rows : this.drawing.stages[stage].size;
         return make('button', {type: 'button', 'data-target': target, 'data-stage': stage, 'aria-pressed': 'false',

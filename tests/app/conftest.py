@@ -63,6 +63,7 @@ FAKE = CheckpointInfo(
 
 
 DEAF = dataclasses.replace(FAKE, name="deaf", summary="painted shapes, one stage, no attention", sizes=(128,))
+FIVE = dataclasses.replace(FAKE, name="five", summary="painted shapes, five stages", sizes=(16, 32, 64, 128, 256))
 MASKED = dataclasses.replace(FAKE, name="masked", summary="painted shapes, one stage, masks, no reader", sizes=(128,))
 
 
@@ -142,8 +143,12 @@ class FakePipeline:
                     "How likely the reader finds the caption.",
                 ),
             ),
-            timings={"text": 0.004, "stage 32": 0.02, "stage 64": 0.03, "stage 128": 0.06, "read back": 0.03},
-            checkpoint="fake 1f09ab3c",
+            timings={
+                "text": 0.004,
+                **{f"stage {size}": 0.02 * (1 + place) for place, size in enumerate(self.info.sizes)},
+                "read back": 0.03,
+            },
+            checkpoint=f"{self.info.name} 1f09ab3c",
             expected=tuple(0.2 + 0.6 * abs(np.sin(2.3 * place)) for place in range(len(known))),
         )
 
@@ -290,6 +295,12 @@ def masked() -> MaskedPipeline:
     return MaskedPipeline(MASKED)
 
 
+@pytest.fixture(params=[1, 2, 3, 5], ids=lambda stages: f"{stages}-stages")
+def staged(request) -> FakePipeline:
+    """A model of so many stages, 16 pixels the first."""
+    return FakePipeline(dataclasses.replace(FIVE, sizes=FIVE.sizes[: request.param]))
+
+
 @pytest.fixture
 def studio(pipeline: FakePipeline) -> Studio:
     """A studio whose model is loaded."""
@@ -313,8 +324,15 @@ def drawing(pipeline: FakePipeline) -> Drawing:
 
 @pytest.fixture(scope="session")
 def url() -> Iterator[str]:
-    """Address of a page with three loaded models, on this machine only."""
-    shelf = Shelf({"fake": FakePipeline, "deaf": lambda: DeafPipeline(DEAF), "masked": lambda: MaskedPipeline(MASKED)})
+    """Address of a page with four loaded models, on this machine only."""
+    shelf = Shelf(
+        {
+            "fake": FakePipeline,
+            "deaf": lambda: DeafPipeline(DEAF),
+            "masked": lambda: MaskedPipeline(MASKED),
+            "five": lambda: FakePipeline(FIVE),
+        }
+    )
     for key in shelf.keys:
         shelf[key].load()
     demo = build_demo(shelf, Purse(most=10**6))

@@ -519,6 +519,17 @@ def open_tab(page, *names: str) -> None:
         page.get_by_role("tab", name=name, exact=True).click()
 
 
+def open_tab_anywhere(page, name: str) -> None:
+    """Opens a tab even where there is room for some of them only."""
+    tab = page.get_by_role("tab", name=name, exact=True)
+    more = page.locator(".overflow-menu > button")  # behind it are tabs that there is no room for
+    expect(tab.or_(more).locator("visible=true").first).to_be_visible()
+    if not tab.is_visible():
+        more.locator("visible=true").first.click()
+    listed = page.locator(".overflow-dropdown button", has_text=name)
+    tab.or_(listed).locator("visible=true").first.click()
+
+
 def test_a_changed_word_before_and_after(visit):
     page = visit()
     open_tab(page, "Play", "Change a word")
@@ -597,9 +608,9 @@ def test_models_side_by_side_read_by_one_of_them(visit):
     open_tab(page, "Play", "Compare models")
     page.get_by_role("button", name="Side by side").click()
     board = page.locator("#board-models")
-    for place, name in enumerate(("fake", "deaf", "masked")):
+    for place, name in enumerate(("fake", "deaf", "masked", "five")):
         expect(board.locator("section h3").nth(place)).to_contain_text(f"{name} 1f09ab3c · seed {EXAMPLE_SEED}")
-    expect(board.locator(".mb-judged .mv-text")).to_have_count(3)
+    expect(board.locator(".mb-judged .mv-text")).to_have_count(4)
     expect(board.locator(".mb-judged h4").nth(2)).to_have_text("Read by fake")
     expect(board.locator(".mv-note:not(:empty)")).to_have_count(2)  # of the two that hear no words
     canvas = board.locator(".mv-overlay").nth(2)
@@ -607,6 +618,62 @@ def test_models_side_by_side_read_by_one_of_them(visit):
     board.get_by_role("button", name="Mask of block 2 of 3").hover()
     assert canvas.evaluate(PIXELS) != empty
     shoot(page, "models")
+
+
+def test_models_of_three_and_of_five_stages_show_the_same_size_or_the_nearest(visit):
+    page = visit()
+    open_tab(page, "Play", "Compare models")
+    page.get_by_role("button", name="Side by side").click()
+    board = page.locator("#board-models")
+    expect(board.locator(".mb-judged .mv-text")).to_have_count(4)
+    three, five = (board.locator(".mb-models > section").nth(place) for place in (0, 3))
+    for side, size, shown in (
+        (five, 16, (32, 16)), (five, 64, (64, 64)), (three, 32, (32, 32)), (five, 128, (128, 128)),
+        (three, 64, (64, 64)), (three, 128, (128, 256)), (five, 32, (32, 32)), (five, 256, (128, 256)),
+    ):  # fmt: skip
+        side.get_by_role("radio", name=f", {size} pixels").click()
+        for each, own in zip((three, five), shown, strict=True):
+            expect(each.locator("[aria-checked=true]")).to_have_text(f"{own} px")
+
+
+@pytest.mark.parametrize(("width", "height", "theme"), [(1280, 800, "light"), (360, 640, "dark")])
+def test_five_stages_have_room_and_are_reached_by_keyboard(visit, width, height, theme):
+    page = visit(
+        f"?caption=a+red+bird&seed=1&model=five&__theme={theme}", width, height, wait=False, color_scheme=theme
+    )
+    said = []
+    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    stages = page.locator("#mirror .mv-strip button")
+    expect(stages).to_have_text(["16 px", "32 px", "64 px", "128 px", "256 px"])
+    expect(page.locator("#mirror .mv-seed")).to_contain_text("256 px")
+    strip, frame = (page.locator(f"#mirror {part}").bounding_box() for part in (".mv-strip", ".mv-frame"))
+    assert strip["x"] >= frame["x"] - 1 and strip["x"] + strip["width"] <= frame["x"] + frame["width"] + 1
+    images = [image.bounding_box() for image in page.locator("#mirror .mv-strip img").all()]
+    assert all(image["width"] == pytest.approx(image["height"], abs=0.5) and image["width"] > 40 for image in images)
+    stages.last.focus()
+    seen = [pixels(page, "#mirror .mv-picture")]
+    for size in (128, 64, 32, 16):
+        page.keyboard.press("ArrowLeft")
+        expect(page.locator("#mirror .mv-strip button:focus")).to_have_text(f"{size} px")
+        expect(page.locator("#mirror .mv-strip [aria-checked=true]")).to_have_text(f"{size} px")
+        seen.append(pixels(page, "#mirror .mv-picture"))
+    assert len(set(seen)) == 5
+    squares = "canvas => new Set(new Uint32Array(canvas.getContext('2d').getImageData(0, 0, 512, 32).data.buffer)).size"
+    assert page.locator("#mirror .mv-picture").evaluate(squares) <= 16  # a row of 16 pixels, and no colour between two
+    page.locator("#mirror .mv-all summary").click()
+    expect(page.locator("#mirror .mv-tile button")).to_have_count(4 * 4)
+    shoot(page, f"five-{width}")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    open_tab_anywhere(page, "Inside")
+    box = page.locator('#inside .mb-box[data-part="stage 256"]')
+    expect(box).to_contain_text(f"3 {TIMES} 128 {TIMES} 128")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.locator("#inside .mb-box").evaluate_all(
+        "boxes => boxes.every(box => box.scrollWidth <= box.clientWidth)"
+    )
+    assert all(box.bounding_box()["x"] + box.bounding_box()["width"] <= width for box in page.locator(".mb-box").all())
+    shoot(page, f"five-inside-{width}")
+    assert said == []
 
 
 def test_masks_are_a_model_s_own_kind_of_attention(visit):
@@ -738,13 +805,7 @@ def test_a_phone_scrolls_only_down_and_a_tap_pins(visit):
     expect(page.locator("#mirror .mv-cell.mv-fixed")).to_be_visible()
     shoot(page, "phone")
     for name in ("Play", "Read a picture", "Inside"):
-        tab = page.get_by_role("tab", name=name, exact=True)
-        more = page.locator(".overflow-menu > button")  # behind it are tabs that there is no room for
-        expect(tab.or_(more).locator("visible=true").first).to_be_visible()
-        if not tab.is_visible():
-            more.locator("visible=true").first.click()
-        listed = page.locator(".overflow-dropdown button", has_text=name)
-        tab.or_(listed).locator("visible=true").first.click()
+        open_tab_anywhere(page, name)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, name
 
 

@@ -1,5 +1,6 @@
 """Every file that a drawing can be kept as, opened and looked into."""
 
+import dataclasses
 import io
 import json
 import re
@@ -11,12 +12,14 @@ from PIL import Image
 
 from app.export import GROWN, MEDIA, animation, keep
 from app.payload import payload
+from app.render import SQUARE
 
 HOSTILE = "a </script><script>alert(1)</script> $\\frac{1}{2}$ ${1} bird 🐦"
 
 
 def kept(kind, drawing):
-    return keep(kind, drawing, payload(drawing, "fake", (32, 64, 128), 18, drawing.caption))
+    sizes = [stage.size for stage in drawing.stages]
+    return keep(kind, drawing, payload(drawing, "fake", sizes, 18, drawing.caption))
 
 
 @pytest.mark.parametrize("kind", MEDIA)
@@ -32,18 +35,30 @@ def test_the_picture_is_exact(drawing):
     np.testing.assert_array_equal(opened, drawing.image)
 
 
-def test_the_maps_are_exact(drawing):
+def test_the_maps_are_exact_and_whole(staged):
+    drawing = staged.draw("a small yellow bird", 7)
     with np.load(io.BytesIO(kept("npz", drawing).content)) as maps:
-        assert set(maps) == {"words", "words_64", "sentence_64", "words_128", "sentence_128"}
+        names = {f"{kind}_{size}" for kind in ("words", "sentence") for size in staged.info.sizes[1:]}
+        assert set(maps) == names | {"words"}
         assert maps["words"].tolist() == list(drawing.known_words)
-        np.testing.assert_array_equal(maps["words_128"], drawing.stages[2].word_attention)
-        np.testing.assert_array_equal(maps["sentence_64"], drawing.stages[1].sentence_attention)
+        for stage in drawing.stages[1:]:
+            np.testing.assert_array_equal(maps[f"words_{stage.size}"], stage.word_attention)
+            np.testing.assert_array_equal(maps[f"sentence_{stage.size}"], stage.sentence_attention)
 
 
 def test_the_json_is_json(drawing):
     plain = json.loads(kept("json", drawing).content)
     assert plain["caption"] == drawing.caption and plain["seed"] == 7
     assert plain["redescription"]["text"] == drawing.redescription.text
+
+
+def test_the_figure_grows_by_a_row_of_words_for_every_attentive_stage(staged):
+    drawing = staged.draw("a bird", 7)
+    tall, low = (
+        Image.open(io.BytesIO(kept("figure", dataclasses.replace(drawing, stages=stages)).content)).height
+        for stages in (drawing.stages, drawing.stages[:1])
+    )
+    assert tall - low >= 120 * (len(drawing.stages) - 1)  # pixels
 
 
 def test_the_archive_has_everything(drawing):
@@ -56,13 +71,15 @@ def test_the_archive_has_everything(drawing):
 
 
 @pytest.mark.parametrize("kind", ["gif", "webp"])
-def test_the_animation_grows_from_the_first_stage_to_the_last(drawing, kind):
+def test_the_animation_grows_from_the_first_stage_to_the_last(staged, kind):
+    drawing, frames = staged.draw("a small yellow bird", 7), {1: 1, 2: 7, 3: 13, 5: 13}[len(staged.info.sizes)]
     moving = Image.open(io.BytesIO(kept(kind, drawing).content))
-    # 13 frames; WebP joins two that are alike.
-    assert moving.is_animated and moving.n_frames in (12, 13) and moving.size == (GROWN, GROWN)
-    for frame, stage in ((0, drawing.stages[0]), (moving.n_frames - 1, drawing.stages[2])):
+    # WebP joins frames that are alike.
+    assert frames - 3 * (kind == "webp") <= moving.n_frames <= frames and moving.size == (GROWN, GROWN)
+    for frame, stage in ((0, drawing.stages[0]), (moving.n_frames - 1, drawing.stages[-1])):
         moving.seek(frame)
-        large = stage.image.resize((GROWN, GROWN), Image.Resampling.LANCZOS)
+        way = Image.Resampling.LANCZOS if stage.size >= SQUARE else Image.Resampling.NEAREST
+        large = stage.image.resize((GROWN, GROWN), way)
         assert np.abs(np.asarray(moving.convert("RGB")).astype(int) - np.asarray(large)).mean() < 6
 
 

@@ -63,6 +63,12 @@ def test_a_program_can_draw(client):
     assert answer["scores"]["BLEU"] == 0.71 and answer["checkpoint"].startswith("fake")
 
 
+def test_a_program_gets_every_stage_of_a_model_of_five(client):
+    answer = client.predict("a small yellow bird", 5, "five", api_name="/draw")
+    images = [Image.open(io.BytesIO(base64.b64decode(address.split(",", 1)[1]))) for address in answer["images"]]
+    assert [image.size for image in images] == [(size, size) for size in (16, 32, 64, 128, 256)]
+
+
 def test_the_same_caption_and_seed_give_the_same_answer(client):
     first, second, other = (client.predict("a red bird", seed, api_name="/draw") for seed in (3, 3, 4))
     assert first == second

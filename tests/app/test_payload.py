@@ -11,8 +11,8 @@ from app.payload import LARGEST_MAP, pack, payload, picture, shrink
 from mirrorgan.drawing import Redescription, Sketch, Stage
 
 
-def show(drawing):
-    return payload(drawing, "fake", (32, 64, 128), 18, drawing.caption)
+def show(drawing, sizes=(32, 64, 128)):
+    return payload(drawing, "fake", sizes, 18, drawing.caption)
 
 
 def unpack(packed):
@@ -83,6 +83,20 @@ def test_a_drawing_is_json_with_all_that_pointing_needs(drawing):
     assert [score["low"] for score in shown["scores"]] == [0.0, None]
     assert shown["timings"][0] == ["text", 4.0]
     assert len(json.dumps(shown)) < 250_000
+
+
+def test_every_stage_comes_along_and_none_makes_a_drawing_large(staged):
+    sizes = staged.info.sizes
+    drawing = staged.draw("this bird has a small red head and a white belly with long black wings", 7)
+    shown = json.loads(json.dumps(show(drawing, sizes), allow_nan=False))
+    assert shown["sizes"] == [stage["size"] for stage in shown["stages"]] == list(sizes)
+    assert [image_of(stage["image"]).width for stage in shown["stages"]] == list(sizes)
+    assert shown["stages"][0]["words"] is None
+    for stage, whole in zip(shown["stages"][1:], drawing.stages[1:], strict=True):
+        assert stage["words"]["rows"] == stage["size"] // 2 == len(whole.sentence_attention)
+        assert stage["words"]["height"] == stage["sentence"]["height"] == min(LARGEST_MAP, stage["size"] // 2)
+        assert len(stage["words"]["low"]) == len(drawing.known_words) == 15
+    assert len(json.dumps(shown)) < 300_000
 
 
 def test_every_word_of_both_sentences_is_matched_once(drawing):

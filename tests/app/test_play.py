@@ -238,10 +238,12 @@ def test_playing_costs_what_it_takes(house):
         list(play.best_of(poor, "a bird", 0, "fake", ME))
 
 
-def test_the_inside_names_parts_as_the_timings_do(pipeline, drawing):
-    inside = inside_of(pipeline.info, pipeline.inside())
+def test_the_inside_names_parts_as_the_timings_do(staged):
+    inside = inside_of(staged.info, staged.inside())
     json.dumps(inside, allow_nan=False)
-    assert set(drawing.timings) <= {box["part"] for box in inside["boxes"]}
+    assert set(staged.draw("a red bird", 3).timings) <= {box["part"] for box in inside["boxes"]}
+    stages = [box["name"] for box in inside["boxes"] if box["part"].startswith("stage ")]
+    assert stages == [f"Stage {place + 1}" for place in range(len(staged.info.sizes))]
     (curve,) = inside["curves"]
     assert curve["title"] == "kl" and len(curve["lines"][0]["points"]) <= POINTS
     assert inside["scores"][0] == {
