@@ -41,10 +41,10 @@ def loader(where: str, reader: str) -> Callable[[], Pipeline]:
 
 
 def neighbours(where: str) -> list[str]:
-    """Other checkpoint folders in the folder that holds this one."""
-    return sorted(
-        str(path.parent) for path in Path(where).parent.glob("*/checkpoint.json") if path.parent != Path(where)
-    )
+    """Other checkpoint folders in the folder that holds this one, without those that a training goes on from: such a
+    model is not finished."""
+    found = (path.parent for path in Path(where).parent.glob("*/checkpoint.json"))
+    return sorted(str(path) for path in found if path != Path(where) and not (path / "training_state.json").exists())
 
 
 def main() -> None:

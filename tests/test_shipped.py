@@ -1,9 +1,13 @@
 """The weights that ship with the project: they load, they are small, and they do what is said of them."""
 
+import dataclasses
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 from mirrorgan import MirrorGAN
@@ -11,8 +15,14 @@ from mirrorgan.__main__ import main as draw_from_the_command_line
 from mirrorgan.benchmark import benchmark
 from mirrorgan.checkpoint import read_json, read_manifest, without_training_state
 from mirrorgan.vocabulary import tokenize
+from train import training_state
+from train.players import build_generator
+from train.presets import PRESETS
 
-CHECKPOINTS = sorted(path.parent for path in (Path(__file__).parent.parent / "checkpoints").glob("*/checkpoint.json"))
+FOLDERS = sorted(path.parent for path in (Path(__file__).parent.parent / "checkpoints").glob("*/checkpoint.json"))
+GROWING = [path for path in FOLDERS if (path / "training_state.json").exists()]
+"""What a training goes on from. It is not finished, so less is asked of it."""
+CHECKPOINTS = [path for path in FOLDERS if path not in GROWING]
 MAPS = {"mirrorgan": {"words", "sentence"}, "attngan": {"words"}, "ssagan": {"mask"}}
 """Kinds of maps, by system."""
 if not CHECKPOINTS:
@@ -133,3 +143,30 @@ def test_the_benchmark_times_every_part(model):
     parts = benchmark(model, runs=3, warm_up=1)
     assert list(parts) == ["text", *[f"stage {size}" for size in model.info.sizes], "read back", "match", "all"]
     assert all(seconds > 0 for seconds in parts.values())
+
+
+@pytest.mark.parametrize("folder", GROWING, ids=lambda path: path.name)
+def test_a_training_goes_on_from_what_grows(folder):
+    """Its files are those of the manifest, and its networks those of the preset that goes on from it."""
+    recorded = read_json(folder / "training_state.json")
+    (preset,) = [p for p in PRESETS.values() if p.resume_from is not None and p.resume_from.name == folder.name]
+    assert preset.name == recorded["config"]["name"]
+    config = dataclasses.replace(preset, encoders=folder)
+    state = training_state.read(folder, config, read_manifest(folder)["vocabulary"])
+    with torch.device("meta"):
+        generator = build_generator(config, 256)
+    assert training_state.misfit(state["generator"], generator) is None
+    assert training_state.changed_options(recorded["config"], preset) == []
+    assert state["step"] > 0 and all(tensor.isfinite().all() for tensor in state["generator"].values())
+    stored = sum((folder / f"training_state.{kind}").stat().st_size for kind in ("json", "safetensors"))
+    assert stored < 12e6
+    drawing = MirrorGAN.load(folder).draw("a small red bird", seed=1)
+    assert drawing.image.width == generator.sizes[-1]
+
+
+def test_the_page_does_not_offer_what_still_grows():
+    code = "import runpy; print(*runpy.run_path('app.py')['neighbours']('checkpoints/birds'))"
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=FOLDERS[0].parents[1]
+    )
+    assert said.stdout.split() == [f"checkpoints/{path.name}" for path in CHECKPOINTS if path.name != "birds"]

@@ -418,6 +418,8 @@ _BIRDS_64_FRECHET = dataclasses.replace(  # all stages at once; birds in an hour
 _CASCADE_64 = dataclasses.replace(
     _BIRDS_64_FRECHET,
     name="birds-cascade-64",
+    resume_from=Path("checkpoints/next"),
+    warmup=40,
     encoders=Path("checkpoints/birds"),
     captioner=Path("checkpoints/birds"),
     channels=(64, 48, 32),
@@ -431,6 +433,7 @@ _CASCADE_64 = dataclasses.replace(
 _CASCADE_128 = dataclasses.replace(
     _CASCADE_64,
     name="birds-cascade-128",
+    resume_from=None,
     channels=(64, 48, 32, 20),
     look_sizes=(0, 0, 64, 128),
     look_pixels=(0, 0, 0, 128),
