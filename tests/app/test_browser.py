@@ -93,8 +93,8 @@ def draw(page, caption: str) -> None:
     page.locator(CAPTION).fill(caption)
     page.get_by_role("button", name="Draw", exact=True).click()
     shown = "".join(character for character in caption if character.isprintable())
-    expect(page.locator("#mirror .mv")).to_have_attribute("data-state", "read")
     expect(page.locator("#mirror .mv-frame")).to_have_attribute("aria-label", re.compile(re.escape(shown)))
+    expect(page.locator("#mirror .mv")).to_have_attribute("data-state", "read")  # not of the drawing before it
 
 
 def pixels(page, selector: str = "#mirror .mv-overlay") -> int:
