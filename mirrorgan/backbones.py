@@ -39,11 +39,13 @@ class Backbone(nn.Module, ABC):
         channels: channels of the four levels.
         pooled_dim: P.
         image_size: the size in pixels that its weights were trained at; other sizes work too.
+        part_names: the parts whose heat maps it gives; none but an expert's.
     """
 
     channels: tuple[int, int, int, int]
     pooled_dim: int
     image_size: int
+    part_names: tuple[str, ...] = ()
 
     @abstractmethod
     def forward(self, images: Tensor) -> BackboneFeatures:

@@ -46,7 +46,7 @@ class Expert(Backbone):
         self.config = config
         self.trunk = trunk if trunk is not None else build_backbone(config.backbone)
         self.channels, self.pooled_dim = self.trunk.channels, self.trunk.pooled_dim
-        self.image_size = config.image_size
+        self.image_size, self.part_names = config.image_size, config.parts
         self.to_classes = nn.Linear(self.pooled_dim, len(config.classes))
         self.to_parts = nn.Conv2d(self.channels[PART_LEVEL], len(config.parts), 1) if config.parts else None
         self.eval()

@@ -1,8 +1,9 @@
-"""From a packed split to batches of captions.
+"""From a packed split to batches of captions and of pictures.
 
-Dimensions: B batch, L words of the longest caption, W longest caption allowed.
+Dimensions: B batch, L words of the longest caption, W longest caption allowed, P and S pixels before and after a cut.
 """
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -30,6 +31,20 @@ def pick_captions(
         lengths = lengths.clamp(max=longest)
     tokens = tokens[:, : int(lengths.max())]
     return tokens, torch.arange(tokens.shape[1])[None, :] < lengths[:, None], which
+
+
+def cut_pictures(pictures: np.ndarray, rows: Tensor, corners: Tensor, flipped: Tensor, size: int) -> Tensor:
+    """Squares of some pictures, each at a place of its own and perhaps mirrored: (B, size, size, 3) uint8.
+
+    Args:
+        pictures: (N, P, P, 3) uint8.
+        rows: (B,), which pictures.
+        corners: (B, 2), top and left in pixels.
+        flipped: (B,) bool.
+    """
+    cut = [pictures[row, y : y + size, x : x + size] for row, (y, x) in zip(rows, corners, strict=True)]
+    turned = [some[:, ::-1] if flip else some for some, flip in zip(cut, flipped.tolist(), strict=True)]
+    return torch.from_numpy(np.stack(turned))
 
 
 def hold_out(split: PackedSplit, groups: int, seed: int = 0) -> tuple[Tensor, Tensor]:

@@ -21,12 +21,12 @@ from train.command import fail, parse
 from train.device import autocast
 from train.features import CachedFeatures, StoppedEarly
 from train.pack import PackedSplit
-from train.pretrain import Material, PretrainConfig, fit_batch, pretrain, read_material
+from train.pretrain import CaptionedConfig, Material, fit_batch, pretrain, read_material
 from train.state import Stopper, batch_rows, held, seed_step
 
 
 @dataclass(frozen=True, kw_only=True)
-class CaptionerTraining(PretrainConfig):
+class CaptionerTraining(CaptionedConfig):
     """Pretrains STREAM, the captioner."""
 
     name: str = "birds-captioner"

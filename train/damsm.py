@@ -24,12 +24,12 @@ from train.device import autocast
 from train.features import CachedFeatures, StoppedEarly
 from train.metrics.retrieval import r_precision
 from train.pack import PackedSplit
-from train.pretrain import Material, PretrainConfig, fit_batch, pretrain, read_material
+from train.pretrain import CaptionedConfig, Material, fit_batch, pretrain, read_material
 from train.state import Stopper, batch_rows, held, seed_step
 
 
 @dataclass(frozen=True, kw_only=True)
-class DamsmConfig(PretrainConfig):
+class DamsmConfig(CaptionedConfig):
     """Pretrains the text encoder and the image encoder."""
 
     name: str = "birds-damsm"

@@ -24,19 +24,19 @@ from mirrorgan.checkpoint import save_part
 from mirrorgan.expert import NAME, PART_LEVEL, Expert, ExpertConfig
 from mirrorgan.images import from_uint8, to_channels_last
 from train.augment import colour
+from train.batches import cut_pictures
 from train.command import fail, parse
 from train.device import autocast
 from train.features import StoppedEarly
 from train.files import write_text
 from train.memory import keep_memory
+from train.metrics.anatomy import NEAR, gaussian_maps, share_found
 from train.pack import PackedSplit, load_packed
 from train.pretrain import Material, PretrainConfig, fit_batch, pretrain
 from train.state import Stopper, batch_rows, held, seed_step
 from train.trunks import load_trunk
 
 SCORES_LOOK_THROUGH = "efficientnet_lite2"
-NEAR = 0.1
-"""Of the picture's side: a part is found if its map is highest within this distance of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +47,6 @@ class ExpertTraining(PretrainConfig):
     steps: int = 400
     batch: int = 32
     image_size: int = 144
-    longest: int = 20
-    """Not used: an expert reads no captions."""
     margin: int = 16
     """Pixels by which stored pictures are larger than what a step cuts out of them at a random place."""
     learning_rate: float = 2.5e-4
@@ -123,10 +121,7 @@ def part_targets(parts: Tensor, size: int, sigma: float) -> Tensor:
     Returns:
         (B, K, size, size) in [0, 1].
     """
-    centres = (torch.arange(size, dtype=parts.dtype, device=parts.device) + 0.5) / size
-    away = (centres - parts[..., None]) * size  # (B, K, 2, size)
-    along = (-0.5 * (away / sigma) ** 2).exp()
-    return (along[:, :, 1, :, None] * along[:, :, 0, None, :]).nan_to_num(0.0)
+    return gaussian_maps(parts.flatten(0, 1), size, sigma / size).unflatten(0, parts.shape[:2])
 
 
 def cut_parts(parts: Tensor, corners: Tensor, flipped: Tensor, names: tuple[str, ...], whole: int, size: int) -> Tensor:
@@ -228,9 +223,7 @@ def train_step(
     corners = torch.randint(0, config.margin + 1, (len(rows), 2), generator=generator)
     flipped = torch.rand(len(rows), generator=generator) < 0.5
     changes = torch.rand(len(rows), 3, generator=generator)
-    cut = [whole[row, y : y + size, x : x + size] for row, (y, x) in zip(rows.tolist(), corners.tolist(), strict=True)]
-    images = from_uint8(torch.from_numpy(np.stack(cut)).to(config.place))
-    images = torch.where(flipped.to(config.place)[:, None, None, None], images.flip(3), images)
+    images = from_uint8(cut_pictures(whole, rows, corners, flipped, size).to(config.place))
     images = colour(images, changes.to(config.place), 0.5).contiguous(memory_format=torch.channels_last)
     with autocast(config.place, config.precision):
         found = expert.trunk(images)
@@ -254,26 +247,23 @@ def measure(
 ) -> dict[str, float]:
     """How good it is on some pictures: the share whose class it names ("classes"), and for every part the share of
     those where it is seen whose map is highest within `NEAR` of it."""
-    margin, size = config.margin, config.image_size
-    right, near, seen = 0, torch.zeros(len(split.part_names)), torch.zeros(len(split.part_names))
-    low = margin // 2
+    size, low = config.image_size, config.margin // 2
+    right, there, where = 0, list[Tensor](), list[Tensor]()
     for chunk in tqdm(rows.split(config.batch), "held-out pictures", leave=False):
-        pixels = np.stack([whole[row, low : low + size, low : low + size] for row in chunk.tolist()])
+        corners, flipped = torch.full((len(chunk), 2), low), torch.zeros(len(chunk), dtype=torch.bool)
+        pixels = cut_pictures(whole, chunk, corners, flipped, size)
         with autocast(config.place, config.precision):
-            found = expert(from_uint8(torch.from_numpy(pixels).to(config.place)))
+            found = expert(from_uint8(pixels.to(config.place)))
             logits = expert.classify(found.pooled)
         right += int((logits.argmax(dim=1).cpu() == split.groups[chunk]).sum())
         if found.parts is not None and split.parts is not None:
-            there = cut_parts(
-                split.parts[chunk], torch.full((len(chunk), 2), low), torch.zeros(len(chunk)).bool(),
-                split.part_names, whole.shape[1], size,
-            )  # fmt: skip
-            visible = ((there > 0) & (there < 1)).all(dim=2)
-            apart = (highest(found.parts.cpu()) - there).norm(dim=2)
-            near += ((apart < NEAR) & visible).sum(dim=0)
-            seen += visible.sum(dim=0)
+            there.append(cut_parts(split.parts[chunk], corners, flipped, split.part_names, whole.shape[1], size))
+            where.append(highest(found.parts.cpu()))
     scores = {"classes": right / max(1, len(rows))}
-    return scores | {n: float(near[k] / seen[k]) for k, n in enumerate(split.part_names) if seen[k]}
+    if there:
+        places, maxima = torch.cat(there), torch.cat(where)
+        scores |= {name: share_found(places[:, k], maxima[:, k]) for k, name in enumerate(split.part_names)}
+    return {name: score for name, score in scores.items() if math.isfinite(score)}  # of what is never seen none
 
 
 def highest(maps: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from mirrorgan.generators.base import Crop
 from mirrorgan.images import from_uint8
 from mirrorgan.text_encoder import TextEncoder
 from train.augment import NUMBERS
-from train.batches import pick_captions
+from train.batches import cut_pictures, pick_captions
 from train.device import room, send
 from train.distributed import ALONE, World
 from train.pack import PackedSplit
@@ -220,10 +220,7 @@ class Feed:
         )
 
     def _cut(self, rows: Tensor, corners: Tensor, flipped: Tensor) -> Tensor:
-        size = self.config.sizes[-1]
-        cut = [self.pictures[row, y : y + size, x : x + size] for row, (y, x) in zip(rows, corners, strict=True)]
-        turned = [p[:, ::-1] if flip else p for p, flip in zip(cut, flipped.tolist(), strict=True)]
-        return torch.from_numpy(np.stack(turned))
+        return cut_pictures(self.pictures, rows, corners, flipped, self.config.sizes[-1])
 
     def _cut_on_device(self, rows: Tensor, corners: Tensor, flipped: Tensor) -> Tensor:
         assert self.resident is not None

@@ -325,38 +325,34 @@ def measure(
 ) -> None:
     """Tells the Frechet loss of the real pictures: one epoch of them, cut, mirrored and captioned as in training; and
     of what the generator draws before it learns. If `due` asks for an end, it knows nothing yet."""
-    unknown = [moments for moments in nets.moments if isinstance(moments, Moments) and not moments.measured]
-    if not unknown:
+    every = [moments for moments in nets.moments if isinstance(moments, Moments)]
+    if all(moments.measured for moments in every):
         return
     calls = ways_in(nets, config)
     say("looking at the real pictures, and at what is drawn so far, for the Frechet loss")
     sentences: list[Tensor] = []
-    features: list[list[Tensor]] = [[] for _ in nets.moments]
+    features: list[list[Tensor]] = [[] for _ in every]
     for step in tqdm(range(len(feed.split) // config.batch), "real pictures", leave=False, disable=not world.leader):
         if world.agree(due()):
             return
         batch = feed.read(step)
         sentences.append(gather_rows(batch.sentence, world))
-        with torch.no_grad():
-            seen = statistics(batch.images[config.whole_stages - 1], calls, config)
-        for found, some in zip(features, seen, strict=True):
+        for found, some in zip(features, statistics(batch.images[config.whole_stages - 1], calls, config), strict=True):
             found.append(gather_rows(some, world))
-    for moments, found in zip(nets.moments, features, strict=True):
-        if moments in unknown:
-            assert isinstance(moments, Moments)
-            moments.measure(torch.cat(found), torch.cat(sentences))
+    for moments, found in zip(every, features, strict=True):
+        moments.measure(torch.cat(found), torch.cat(sentences))
     for step in tqdm(range(-(-FIRST // config.batch)), "drawn pictures", leave=False, disable=not world.leader):
         if world.agree(due()):
-            for moments in unknown:
+            for moments in every:
                 moments.forget()
             return
         seed_step(config.seed, step)
         batch = feed.read(step)
         drawn = draw(calls, batch, nets, config).images[config.whole_stages - 1]
         frechet(batch, drawn[: len(batch.sentence)], nets, config, calls)
-        for moments in unknown:
+        for moments in every:
             moments.update(lambda points: gather_rows(points, world))
-    for moments in unknown:
+    for moments in every:
         moments.refresh()
 
 

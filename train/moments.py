@@ -59,7 +59,7 @@ class Statistics(nn.Module):
         super().__init__()
         if unknown := [kind for kind in kinds if kind not in STATISTICS]:
             raise ValueError(f"{unknown[0]!r} is no statistic; expected some of {', '.join(STATISTICS)}")
-        parts = len(getattr(getattr(backbone, "config", None), "parts", ()))
+        parts = len(backbone.part_names)
         if "parts" in kinds and not parts:
             raise ValueError(
                 "the statistic 'parts' needs a trunk that knows parts: the expert, trained on data that has them "

@@ -46,7 +46,7 @@ from tqdm import tqdm
 from mirrorgan.checkpoint import sha256
 from mirrorgan.vocabulary import Vocabulary, tokenize
 from train.datasets import available_datasets, find_dataset, needs_folder
-from train.datasets.base import Box, DataError, Example, LeftOut, Listing, count_reasons
+from train.datasets.base import Box, DataError, Example, LeftOut, Listing, count_reasons, cut_of
 
 CHUNK = 256  # pictures that are decoded together
 SMALLEST = 16  # pixels of the short side; what is smaller is no picture to learn from
@@ -77,17 +77,6 @@ def cut_to_box(image: Image.Image, box: Box | None) -> Image.Image:
     if not touches or right <= left or bottom <= top:
         raise Unusable("its box lies outside the picture", f"{box} of {image.width} x {image.height} pixels")
     return image.crop((left, top, right, bottom))
-
-
-def cut_of(box: Box, width: int, height: int) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of the square of 1.5 x the longer side of the box around its centre, clipped at the
-    border of a picture of `width` x `height` pixels (so not always square).
-
-    r = int(0.75 max(w, h)), centre = int((2x + w) / 2), int((2y + h) / 2), as in AttnGAN's released code.
-    """
-    x, y, w, h = box
-    r, cx, cy = int(0.75 * max(w, h)), int((2 * x + w) / 2), int((2 * y + h) / 2)
-    return max(0, cx - r), max(0, cy - r), min(width, cx + r), min(height, cy + r)
 
 
 def square_of(box: Box | None, width: int, height: int) -> tuple[float, float, float]:

@@ -47,8 +47,6 @@ class PretrainConfig(RunConfig):
     """File of the trunk's weights; none: the installed package that carries them."""
     image_size: int
     """Pixels of the pictures that the trunk sees."""
-    longest: int
-    """Words of a caption; a longer one loses some at random."""
     learning_rate: float = 2e-3
     """Of Adam, at the first step."""
     schedule: str = "cosine"
@@ -69,9 +67,8 @@ class PretrainConfig(RunConfig):
             raise ValueError(f"backbone must be one of {', '.join(available_backbones())}, not {self.backbone!r}")
         if self.schedule not in SCHEDULES:
             raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, not {self.schedule!r}")
-        for field in ("longest", "validate_every"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"{field} must be at least 1, not {getattr(self, field)}")
+        if self.validate_every < 1:
+            raise ValueError(f"validate_every must be at least 1, not {self.validate_every}")
         if self.image_size < 32:
             raise ValueError(f"image_size must be at least 32 pixels, not {self.image_size}")
         if self.warmup < 0:
@@ -80,6 +77,19 @@ class PretrainConfig(RunConfig):
             raise ValueError(f"learning_rate must be positive, not {self.learning_rate}")
         if self.held_out < 0:
             raise ValueError(f"held_out must be at least 0, not {self.held_out}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptionedConfig(PretrainConfig):
+    """A pretraining that reads captions."""
+
+    longest: int
+    """Words of a caption; a longer one loses some at random."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.longest < 1:
+            raise ValueError(f"longest must be at least 1, not {self.longest}")
 
 
 Pretraining = TypeVar("Pretraining", bound=PretrainConfig)

@@ -104,17 +104,14 @@ def random_networks(config: GanConfig, ours: bool) -> Networks:
     set_training(generator, config.first_trained)
     statistics = [Statistics(trunk(name), config.frechet_size, kinds) for name, kinds in config.compared]
     moments = nn.ModuleList()
-    for places, channels, known in (
-        (*shape, known)
-        for some in statistics
-        for shape, known in zip(some.shapes, some.moments(text.config.text_dim), strict=True)
-    ):
-        known.to(config.place)
-        features, sentences = (torch.randn(1000, size, device=config.place) for size in (places * channels, 256))
-        known.measure(features, sentences)
-        known.distance(features, sentences)
-        known.update()
-        moments.append(known)
+    for some in statistics:
+        for (places, channels), known in zip(some.shapes, some.moments(text.config.text_dim), strict=True):
+            known.to(config.place)
+            features, sentences = (torch.randn(1000, size, device=config.place) for size in (places * channels, 256))
+            known.measure(features, sentences)
+            known.distance(features, sentences)
+            known.update()
+            moments.append(known)
     nets = Networks(generator, average, opponents, judged, text, captioner, image_encoder, statistics, moments)
     set_judging(nets, True)
     return nets

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from train.metrics import anatomy
 from train.metrics.anatomy import (
     HeadDetector,
-    Moments,
+    NormalEquations,
     Peaks,
     Ridge,
     find_peaks,
@@ -24,7 +24,7 @@ from train.metrics.anatomy import (
 
 def test_the_fit_is_the_least_of_the_penalised_squares():
     inputs, targets, penalty = 3 + torch.randn(40, 5).double() @ torch.randn(5, 5).double(), torch.randn(40), 0.1
-    found = Moments.of(inputs, targets).ridge(penalty)
+    found = NormalEquations.of(inputs, targets).ridge(penalty)
     variance = float(inputs.var(dim=0, correction=0).mean())
 
     def loss(weight, bias):
@@ -44,18 +44,21 @@ def test_the_fit_is_the_least_of_the_penalised_squares():
 def test_without_a_penalty_a_linear_target_is_found_again():
     inputs = torch.randn(50, 4).double()
     weight = torch.tensor([1.0, -2.0, 0.5, 0.0]).double()
-    found = Moments.of(inputs, inputs @ weight + 7).ridge(penalty=1e-12)
+    found = NormalEquations.of(inputs, inputs @ weight + 7).ridge(penalty=1e-12)
     torch.testing.assert_close(found.weight, weight, atol=1e-8, rtol=0)
     assert float(found.bias) == pytest.approx(7)
 
 
 def test_sums_of_batches_are_the_sums_of_all_and_a_batch_may_be_taken_out():
     inputs, targets = torch.randn(30, 4), torch.randn(30)
-    parts = [Moments.of(inputs[s : s + 7], targets[s : s + 7]) for s in range(0, 30, 7)]
+    parts = [NormalEquations.of(inputs[s : s + 7], targets[s : s + 7]) for s in range(0, 30, 7)]
     added = parts[0]
     for part in parts[1:]:
         added = added + part
-    for one, other in ((added, Moments.of(inputs, targets)), (added - parts[0], Moments.of(inputs[7:], targets[7:]))):
+    for one, other in (
+        (added, NormalEquations.of(inputs, targets)),
+        (added - parts[0], NormalEquations.of(inputs[7:], targets[7:])),
+    ):
         assert one.count == other.count
         for mine, theirs in zip(one.ridge(), other.ridge(), strict=True):
             torch.testing.assert_close(mine, theirs)
@@ -63,7 +66,7 @@ def test_sums_of_batches_are_the_sums_of_all_and_a_batch_may_be_taken_out():
 
 def test_features_that_never_change_are_refused():
     with pytest.raises(ValueError, match="no channel of the features varies"):
-        Moments.of(torch.zeros(9, 2), torch.rand(9)).ridge()
+        NormalEquations.of(torch.zeros(9, 2), torch.rand(9)).ridge()
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
@@ -71,7 +74,7 @@ def test_what_is_not_finite_is_refused(value):
     inputs = torch.rand(8, 3)
     inputs[2, 1] = value
     with pytest.raises(ValueError, match="1 of 32 inputs or targets of ridge regression are NaN or infinite"):
-        Moments.of(inputs, torch.rand(8))
+        NormalEquations.of(inputs, torch.rand(8))
     maps = torch.rand(2, 4, 4)
     maps[1, 0, 0] = value
     with pytest.raises(ValueError, match="1 of 32 values of heat maps are NaN or infinite"):

@@ -1,5 +1,4 @@
 import copy
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -163,10 +162,10 @@ class Window(Backbone):
 
     def __init__(self, parts=()):
         super().__init__()
-        self.config = SimpleNamespace(parts=parts)
+        self.part_names = parts
 
     def forward(self, images):
-        heat = images.clamp(0, 1)[:, : len(self.config.parts)]
+        heat = images.clamp(0, 1)[:, : len(self.part_names)]
         return BackboneFeatures([images] * 4, images.mean(dim=(2, 3)), heat)
 
 

@@ -45,7 +45,7 @@ def in_a_folder_of_its_own(tmp_path, monkeypatch):
 
 def toy_config(data, steps=30):
     return PretrainConfig(
-        data=data, name="toy", steps=steps, batch=4, image_size=32, longest=9, device="cpu",
+        data=data, name="toy", steps=steps, batch=4, image_size=32, device="cpu",
         backbone="efficientnet_lite0",
         report_every=4, validate_every=5, save_minutes=1e-9, learning_rate=0.05,
     )  # fmt: skip

@@ -78,6 +78,17 @@ class Listing:
     """Parts of the object whose places are known, e.g. "beak"; () if the data set has none."""
 
 
+def cut_of(box: Box, width: int, height: int) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of the square of 1.5 x the longer side of the box around its centre, clipped at the
+    border of a picture of `width` x `height` pixels (so not always square).
+
+    r = int(0.75 max(w, h)), centre = int((2x + w) / 2), int((2y + h) / 2), as in AttnGAN's released code.
+    """
+    x, y, w, h = box
+    r, cx, cy = int(0.75 * max(w, h)), int((2 * x + w) / 2), int((2 * y + h) / 2)
+    return max(0, cx - r), max(0, cy - r), min(width, cx + r), min(height, cy + r)
+
+
 def count_reasons(left_out: Iterable[LeftOut]) -> Counter[str]:
     """How many were left out, by reason."""
     return Counter(one.reason for one in left_out)

@@ -16,13 +16,14 @@ Photographs belong to their owners; the data set is for non-commercial research.
 import io
 import math
 import pickle
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from train.datasets.base import Box, DataError, Example, LeftOut, Listing, Point, inside, read_text
+from train.datasets.base import Box, DataError, Example, LeftOut, Listing, Point, cut_of, inside, read_text
 
 CAPTIONS_PER_IMAGE = 10
 SPLITS = ("train", "test")
@@ -163,11 +164,10 @@ def _parts(
 
 
 def cut_and_shrunk(before: Box, after: Box) -> Callable[[Point], Point]:
-    """Where a point of a photograph lies after AttnGAN's cut around the box and a shrinking, from the box before and
-    after it: the cut takes away what is left of and above int((2x + w) / 2) - int(.75 max(w, h))."""
-    x, y, w, h = before
-    r, scale = int(0.75 * max(w, h)), after[2] / w
-    left, top = max(0, int((2 * x + w) / 2) - r), max(0, int((2 * y + h) / 2) - r)
+    """Where a point of a photograph lies after AttnGAN's cut around its box and a shrinking, from the box before and
+    after that."""
+    left, top, _, _ = cut_of(before, sys.maxsize, sys.maxsize)  # the corner does not depend on the photograph's size
+    scale = after[2] / before[2]
     return lambda point: ((point[0] - left) * scale, (point[1] - top) * scale)
 
 

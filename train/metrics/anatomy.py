@@ -48,7 +48,7 @@ class Ridge(NamedTuple):
     """() float64."""
 
 
-class Moments:
+class NormalEquations:
     """Sums over places from which ridge regression follows, (D + 1,) and (D + 1, D + 1) float64: of the channels and
     the target, and of their products. Sums of batches may be added."""
 
@@ -56,7 +56,7 @@ class Moments:
         self.count, self.total, self.products = count, total, products
 
     @classmethod
-    def of(cls, inputs: Tensor, targets: Tensor) -> "Moments":
+    def of(cls, inputs: Tensor, targets: Tensor) -> "NormalEquations":
         """Of (n, D) and (n,).
 
         Raises:
@@ -68,11 +68,11 @@ class Moments:
         check_finite(rows, "inputs or targets of ridge regression")
         return cls(len(rows), rows.sum(dim=0), rows.T @ rows)
 
-    def __add__(self, other: "Moments") -> "Moments":
-        return Moments(self.count + other.count, self.total + other.total, self.products + other.products)
+    def __add__(self, other: "NormalEquations") -> "NormalEquations":
+        return NormalEquations(self.count + other.count, self.total + other.total, self.products + other.products)
 
-    def __sub__(self, other: "Moments") -> "Moments":
-        return Moments(self.count - other.count, self.total - other.total, self.products - other.products)
+    def __sub__(self, other: "NormalEquations") -> "NormalEquations":
+        return NormalEquations(self.count - other.count, self.total - other.total, self.products - other.products)
 
     def ridge(self, penalty: float = PENALTY) -> Ridge:
         """The least of mean (target - weight input - bias)^2 + penalty v |weight|^2, v the mean variance of a channel.
@@ -262,12 +262,12 @@ def fit_head_detector(features: Tensor, points: Tensor, folds: int = 4) -> HeadD
     return HeadDetector(whole.ridge(), float(highest.quantile(HEADLESS)), float(highest.quantile(FAINT)), len(seen))
 
 
-def add_up(features: Tensor, points: Tensor, rows: Tensor) -> Moments:
+def add_up(features: Tensor, points: Tensor, rows: Tensor) -> NormalEquations:
     """The sums of some photographs."""
-    found: Moments | None = None
+    found: NormalEquations | None = None
     for some in rows.split(CHUNK):
         targets = gaussian_maps(points[some], features.shape[1]).flatten()
-        part = Moments.of(features[some].flatten(0, 2), targets)
+        part = NormalEquations.of(features[some].flatten(0, 2), targets)
         found = part if found is None else found + part
     assert found is not None
     return found
