@@ -25,7 +25,7 @@ from train import captioner, damsm, expert, gan
 RECORD = Path(__file__).with_name("recorded_runs.json")
 STEPS = 5
 TRAININGS = {"gan": gan, "damsm": damsm, "captioner": captioner, "expert": expert}
-QUICK = ("gan birds-cascade-256", "gan birds-paper", "gan shapes-dfgan", "damsm birds", "captioner birds-regions")
+QUICK = ("gan birds-256", "gan birds-paper", "gan shapes-dfgan", "damsm birds", "captioner birds-regions")
 """The others take a minute or two together, and are left to `-m slow`."""
 CASES = [f"{training} {preset}" for training, module in TRAININGS.items() for preset in module.PRESETS]
 SAME = {"name": "run", "steps": STEPS, "batch": 6, "device": "cpu", "report_every": 1, "longest": 5}
