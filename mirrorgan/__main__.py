@@ -23,6 +23,7 @@ from PIL import Image
 
 from mirrorgan.drawing import Drawing
 from mirrorgan.pipeline import MirrorGAN
+from mirrorgan.plugins import documentation
 
 
 def save(drawing: Drawing, folder: Path) -> None:
@@ -77,7 +78,9 @@ def share(text: str) -> float | None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m mirrorgan", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m mirrorgan",
+        description=documentation(__name__),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("captions", nargs="+", metavar="CAPTION")
     parser.add_argument("--seed", type=int, default=0, help="0 to 4294967295; the same seed draws the same picture")

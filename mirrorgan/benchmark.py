@@ -14,6 +14,7 @@ from tqdm import trange
 
 from mirrorgan.drawing import CheckpointError
 from mirrorgan.pipeline import MirrorGAN
+from mirrorgan.plugins import documentation
 
 
 def benchmark(model: MirrorGAN, runs: int, warm_up: int = 5) -> dict[str, float]:
@@ -36,7 +37,7 @@ def processor() -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m mirrorgan.benchmark", description=(__doc__ or "").split("\n\n")[1])
+    parser = argparse.ArgumentParser(prog="python -m mirrorgan.benchmark", description=documentation(__name__, 1, 2))
     parser.add_argument("--checkpoint", default="checkpoints/birds")
     parser.add_argument("--runs", type=int, default=50)
     parser.add_argument("--threads", type=int, default=None, help="threads of torch; all cores if not given")

@@ -18,6 +18,7 @@ from mirrorgan.benchmark import benchmark, processor
 from mirrorgan.checkpoint import TRAINING_STATE, has_part, read_json, without_training_state
 from mirrorgan.drawing import CheckpointError
 from mirrorgan.pipeline import MirrorGAN
+from mirrorgan.plugins import documentation
 from train.command import fail, field_help
 from train.history import picture_sizes
 
@@ -365,7 +366,7 @@ def time_drawing(folder: Path, runs: int) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m train.card", description=(__doc__ or "").split("\n\n")[1])
+    parser = argparse.ArgumentParser(prog="python -m train.card", description=documentation(__name__, 1, 2))
     parser.add_argument("checkpoint", type=Path, help="the checkpoint's folder")
     documented = field_help(CardText)
     for field in dataclasses.fields(CardText):

@@ -14,6 +14,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
+from mirrorgan.plugins import documentation
+
 Config = TypeVar("Config")
 
 
@@ -42,7 +44,7 @@ def parse(presets: dict[str, Config], argv: Sequence[str] | None = None, prog: s
     parser = _Parser(
         prog=prog,
         usage="%(prog)s PRESET [--option value ...]",
-        description=f"{inspect.getdoc(type(some))}\n\npresets: {', '.join(presets)}",
+        description=f"{documentation(type(some))}\n\npresets: {', '.join(presets)}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,

@@ -69,6 +69,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from mirrorgan.checkpoint import read_json, read_tensors, same_weights
 from mirrorgan.pipeline import MirrorGAN
+from mirrorgan.plugins import documentation
 from train.card import SHUFFLED, picture_sizes, stages_made, written
 from train.command import fail, typed
 from train.evaluate import SCORES, Options, Result, evaluate, packed_folder
@@ -397,7 +398,7 @@ def named(text: str) -> tuple[str, Path]:
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m train.compare",
-        description="\n\n".join((__doc__ or "").split("\n\n")[1:]),
+        description=documentation(__name__, 1),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

@@ -40,6 +40,7 @@ from mirrorgan.generators.base import GeneratorOutput
 from mirrorgan.image_encoder import ImageEncoder, ImageEncoderConfig
 from mirrorgan.images import from_uint8, to_channels_last, to_pictures
 from mirrorgan.pipeline import MirrorGAN
+from mirrorgan.plugins import documentation
 from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
 from mirrorgan.vocabulary import Vocabulary, pad
 from train.boxes import boxes_in_squares
@@ -1121,7 +1122,7 @@ def packed_folder(checkpoint: Path, given: Path | None) -> Path:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m train.evaluate", description=(__doc__ or "").split("\n\n")[1])
+    parser = argparse.ArgumentParser(prog="python -m train.evaluate", description=documentation(__name__, 1, 2))
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument(
         "--data",

@@ -31,6 +31,7 @@ from mirrorgan.checkpoint import (
 )
 from mirrorgan.drawing import CheckpointError
 from mirrorgan.pipeline import MirrorGAN
+from mirrorgan.plugins import documentation
 from mirrorgan.vocabulary import Vocabulary
 from train import training_state
 from train.card import LIMITS_PICTURE, PICTURES, read_card_text, write_card
@@ -281,7 +282,7 @@ def find_examples(runs: Runs) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m train.export", description=(__doc__ or "").split("\n\n")[1])
+    parser = argparse.ArgumentParser(prog="python -m train.export", description=documentation(__name__, 1, 2))
     parser.add_argument("out", type=Path, help="the checkpoint's folder")
     for run, module in TRAININGS.items():
         parser.add_argument(f"--{run}", type=Path, required=True, help=f"folder of the run of {module.__name__}")

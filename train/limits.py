@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from mirrorgan.drawing import CaptionError
 from mirrorgan.pipeline import MirrorGAN
+from mirrorgan.plugins import documentation
 from train.card import LIMITS_PICTURE, LIMITS_TEXT, write_card
 from train.command import fail
 from train.files import write_text
@@ -86,7 +87,7 @@ def write_limits(model: MirrorGAN, folder: Path) -> bool:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m train.limits", description=(__doc__ or "").split("\n\n")[1])
+    parser = argparse.ArgumentParser(prog="python -m train.limits", description=documentation(__name__, 1, 2))
     parser.add_argument("checkpoint", type=Path, help="the checkpoint's folder")
     folder = parser.parse_args().checkpoint
     try:

@@ -44,6 +44,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from mirrorgan.checkpoint import sha256
+from mirrorgan.plugins import documentation
 from mirrorgan.vocabulary import Vocabulary, tokenize
 from train.datasets import available_datasets, find_dataset, needs_folder
 from train.datasets.base import Box, DataError, Example, LeftOut, Listing, count_reasons, cut_of
@@ -519,7 +520,7 @@ def _json(path: Path) -> dict:
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m train.pack", description=(__doc__ or "").split("\n\n")[1], allow_abbrev=False
+        prog="python -m train.pack", description=documentation(__name__, 1, 2), allow_abbrev=False
     )
     parser.add_argument("dataset", choices=available_datasets())
     parser.add_argument("root", type=Path, nargs="?", help="the data set's folder; what is drawn needs none")

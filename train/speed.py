@@ -37,6 +37,7 @@ from mirrorgan.generators.base import BaseGenerator, Crop
 from mirrorgan.image_encoder import ImageEncoder, ImageEncoderConfig
 from mirrorgan.images import to_channels_last
 from mirrorgan.layers import UpConv
+from mirrorgan.plugins import documentation
 from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
 from train import device, ema
 from train.augment import NUMBERS, augment
@@ -289,7 +290,7 @@ def seconds(step: Callable[[], None], steps: int, place: str) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m train.speed", description=(__doc__ or "").split("\n\n")[1])
+    parser = argparse.ArgumentParser(prog="python -m train.speed", description=documentation(__name__, 1, 2))
     parser.add_argument("preset", choices=sorted(PRESETS))
     parser.add_argument("--rounds", type=int, default=5, help="turns that each loop gets")
     parser.add_argument("--steps", type=int, default=1, help="steps of a turn")

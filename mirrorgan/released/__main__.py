@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from mirrorgan.drawing import CheckpointError
+from mirrorgan.plugins import documentation
 from mirrorgan.released.back import write_released
 from mirrorgan.released.convert import convert
 from mirrorgan.released.layout import TITLES
@@ -22,7 +23,9 @@ from mirrorgan.released.stream import BACKBONES
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m mirrorgan.released", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m mirrorgan.released",
+        description=documentation(__name__),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     defaults = Options()
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="released files, or a folder of them")
