@@ -5,10 +5,12 @@ Randomness: every random number of step n comes from `seed_step(seed, n)`, and t
 """
 
 import contextlib
+import hashlib
 import os
 import shutil
 import signal
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
@@ -20,6 +22,11 @@ from torch import Tensor
 from train.files import alone, refilled
 
 STATE, PREVIOUS = "state.pt", "state.previous.pt"
+CHECKSUM = b"sha256:"
+"""What a state's file ends with, and the 64 digits of its checksum."""
+TRAILER = len(CHECKSUM) + 64
+END, END_LENGTH = b"PK\x05\x06", 22
+"""How the last record of a zip file begins, and its bytes where no comment follows it."""
 
 
 class SaveError(OSError):
@@ -64,36 +71,98 @@ def replacing(folder: Path) -> Iterator[Path]:
 
 
 def save_state(folder: Path, content: dict[str, Any]) -> None:
-    """Writes a state so that at any moment a whole one is on disk: the new one, or the one before it.
+    """Writes a state so that at any moment a whole one is on disk: the new one, or the one before it. Its file ends
+    with a checksum of what comes before that.
 
     Raises:
         SaveError: it could not be written; those before it are kept.
     """
     folder.mkdir(parents=True, exist_ok=True)
     unfinished = folder / "state.part"
-    with told(folder, unfinished), unfinished.open("wb") as file:
-        torch.save(content, file)
-        file.flush()
-        os.fsync(file.fileno())
+    with told(folder, unfinished):
+        with unfinished.open("wb") as file:
+            torch.save(content, file)
+        add_checksum(unfinished)
     if (folder / STATE).exists():
         os.replace(folder / STATE, folder / PREVIOUS)
     os.replace(unfinished, folder / STATE)
 
 
+def add_checksum(path: Path) -> None:
+    """Appends to a zip file without a comment, as torch.save writes it, its sha256 as the comment, and brings it to the
+    disk. Whatever reads zip files still reads it."""
+    with path.open("r+b") as file:
+        file.seek(-2, os.SEEK_END)  # the length of the comment
+        file.write(TRAILER.to_bytes(2, "little"))
+        file.flush()
+        file.write(CHECKSUM + _digest(path, file.tell()))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _digest(path: Path, size: int) -> bytes:
+    """sha256 of the first `size` bytes of a file, as 64 digits."""
+    digest, left = hashlib.sha256(), size
+    with path.open("rb") as file:
+        while left and (block := file.read(min(left, 2**20))):
+            digest.update(block)
+            left -= len(block)
+    return digest.hexdigest().encode()
+
+
+def check_whole(path: Path) -> None:
+    """Raises ValueError unless a state's file is as it was written. One that was written before states had a checksum
+    is held to the checksums that a zip file has of its content."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - TRAILER))
+        tail = file.read()
+    if tail.startswith(CHECKSUM):
+        if tail[len(CHECKSUM) :] != _digest(path, size - TRAILER):
+            raise ValueError("its checksum is another")
+        return
+    if not (tail[-END_LENGTH:].startswith(END) and tail.endswith(b"\0\0")):
+        raise ValueError("its end is missing or damaged")
+    with zipfile.ZipFile(path) as archive:
+        if (damaged := archive.testzip()) is not None:
+            raise ValueError(f"{damaged} in it is damaged")
+
+
 def load_state(folder: Path) -> dict[str, Any] | None:
-    """The newest whole state of a run, or None if there is none. A broken one is named and passed over."""
-    states = (load_state_file(folder / name) for name in (STATE, PREVIOUS))
-    return next((state for state in states if state is not None), None)
+    """The newest whole state of a run, or None if it has none. A broken one is named and passed over.
+
+    Raises:
+        ValueError: there are states, and all of them are broken.
+    """
+    there = [folder / name for name in (STATE, PREVIOUS) if os.path.lexists(folder / name)]
+    for number, path in enumerate(there):
+        if (state := load_state_file(path)) is not None:
+            if number:
+                print(f"{path} of step {state['step']} is taken instead")
+            return state
+    if there:
+        raise ValueError(
+            f"{folder}: its saved state cannot be read ({' and '.join(path.name for path in there)}: broken), so the "
+            "run cannot go on, and was not begun anew over its weights. Put back a copy of the state; or give another "
+            f"--name; or, to begin this one anew, move {folder} away"
+        )
+    return None
 
 
 def load_state_file(path: Path) -> dict[str, Any] | None:
     """One file of a run's state, or None if it is not there. A broken one is named and passed over."""
-    if not path.exists():
+    if not os.path.lexists(path):
         return None
     try:
+        if not path.is_file():
+            raise ValueError("it is no regular file")
+        check_whole(path)
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(content, dict) or type(content.get("step")) is not int:
+            raise ValueError("it holds something else than a run's state")
     except Exception as error:
-        print(f"{path} is broken ({type(error).__name__}) and was passed over")
+        reason = str(error) if type(error) in (ValueError, zipfile.BadZipFile) else type(error).__name__
+        print(f"{path} is broken ({reason}) and was passed over")
         return None
     return content
 

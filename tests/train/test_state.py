@@ -53,10 +53,51 @@ def test_a_broken_state_is_named_and_the_one_before_it_taken(tmp_path, capsys, k
     assert f"{tmp_path / STATE} is broken" in capsys.readouterr().out
 
 
-def test_a_run_with_two_broken_states_begins_anew(tmp_path):
-    for name in (STATE, PREVIOUS):
-        (tmp_path / name).write_bytes(b"broken")
-    assert load_state(tmp_path) is None
+@pytest.mark.parametrize("names", [(STATE, PREVIOUS), (STATE,), (PREVIOUS,)])
+@pytest.mark.parametrize("content", [b"broken", b"", None, [1, 2], {"weights": 1}])
+def test_a_run_with_broken_states_alone_says_what_to_do(tmp_path, names, content):
+    for name in names:
+        if content is None:
+            os.mkfifo(tmp_path / name)
+        elif isinstance(content, bytes):
+            (tmp_path / name).write_bytes(content)
+        else:
+            torch.save(content, tmp_path / name)
+    with pytest.raises(ValueError, match=rf"cannot be read \({' and '.join(names)}: broken\).*copy.*--name.*move"):
+        load_state(tmp_path)
+
+
+def flipped(content: bytes, place: int) -> bytes:
+    place %= len(content)
+    return content[:place] + bytes([content[place] ^ 0x10]) + content[place + 1 :]
+
+
+@pytest.mark.parametrize("place", [0, 5, 0.2, 0.4, 0.5, 0.6, 0.8, 0.95, -150, -93, -92, -73, -72, -71, -66, -64, -1])
+def test_a_flipped_byte_anywhere_is_noticed_and_the_state_before_is_taken(tmp_path, capsys, place):
+    for step in (1, 2):
+        save_state(tmp_path, {"step": step, "w": torch.arange(300.0)})
+    whole = (tmp_path / STATE).read_bytes()
+    (tmp_path / STATE).write_bytes(flipped(whole, int(place * len(whole)) if isinstance(place, float) else place))
+    assert load_state(tmp_path)["step"] == 1
+    said = capsys.readouterr().out
+    assert f"{tmp_path / STATE} is broken" in said and f"{tmp_path / PREVIOUS} of step 1 is taken instead" in said
+
+
+def test_a_state_with_a_checksum_is_still_a_file_of_torch(tmp_path):
+    save_state(tmp_path, {"step": 1, "w": torch.arange(3.0)})
+    assert torch.equal(torch.load(tmp_path / STATE, weights_only=True)["w"], torch.arange(3.0))
+
+
+def test_states_from_before_checksums_load_and_damage_to_their_content_is_noticed(tmp_path, capsys):
+    torch.save({"step": 4, "w": torch.full((300,), 7.0)}, tmp_path / STATE)
+    assert load_state(tmp_path)["step"] == 4
+    whole = (tmp_path / STATE).read_bytes()
+    numbers = whole.index(torch.full((300,), 7.0).numpy().tobytes())
+    for place in (numbers, numbers + 600, numbers + 1199, -1, -22):
+        (tmp_path / STATE).write_bytes(flipped(whole, place))
+        with pytest.raises(ValueError, match="cannot be read"):
+            load_state(tmp_path)
+        assert "is broken" in capsys.readouterr().out
 
 
 def test_a_save_that_dies_half_way_leaves_the_last_state(tmp_path, monkeypatch):
@@ -122,7 +163,8 @@ def test_code_in_a_state_is_not_run(tmp_path):
             return os.mkdir, (str(tmp_path / "made"),)
 
     torch.save({"step": Mischief()}, tmp_path / STATE)
-    assert load_state(tmp_path) is None
+    with pytest.raises(ValueError, match="cannot be read"):
+        load_state(tmp_path)
     assert not (tmp_path / "made").exists()
 
 
