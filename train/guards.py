@@ -11,6 +11,10 @@ from torch import Tensor, nn
 
 EXPLODED = 1e6
 """A loss beyond this is a run that is lost; usual ones are below 1,000."""
+DIVERGED = (
+    "the last saved state is kept. The same command goes on from there; if it happens again, lower --generator-rate "
+    "and --discriminator-rate"
+)
 NEVER = torch.iinfo(torch.int64).max
 
 
@@ -57,10 +61,7 @@ class Watch:
             return
         values = {name: f" = {float(value):.3g}" for name, value in (terms or {}).items()}
         names = [name + values.get(name, "") for name, first in zip(self.names, firsts, strict=True) if first == step]
-        raise FloatingPointError(
-            f"step {step}: {', '.join(names)} is not a number or exploded; the last saved state is kept. "
-            "The same command goes on from there; if it happens again, lower --generator-rate and --discriminator-rate"
-        )
+        raise FloatingPointError(f"step {step}: {', '.join(names)} is not a number or exploded; {DIVERGED}")
 
     def winner(self) -> str | None:
         """One sentence, once, if the discriminators have won for long."""

@@ -23,6 +23,7 @@ from torch.nn import functional as F
 
 from mirrorgan import losses
 from mirrorgan.backbones import Backbone, resize
+from train.metrics import check_finite
 
 DIRECTIONS, SENTENCE_DIRECTIONS = 256, 64
 """K and J at most. Fewer than there are features, so that moments of a few thousand pictures say enough."""
@@ -82,7 +83,12 @@ class Statistics(nn.Module):
         ]
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """(B, 3, S, S) in [-1, 1] to (B, F) of each kind, float32."""
+        """(B, 3, S, S) in [-1, 1] to (B, F) of each kind, float32.
+
+        Raises:
+            ValueError: a number is not finite; see `check_early`.
+        """
+        check_early(images, "values of pixels")
         found = self._backbone[0](resize(images.float(), self.size))
         values: dict[str, Callable[[], Tensor]] = {
             "pooled": lambda: found.pooled,
@@ -103,7 +109,11 @@ def part_statistics(maps: Tensor) -> Tensor:
     Returns:
         (B, 5 P): mass, the sum over places; energy, the sum of squares; centre x and y, as shares of the picture, that
         of the middle for a part that is not seen; spread, the mean squared distance from the centre. Kind by kind.
+
+    Raises:
+        ValueError: a number is not finite; see `check_early`.
     """
+    check_early(maps, "values of heat maps of parts")
     maps = maps.float()
     height, width = maps.shape[2:]
     ys = ((torch.arange(height, device=maps.device) + 0.5) / height)[:, None]
@@ -154,7 +164,13 @@ class Moments(nn.Module):
         return bool(self.wanted.any())
 
     def measure(self, features: Tensor, sentences: Tensor) -> None:
-        """Takes in all real pictures at once: features (N, F) and sentences (N, D)."""
+        """Takes in all real pictures at once: features (N, F) and sentences (N, D).
+
+        Raises:
+            ValueError: a number is not finite; nothing is taken in then.
+        """
+        check_finite(features, "values of features of real pictures")
+        check_finite(sentences, "values of sentences")
         features, sentences = features.double(), sentences.double()
         if self.channel_basis is not None:
             channels = features.unflatten(1, (self.places, -1)).flatten(0, 1)
@@ -187,7 +203,13 @@ class Moments(nn.Module):
         return (features.unflatten(1, (self.places, -1)) @ self.channel_basis).flatten(1)
 
     def place(self, features: Tensor, sentences: Tensor) -> Tensor:
-        """(B, F) and (B, D) to coordinates (B, K + J), float64."""
+        """(B, F) and (B, D) to coordinates (B, K + J), float64.
+
+        Raises:
+            ValueError: a number is not finite; see `check_early`.
+        """
+        check_early(features, "values of features")
+        check_early(sentences, "values of sentences")
         reduced = self._reduced(features.double())
         return torch.cat([reduced @ self.basis, sentences.double() @ self.text_basis], dim=1)
 
@@ -195,6 +217,9 @@ class Moments(nn.Module):
         """The Frechet loss of some drawn pictures, as a share of the real features' variance.
 
         They are taken in by the next `update`. What it says is worth something once `FIRST` pictures were.
+
+        Raises:
+            ValueError: a number is not finite; see `check_early`.
         """
         points = self.place(features, sentences)
         self._waiting.append(points.detach())
@@ -205,9 +230,14 @@ class Moments(nn.Module):
 
     @torch.no_grad()
     def update(self, gather: Callable[[Tensor], Tensor] = lambda points: points) -> None:
-        """Takes in what `distance` was asked of since the last time; `gather` brings the rows of all processes."""
+        """Takes in what `distance` was asked of since the last time; `gather` brings the rows of all processes.
+
+        Raises:
+            ValueError: a number is not finite; nothing is taken in then.
+        """
         points = gather(torch.cat(self._waiting))
         self._waiting.clear()
+        check_finite(points, "coordinates of drawn pictures' features")
         share = len(points) / (self.seen.clamp_max(HORIZON) + len(points))
         step = points.mean(dim=0) - self.mean
         self.covariance.lerp_(torch.cov(points.T, correction=0), share)
@@ -220,13 +250,31 @@ class Moments(nn.Module):
 
     @torch.no_grad()
     def refresh(self) -> None:
-        """Computes the transport anew."""
+        """Computes the transport anew.
+
+        Raises:
+            ValueError: a number of the moments is not finite.
+        """
+        for moments in (self.covariance, self.wanted):
+            check_finite(moments, "values of a covariance")
         ridge = RIDGE * self.covariance.diagonal().mean()
         there = losses.transport_map(self.covariance + ridge * torch.eye(len(self.mean)).to(ridge), self.wanted)
         self.way[:] = there[:, : self.directions]
 
 
+def check_early(values: Tensor, what: str) -> None:
+    """`check_finite` before the numbers are used, in the middle of a training's step: on the CPU. On an accelerator the
+    CPU would have to wait for them at every step; what is not finite there is found by `Moments.update`."""
+    if values.device.type == "cpu" and not torch.compiler.is_compiling():
+        check_finite(values, what)
+
+
 def principal(points: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Variances (count,), largest first, and directions (D, count) of points (N, D)."""
+    """Variances (count,), largest first, and directions (D, count) of points (N, D).
+
+    Raises:
+        ValueError: a number is not finite.
+    """
+    check_finite(points, "coordinates of points")
     values, vectors = torch.linalg.eigh(torch.cov(points.T, correction=0))
     return values.flip(0)[:count].clamp_min(0), vectors.flip(1)[:, :count]

@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from train.metrics import check_finite
+
 HEAD = ("beak", "crown", "forehead", "left eye", "nape", "right eye", "throat")
 """The parts of CUB-200-2011 whose middle is the head."""
 SIGMA = 0.06
@@ -80,8 +82,11 @@ class NormalEquations:
         Hoerl and Kennard, "Ridge Regression" (Technometrics 1970); the bias is free.
 
         Raises:
-            ValueError: no channel varies.
+            ValueError: no channel varies, or a number is not finite.
         """
+        check_finite([penalty], "penalties of ridge regression")
+        for sums in (self.total, self.products):
+            check_finite(sums, "sums of ridge regression")
         mean = self.total / self.count
         covariance = self.products / self.count - torch.outer(mean, mean)
         inputs, cross = covariance[:-1, :-1], covariance[:-1, -1]
@@ -92,16 +97,15 @@ class NormalEquations:
         return Ridge(weight, mean[-1] - weight @ mean[:-1])
 
 
-def check_finite(values: Tensor, what: str) -> None:
-    """Raises ValueError if a number is NaN or infinite."""
-    bad = int((~values.isfinite()).sum())
-    if bad:
-        raise ValueError(f"{bad:,} of {values.numel():,} {what} are NaN or infinite; all must be finite")
-
-
 def stack_levels(levels: Sequence[Tensor]) -> Tensor:
     """Feature maps of several strides, (N, D_i, h_i, w_i) float, as one of the first one's size (bilinear),
-    (N, h, w, D)."""
+    (N, h, w, D).
+
+    Raises:
+        ValueError: a number is not finite.
+    """
+    for level in levels:
+        check_finite(level, "values of feature maps")
     size = levels[0].shape[-2:]
     rest = [F.interpolate(level, size=size, mode="bilinear", align_corners=False) for level in levels[1:]]
     return torch.cat([levels[0], *rest], dim=1).permute(0, 2, 3, 1)
@@ -118,8 +122,9 @@ def head_points(parts: Tensor, names: Sequence[str]) -> Tensor:
         (N, 2); NaN where none of `HEAD` is visible.
 
     Raises:
-        ValueError: none of the names is of a part of a head.
+        ValueError: none of the names is of a part of a head, or a place is infinite.
     """
+    check_finite(parts, "coordinates of parts", absent=math.nan)
     columns = [column for column, name in enumerate(names) if name in HEAD]
     if not columns:
         raise ValueError(f"no part of a head among {', '.join(names) or 'no names'}; at least one of {', '.join(HEAD)}")
@@ -136,7 +141,12 @@ def gaussian_maps(points: Tensor, size: int, sigma: float = SIGMA) -> Tensor:
 
     Returns:
         (N, size, size) in [0, 1].
+
+    Raises:
+        ValueError: a point is infinite, or sigma is not finite.
     """
+    check_finite(points, "coordinates of points", absent=math.nan)
+    check_finite([sigma], "deviations")
     centres = (torch.arange(size, dtype=points.dtype, device=points.device) + 0.5) / size
     along = (-0.5 * ((centres - points[:, :, None]) / sigma) ** 2).exp()
     return (along[:, 1, :, None] * along[:, 0, None, :]).nan_to_num(0.0)
@@ -152,7 +162,12 @@ class Peaks(NamedTuple):
 
     @property
     def ratio(self) -> Tensor:
-        """(N,) in [0, 1]: the second as a share of the first; 0 where either is not above 0."""
+        """(N,) in [0, 1]: the second as a share of the first; 0 where either is not above 0.
+
+        Raises:
+            ValueError: a peak is NaN or infinitely high.
+        """
+        check_finite(self.values, "heights of peaks", absent=-math.inf)
         first, second = self.values.clamp(min=0).unbind(1)
         return torch.where(first > 0, second / first.clamp(min=1e-12), torch.zeros_like(first))
 
@@ -169,6 +184,7 @@ def find_peaks(maps: Tensor, radius: float = RADIUS) -> Peaks:
         ValueError: a number is not finite.
     """
     check_finite(maps, "values of heat maps")
+    check_finite([radius], "radii")
     height, width = maps.shape[1:]
     y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     places = torch.stack([(x + 0.5) / width, (y + 0.5) / height], dim=-1).reshape(-1, 2).to(maps.device)
@@ -204,7 +220,13 @@ class HeadDetector:
 
     @classmethod
     def of(cls, tensors: dict[str, Tensor]) -> "HeadDetector":
-        """What `tensors` gave."""
+        """What `tensors` gave.
+
+        Raises:
+            ValueError: a number is not finite.
+        """
+        for name, tensor in tensors.items():
+            check_finite(tensor, f"numbers of the head detector's {name}")
         ridge = Ridge(tensors["weight"], tensors["bias"])
         return cls(ridge, float(tensors["threshold"]), float(tensors["faint"]), int(tensors["count"]))
 
@@ -217,16 +239,31 @@ class HeadDetector:
         return linear_maps(self.ridge, features)
 
     def no_head(self, found: Peaks) -> Tensor:
-        """(N,) bool."""
+        """(N,) bool.
+
+        Raises:
+            ValueError: a peak or the threshold is not finite.
+        """
+        check_finite([self.threshold], "thresholds")
+        check_finite(found.values, "heights of peaks", absent=-math.inf)
         return found.values[:, 0] < self.threshold
 
     def second_head(self, found: Peaks) -> Tensor:
-        """(N,) bool: the second peak is above `SECOND` of the first and is no lower than `faint`."""
+        """(N,) bool: the second peak is above `SECOND` of the first and is no lower than `faint`.
+
+        Raises:
+            ValueError: a peak or `faint` is not finite.
+        """
+        check_finite([self.faint], "thresholds")
         return (found.ratio > SECOND) & (found.values[:, 1] >= self.faint)
 
 
 def linear_maps(ridge: Ridge, features: Tensor) -> Tensor:
-    """(N, h, w, D) to (N, h, w) float32."""
+    """(N, h, w, D) to (N, h, w) float32.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
     maps = torch.cat([some.double() @ ridge.weight.to(some.device) + ridge.bias for some in features.split(CHUNK)])
     check_finite(maps, "values of heat maps")
     return maps.float()
@@ -246,6 +283,8 @@ def fit_head_detector(features: Tensor, points: Tensor, folds: int = 4) -> HeadD
     Raises:
         ValueError: fewer photographs with a head than folds, or a number is not finite.
     """
+    check_finite(features, "values of feature maps")
+    check_finite(points, "coordinates of heads", absent=math.nan)
     seen = points.isfinite().all(dim=1).nonzero()[:, 0]
     if len(seen) < folds:
         raise ValueError(f"{len(seen)} photographs with a head; a detector needs at least {folds}")
@@ -263,7 +302,11 @@ def fit_head_detector(features: Tensor, points: Tensor, folds: int = 4) -> HeadD
 
 
 def add_up(features: Tensor, points: Tensor, rows: Tensor) -> NormalEquations:
-    """The sums of some photographs."""
+    """The sums of some photographs.
+
+    Raises:
+        ValueError: a number is not finite, a point that is not there (NaN) aside.
+    """
     found: NormalEquations | None = None
     for some in rows.split(CHUNK):
         targets = gaussian_maps(points[some], features.shape[1]).flatten()
@@ -275,6 +318,12 @@ def add_up(features: Tensor, points: Tensor, rows: Tensor) -> NormalEquations:
 
 def share_found(points: Tensor, where: Tensor) -> float:
     """The share of parts, (N, 2) or NaN where not visible, that have the map's highest place, (N, 2), within `NEAR`.
-    NaN if none is visible."""
+    NaN if none is visible.
+
+    Raises:
+        ValueError: a part's coordinate is infinite, or one of the places is not finite.
+    """
+    check_finite(points, "coordinates of parts", absent=math.nan)
+    check_finite(where, "coordinates of the highest places")
     seen = ((points >= 0) & (points <= 1)).all(dim=1)
     return float(((points - where).norm(dim=1) <= NEAR)[seen].double().mean())

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from train.datasets.base import Box
+from train.metrics import check_finite
 from train.metrics.colour import COLOURS
 
 CELLS = 32
@@ -51,7 +52,12 @@ def mass_inside(maps: Tensor, masks: Tensor) -> Tensor:
 
     Returns:
         (n, L) in [0, 1]; 0 for a map of zeros.
+
+    Raises:
+        ValueError: a number is not finite.
     """
+    check_finite(maps, "values of word maps")
+    check_finite(masks, "values of masks")
     size = (maps.shape[2], maps.shape[3])
     inside = F.adaptive_avg_pool2d(_enlarged(masks.float(), size), size)
     held = (maps.double() * inside[:, None].double()).sum(dim=(2, 3))
@@ -60,7 +66,12 @@ def mass_inside(maps: Tensor, masks: Tensor) -> Tensor:
 
 def box_masks(boxes: Sequence[Box], cells: int = CELLS) -> Tensor:
     """Boxes (x, y, width, height) as shares of a square picture, clipped to it, as masks (n, g, g) in [0, 1]: how much
-    of each cell a box covers."""
+    of each cell a box covers.
+
+    Raises:
+        ValueError: a coordinate is not finite.
+    """
+    check_finite(torch.tensor(boxes, dtype=torch.float64), "coordinates of boxes")
 
     def covered(start: Tensor, length: Tensor) -> Tensor:
         edges = torch.arange(cells + 1) / cells
@@ -118,7 +129,12 @@ def object_masks(pixels: Tensor, cells: int = CELLS) -> Tensor:
 
 
 def to_lab(pixels: Tensor) -> Tensor:
-    """(n, S, S, 3) uint8 of sRGB to CIELAB under D65, (n, 3, S, S) float32; L in [0, 100]."""
+    """(n, S, S, 3) uint8 of sRGB to CIELAB under D65, (n, 3, S, S) float32; L in [0, 100].
+
+    Raises:
+        ValueError: the pixels are no whole numbers, and some are not finite.
+    """
+    check_finite(pixels, "values of pixels")
     srgb = pixels.permute(0, 3, 1, 2).float() / 255
     linear = torch.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
     to_xyz = torch.tensor(
@@ -132,7 +148,12 @@ def to_lab(pixels: Tensor) -> Tensor:
 
 def otsu(values: Tensor) -> Tensor:
     """The threshold of Otsu (1979) for each row of (n, m): the one between two values that parts them into the two
-    groups that lie furthest apart (variance between groups). (n,); the value itself where all are the same."""
+    groups that lie furthest apart (variance between groups). (n,); the value itself where all are the same.
+
+    Raises:
+        ValueError: a value is not finite.
+    """
+    check_finite(values, "values to be parted")
     ordered = values.double().sort(dim=1).values
     count = ordered.shape[1]
     below = torch.arange(1, count, dtype=torch.float64)

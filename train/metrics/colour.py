@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from train.metrics import check_finite
+
 COLOURS = {
     "red": ("red",),
     "orange": ("orange",),
@@ -45,7 +47,14 @@ class ColourProbes:
     """(K,) float64."""
 
     def logits(self, features: Tensor) -> Tensor:
-        """(N, D) features to (N, K) logits of "the caption names this colour"."""
+        """(N, D) features to (N, K) logits of "the caption names this colour".
+
+        Raises:
+            ValueError: a feature, or a number of the probes, is not finite.
+        """
+        check_finite(features, "values of features")
+        for name in ("mean", "scale", "weight", "bias"):
+            check_finite(getattr(self, name), f"numbers of the colour probes' {name}")
         standardised = (features.to(self.mean) - self.mean) / self.scale
         return F.linear(standardised, self.weight, self.bias)
 
@@ -75,8 +84,9 @@ def fit_colour_probes(
         Probes for the colours that occur in some of the captions but not in all.
 
     Raises:
-        ValueError: if there is no such colour.
+        ValueError: if there is no such colour, or a number is not finite.
     """
+    check_finite(features, "values of features")
     named = colours_named(captions)
     check_rows(features, captions)
     usable = [k for k in range(len(COLOURS)) if 0 < int(named[:, k].sum()) < len(named)]
@@ -95,7 +105,14 @@ def fit_colour_probes(
 
 
 def logistic_regression(inputs: Tensor, labels: Tensor, l2: float, steps: int) -> tuple[Tensor, Tensor]:
-    """Weight (K, D) and bias (K,) of K independent regressions from (N, D) to labels (N, K) in {0, 1}."""
+    """Weight (K, D) and bias (K,) of K independent regressions from (N, D) to labels (N, K) in {0, 1}.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
+    check_finite(inputs, "values of features")
+    check_finite(labels, "labels")
+    check_finite([l2], "penalties of the regression")
     weight = torch.zeros(labels.shape[1], inputs.shape[1]).to(inputs).requires_grad_()
     bias = torch.zeros(labels.shape[1]).to(inputs).requires_grad_()
     optimizer = torch.optim.LBFGS(
@@ -127,7 +144,7 @@ def colour_agreement(probes: ColourProbes, features: Tensor, captions: Sequence[
         captions: what each was drawn for, N lists of tokens.
 
     Raises:
-        ValueError: if no probed colour is named in some captions and missing in others.
+        ValueError: if no probed colour is named in some captions and missing in others, or a number is not finite.
     """
     check_rows(features, captions)
     named, logits = colours_named(captions), probes.logits(features)
@@ -166,8 +183,9 @@ def area_under_curve(scores: Tensor, labels: Tensor) -> float:
         A fraction in [0, 1].
 
     Raises:
-        ValueError: if there is no positive or no negative.
+        ValueError: if there is no positive or no negative, or a score is not finite.
     """
+    check_finite(scores, "scores")
     labels = labels.to(scores.device)
     positives = int(labels.sum())
     negatives = len(labels) - positives

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from train.metrics import check_finite
+
 CHUNK = 1024
 """Drawings compared with all others at a time, to bound memory."""
 
@@ -40,8 +42,10 @@ def diversity(features: Tensor, captions: Tensor) -> Diversity:
         The ratio is 0 if all drawings are the same.
 
     Raises:
-        ValueError: if no caption was drawn twice or all drawings share one.
+        ValueError: if no caption was drawn twice, all drawings share one, or a number is not finite.
     """
+    check_finite(features, "values of features")
+    check_finite(captions, "numbers of captions")
     if features.ndim != 2 or captions.shape != (len(features),):
         raise ValueError(f"features {tuple(features.shape)} and captions {tuple(captions.shape)} do not match")
     features, captions = features.double(), captions.to(features.device)
@@ -58,7 +62,12 @@ def diversity(features: Tensor, captions: Tensor) -> Diversity:
 
 
 def sum_of_distances(features: Tensor) -> Tensor:
-    """The sum of Euclidean distances over all unordered pairs of rows of (N, D), a scalar."""
+    """The sum of Euclidean distances over all unordered pairs of rows of (N, D), a scalar.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
+    check_finite(features, "values of features")
     centred = features - features.mean(dim=0)  # distances from dot products lose digits far from 0
     total = sum((torch.cdist(part, centred).sum() for part in centred.split(CHUNK)), centred.new_zeros(()))
     return total / 2

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from train.metrics import check_finite
+
 CHUNK = 1024
 """Images compared with all others at a time, to bound memory."""
 
@@ -46,12 +48,14 @@ class FeatureStatistics:
             features: (N, D), any float type; N may be 0.
 
         Raises:
-            ValueError: if the features are not of the announced dimension.
+            ValueError: if the features are not of the announced dimension, or a number is not finite: nothing of the
+                batch is taken in then.
         """
         if features.ndim != 2 or features.shape[1] != len(self.mean):
             raise ValueError(f"features have shape {tuple(features.shape)}, expected (N, {len(self.mean)})")
         if len(features) == 0:
             return
+        check_finite(features, "values of features")
         features = features.detach().to(self.mean)
         added, total = len(features), self.count + len(features)
         centre = features.mean(dim=0)
@@ -91,10 +95,13 @@ def frechet_distance(a: FeatureStatistics, b: FeatureStatistics) -> float:
         images (the estimate is biased), so compare sets of the same size.
 
     Raises:
-        ValueError: if the dimensions differ or one has fewer than two images.
+        ValueError: if the dimensions differ, one has fewer than two images, or a number is not finite.
     """
     if len(a.mean) != len(b.mean):
         raise ValueError(f"statistics of {len(a.mean)} and of {len(b.mean)} channels cannot be compared")
+    for statistics in (a, b):
+        check_finite(statistics.mean, "values of a mean feature")
+        check_finite(statistics.covariance, "values of a covariance")
     means = (a.mean - b.mean).square().sum()
     covariance_a, covariance_b = a.covariance, b.covariance
     roots = torch.linalg.svdvals(symmetric_factor(covariance_a).T @ symmetric_factor(covariance_b))
@@ -103,7 +110,12 @@ def frechet_distance(a: FeatureStatistics, b: FeatureStatistics) -> float:
 
 
 def symmetric_factor(covariance: Tensor) -> Tensor:
-    """R with covariance = R R^T, both (D, D); eigenvalues that rounding made negative count as 0."""
+    """R with covariance = R R^T, both (D, D); eigenvalues that rounding made negative count as 0.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
+    check_finite(covariance, "values of a covariance")
     values, vectors = torch.linalg.eigh(covariance)
     return vectors * values.clamp(min=0).sqrt()
 
@@ -131,8 +143,10 @@ def kernel_distance(a: Tensor, b: Tensor, subsets: int = 100, subset_size: int =
         seed: of the draw; the same seed draws the same images on every device.
 
     Raises:
-        ValueError: if a set is smaller than `subset_size`.
+        ValueError: if a set is smaller than `subset_size`, or a number is not finite.
     """
+    for features in (a, b):
+        check_finite(features, "values of features")
     if not 2 <= subset_size <= min(len(a), len(b)):
         raise ValueError(f"subset_size is {subset_size}; it must be from 2 to {min(len(a), len(b))}, the smaller set")
     generator = torch.Generator().manual_seed(seed)
@@ -157,7 +171,17 @@ def subset_distances(a: Tensor, b: Tensor, picked_a: Tensor, picked_b: Tensor) -
 
     Returns:
         (S,) float64.
+
+    Raises:
+        ValueError: a number is not finite.
     """
+    for values, what in (
+        (a, "values of features"),
+        (b, "values of features"),
+        (picked_a, "marks"),
+        (picked_b, "marks"),
+    ):
+        check_finite(values, what)
     n, m = picked_a[:, 0].sum(), picked_b[:, 0].sum()
 
     def pairs(x: Tensor, y: Tensor, of_x: Tensor, of_y: Tensor) -> Tensor:
@@ -188,6 +212,9 @@ def polynomial_mmd(a: Tensor, b: Tensor) -> Tensor:
 
     Returns:
         A scalar.
+
+    Raises:
+        ValueError: a number is not finite.
     """
     n, m = len(a), len(b)
     within_a, within_b = polynomial_kernel(a, a), polynomial_kernel(b, b)
@@ -199,5 +226,11 @@ def polynomial_mmd(a: Tensor, b: Tensor) -> Tensor:
 
 
 def polynomial_kernel(a: Tensor, b: Tensor) -> Tensor:
-    """(N, M) kernel values (x.y / D + 1)^3 of features (N, D) and (M, D)."""
+    """(N, M) kernel values (x.y / D + 1)^3 of features (N, D) and (M, D).
+
+    Raises:
+        ValueError: a number is not finite.
+    """
+    for features in (a, b):
+        check_finite(features, "values of features")
     return (a @ b.T / a.shape[1] + 1) ** 3

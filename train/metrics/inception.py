@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from train.metrics import check_finite
+
 
 @dataclass(frozen=True)
 class InceptionScore:
@@ -36,8 +38,10 @@ def inception_score(probabilities: Tensor, splits: int = 10) -> InceptionScore:
         splits: parts that are scored apart.
 
     Raises:
-        ValueError: if the rows are no distributions (logits, perhaps) or there are fewer images than splits.
+        ValueError: if the rows are no distributions (logits, perhaps), there are fewer images than splits, or a number
+            is not finite.
     """
+    check_finite(probabilities, "probabilities")
     probabilities = probabilities.double()
     if probabilities.ndim != 2 or not 1 <= splits <= len(probabilities):
         raise ValueError(f"probabilities {tuple(probabilities.shape)} must be (N, C) with N at least {splits} splits")
@@ -48,7 +52,12 @@ def inception_score(probabilities: Tensor, splits: int = 10) -> InceptionScore:
 
 
 def divergence_from_marginal(probabilities: Tensor) -> Tensor:
-    """The mean of KL(p(y|x) || p(y)) over x in nats, where p(y) is the mean of p(y|x). (N, C) to a scalar."""
+    """The mean of KL(p(y|x) || p(y)) over x in nats, where p(y) is the mean of p(y|x). (N, C) to a scalar.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
+    check_finite(probabilities, "probabilities")
     marginal = probabilities.mean(dim=0, keepdim=True)
     entries = torch.xlogy(probabilities, probabilities) - torch.xlogy(probabilities, marginal)
     return entries.sum(dim=1).mean()

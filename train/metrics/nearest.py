@@ -9,6 +9,8 @@ Dimensions: n pictures, N training photographs, D feature channels, k neighbours
 import torch
 from torch import Tensor
 
+from train.metrics import check_finite
+
 CHUNK = 256
 """Pictures compared with all photographs at a time, to bound memory."""
 
@@ -25,8 +27,10 @@ def nearest(features: Tensor, photographs: Tensor, k: int = 1) -> tuple[Tensor, 
         indices, (n, k) int64, rows of `photographs`.
 
     Raises:
-        ValueError: the shapes disagree, or there are fewer than `k` photographs.
+        ValueError: the shapes disagree, there are fewer than `k` photographs, or a number is not finite.
     """
+    check_finite(features, "values of features of pictures")
+    check_finite(photographs, "values of features of photographs")
     if features.ndim != 2 or photographs.ndim != 2 or features.shape[1] != photographs.shape[1]:
         raise ValueError(f"features {tuple(features.shape)} and {tuple(photographs.shape)} are not of one kind")
     if not 1 <= k <= len(photographs):
@@ -39,5 +43,12 @@ def nearest(features: Tensor, photographs: Tensor, k: int = 1) -> tuple[Tensor, 
 
 def share_nearer(distances: Tensor, reference: Tensor, quantile: float = 0.05) -> float:
     """The share of `distances` that lie below a quantile of `reference`, both (n,) and (m,). About the quantile itself
-    if both are of one kind, 1 if the first are copies and the second are not."""
+    if both are of one kind, 1 if the first are copies and the second are not.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
+    check_finite(distances, "distances")
+    check_finite(reference, "distances to compare with")
+    check_finite([quantile], "quantiles")
     return float((distances < reference.quantile(quantile)).double().mean())

@@ -19,6 +19,7 @@ from mirrorgan.checkpoint import sha256
 from mirrorgan.drawing import CheckpointError
 from mirrorgan.images import from_uint8, to_channels_last
 from train.device import autocast, has_bfloat16
+from train.metrics import check_finite
 
 INCEPTION_2015 = "6726825d"
 """First digits of the sha256 of torch-fidelity's port, weights-inception-2015-12-05-6726825d.pth."""
@@ -41,7 +42,11 @@ class FeatureNetwork(nn.Module, ABC):
 
     @abstractmethod
     def features(self, pictures: Tensor) -> Tensor:
-        """(B, S, S, 3) uint8 to (B, P) float32."""
+        """(B, S, S, 3) uint8 to (B, P) float32.
+
+        Raises:
+            ValueError: a number is not finite; so here and below.
+        """
 
     @abstractmethod
     def classify(self, features: Tensor) -> Tensor:
@@ -76,16 +81,24 @@ class ImageNetTrunk(FeatureNetwork):
 
     @torch.inference_mode()
     def features(self, pictures: Tensor) -> Tensor:
+        check_finite(pictures, "values of pixels")
         images = resize(from_uint8(pictures), self.trunk.image_size)
         with autocast(pictures.device.type, "auto"):
-            return self.trunk(images).pooled.float()
+            features: Tensor = self.trunk(images).pooled.float()
+        check_finite(features, f"features of {self.name}")
+        return features
 
     @torch.inference_mode()
     def levels(self, pictures: Tensor) -> list[Tensor]:
-        return self.trunk(resize(from_uint8(pictures), self.trunk.image_size)).levels
+        check_finite(pictures, "values of pixels")
+        levels: list[Tensor] = self.trunk(resize(from_uint8(pictures), self.trunk.image_size)).levels
+        for level in levels:
+            check_finite(level, f"values of feature maps of {self.name}")
+        return levels
 
     @torch.inference_mode()
     def classify(self, features: Tensor) -> Tensor:
+        check_finite(features, "values of features")
         return F.linear(features, self.weight, self.bias).softmax(dim=1)
 
 
@@ -121,10 +134,14 @@ class Inception2015(FeatureNetwork):
 
     @torch.inference_mode()
     def features(self, pictures: Tensor) -> Tensor:
-        return self.extractor(pictures.permute(0, 3, 1, 2).contiguous())[0].float()
+        check_finite(pictures, "values of pixels")
+        features: Tensor = self.extractor(pictures.permute(0, 3, 1, 2).contiguous())[0].float()
+        check_finite(features, f"features of {self.name}")
+        return features
 
     @torch.inference_mode()
     def classify(self, features: Tensor) -> Tensor:
+        check_finite(features, "values of features")
         return F.linear(features, self.extractor.fc.weight).softmax(dim=1)
 
 

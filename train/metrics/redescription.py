@@ -19,6 +19,8 @@ from typing import Literal
 
 import numpy as np
 
+from train.metrics import check_finite
+
 Tokens = Sequence[str]
 NGram = tuple[str, ...]
 
@@ -97,8 +99,9 @@ def cider_scores(
 
     Raises:
         ValueError: if the two lists do not describe the same images, if there are fewer than two images
-            (every n-gram would have rarity 0), or if the variant is unknown.
+            (every n-gram would have rarity 0), if the variant is unknown, or sigma is not finite.
     """
+    check_finite([sigma], "widths of the length penalty")
     if variant not in ("CIDEr", "CIDEr-D"):
         raise ValueError(f"variant is {variant!r}; it must be 'CIDEr' or 'CIDEr-D'")
     check_captions(candidates, references)
@@ -137,25 +140,53 @@ def inverse_document_frequency(references: Sequence[Iterable[Iterable[NGram]]]) 
 
 
 def tf_idf(counts: Mapping[NGram, int], rarity: Mapping[NGram, float], unseen: float) -> dict[NGram, float]:
-    """Eq. 1 of CIDEr with plain counts; n-grams that `rarity` does not list get `unseen`."""
-    return {ngram: count * rarity.get(ngram, unseen) for ngram, count in counts.items()}
+    """Eq. 1 of CIDEr with plain counts; n-grams that `rarity` does not list get `unseen`.
+
+    Raises:
+        ValueError: a weight, or `unseen`, is not finite.
+    """
+    check_weights([unseen])
+    vector = {ngram: count * rarity.get(ngram, unseen) for ngram, count in counts.items()}
+    check_weights(vector.values())
+    return vector
+
+
+def check_weights(values: Iterable[float]) -> None:
+    """`check_finite` for the many short lists of weights of n-grams."""
+    if not all(map(math.isfinite, values)):
+        check_finite(list(values), "weights of n-grams")
 
 
 def cosine(vector: Mapping[NGram, float], reference: Mapping[NGram, float]) -> float:
-    """Cosine of two sparse vectors, one term of Eq. 2 of CIDEr; 0 if one has no length."""
+    """Cosine of two sparse vectors, one term of Eq. 2 of CIDEr; 0 if one has no length.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
+    lengths = norm(vector) * norm(reference)
     product = sum(value * reference.get(ngram, 0.0) for ngram, value in vector.items())
-    return product / (norm(vector) * norm(reference)) if product else 0.0
+    return product / lengths if product else 0.0
 
 
 def clipped_cosine(vector: Mapping[NGram, float], reference: Mapping[NGram, float]) -> float:
-    """`cosine` where no entry counts for more than the reference has of it: one term of Eq. 4 (CIDEr-D)."""
+    """`cosine` where no entry counts for more than the reference has of it: one term of Eq. 4 (CIDEr-D).
+
+    Raises:
+        ValueError: a number is not finite.
+    """
+    lengths = norm(vector) * norm(reference)
     clipped = {ngram: min(value, reference.get(ngram, 0.0)) for ngram, value in vector.items()}
     product = sum(value * reference.get(ngram, 0.0) for ngram, value in clipped.items())
-    return product / (norm(vector) * norm(reference)) if product else 0.0
+    return product / lengths if product else 0.0
 
 
 def norm(vector: Mapping[NGram, float]) -> float:
-    """Euclidean length of a sparse vector."""
+    """Euclidean length of a sparse vector.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
+    check_weights(vector.values())
     return math.sqrt(sum(value * value for value in vector.values()))
 
 
@@ -174,8 +205,9 @@ def rouge_l(candidates: Sequence[Tokens], references: Sequence[Sequence[Tokens]]
         The mean over the images, in [0, 1].
 
     Raises:
-        ValueError: if the two lists do not describe the same images.
+        ValueError: if the two lists do not describe the same images, or beta is not finite.
     """
+    check_finite([beta], "weights of recall")
     check_captions(candidates, references)
     total = 0.0
     for candidate, group in zip(candidates, references, strict=True):

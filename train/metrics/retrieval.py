@@ -7,12 +7,15 @@ photographs.
 Dimensions: N images with one caption each, D channels of the common space.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from train.metrics import check_finite
 
 TIE = 1e-9
 """Cosines (float64) that differ by no more are equal: rounding must not decide between equal codes."""
@@ -120,7 +123,13 @@ def recall_at(image_codes: Tensor, caption_codes: Tensor, k: int = 1) -> float:
 
 
 def is_hit(own: Tensor, rivals: Tensor, k: int) -> Tensor:
-    """True where fewer than k rivals, (N, R), are as similar as the own caption, (N,), or more. (N,) bool."""
+    """True where fewer than k rivals, (N, R), are as similar as the own caption, (N,), or more. (N,) bool.
+
+    Raises:
+        ValueError: a similarity is not finite; a rival's of -inf stands for none.
+    """
+    check_finite(own, "similarities of own captions")
+    check_finite(rivals, "similarities of rivals", absent=-math.inf)
     return (rivals >= own[:, None] - TIE).sum(dim=1) < k
 
 
@@ -136,8 +145,9 @@ def draw_from_other_groups(groups: Tensor, number: int, seed: int) -> Tensor:
         (N, number) int64 indices.
 
     Raises:
-        ValueError: if some group leaves fewer than `number` items of others.
+        ValueError: if some group leaves fewer than `number` items of others, or a number is not finite.
     """
+    check_finite(groups, "numbers of groups")
     _, group, sizes = np.unique(groups.cpu().numpy(), return_inverse=True, return_counts=True)
     if len(group) - sizes.max() < number:
         raise ValueError(
@@ -155,8 +165,10 @@ def draw_from_other_groups(groups: Tensor, number: int, seed: int) -> Tensor:
 
 
 def check_codes(image_codes: Tensor, caption_codes: Tensor) -> None:
-    """Raises ValueError unless both are (N, D) with the same N and D."""
+    """Raises ValueError unless both are (N, D) with the same N and D, and finite."""
     if image_codes.ndim != 2 or image_codes.shape != caption_codes.shape:
         raise ValueError(
             f"image codes {tuple(image_codes.shape)} and caption codes {tuple(caption_codes.shape)} must both be (N, D)"
         )
+    check_finite(image_codes, "values of image codes")
+    check_finite(caption_codes, "values of caption codes")
