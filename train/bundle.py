@@ -12,21 +12,28 @@ network. The way back is the same.
 """
 
 import argparse
+import contextlib
+import hashlib
 import json
-import shutil
+import os
+import re
+import struct
 import sys
 import tarfile
 import tempfile
-from collections.abc import Sequence
+import zlib
+from collections import Counter
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, cast
+from typing import IO, Any, BinaryIO, cast
 
 from tqdm import tqdm
 
 from mirrorgan.checkpoint import TRAINING_STATE, read_json, save_tensors, sha256
 from mirrorgan.expert import NAME as EXPERT
+from mirrorgan.plugins import documentation
 from train.command import fail, parse
-from train.files import refilled, whole, write_text
+from train.files import refilled, write_text
 from train.places import averaged, record_of
 from train.presets import PRESETS, GanConfig
 from train.state import STATE
@@ -35,6 +42,11 @@ from train.trunks import find_trunk
 MANIFEST = "bundle.json"
 PLACES = ("packed", "runs", "checkpoints")
 """Folders that a bundle may write to."""
+BROKEN_ARCHIVE = (
+    tarfile.TarError, EOFError, ValueError, OverflowError, IndexError, KeyError, TypeError, AttributeError,
+    struct.error, zlib.error,
+)  # fmt: skip
+"""What reading a damaged archive may raise."""
 LEFT = ("lock", "report.html", "state.previous.pt")
 """What a run can do without."""
 
@@ -73,15 +85,27 @@ class Joined:
     """Parts, read as one file."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
-        self.chunks = (path.read_bytes() for path in paths)
-        self.left = b""
+        self.paths = iter(paths)
+        self.file: BinaryIO | None = None
 
     def read(self, count: int) -> bytes:
         """The next `count` bytes; fewer at the end only."""
-        while len(self.left) < count and (content := next(self.chunks, None)) is not None:
-            self.left += content
-        taken, self.left = self.left[:count], self.left[count:]
-        return taken
+        taken = bytearray()
+        while len(taken) < count:
+            if self.file is None:
+                if (path := next(self.paths, None)) is None:
+                    break
+                self.file = path.open("rb")
+            if not (block := self.file.read(count - len(taken))):
+                self.close()
+            taken += block
+        return bytes(taken)
+
+    def close(self) -> None:
+        """Closes the part that is open."""
+        if self.file is not None:
+            self.file.close()
+            self.file = None
 
 
 def needs(config: GanConfig, keep: Path) -> dict[str, Path]:
@@ -154,7 +178,7 @@ def write(out: Path, files: dict[str, Path], part: int) -> str:
         check_place(name)
     with refilled(out) as folder:
         parts = Parts(folder, part)
-        with tarfile.open(fileobj=cast("BinaryIO", parts), mode="w|") as archive:
+        with tarfile.open(fileobj=cast("BinaryIO", parts), mode="w|", dereference=True) as archive:
             for name, path in tqdm(files.items(), desc="bundle", unit="file", disable=None):
                 archive.add(path, name, recursive=False)
         parts.close()
@@ -169,52 +193,178 @@ def write(out: Path, files: dict[str, Path], part: int) -> str:
 def check_place(name: str) -> None:
     """Raises ValueError unless a file of this name lies in one of PLACES, seen from the repository."""
     path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or len(path.parts) < 2 or path.parts[0] not in PLACES:
+    outside = path.is_absolute() or ".." in path.parts or len(path.parts) < 2 or path.parts[0] not in PLACES
+    if outside or name != path.as_posix() or "\\" in name or not name.isprintable():
         raise ValueError(
-            f"{name} is not in {' or '.join(PLACES)}: only what lies there, by a relative path, can travel"
+            f"{name[:200]!r} is not in {' or '.join(PLACES)}: only what lies there, by a plain relative path, travels"
         )
 
 
+def read_manifest(folder: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """What a bundle says of itself: sha256 of every part and of every file, by name.
+
+    Raises:
+        FileNotFoundError: there is no manifest.
+        ValueError: it is damaged, or a file would not belong below one of PLACES.
+    """
+    path = folder / MANIFEST
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if twice := [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]:
+            raise ValueError(f"{twice[0][:200]!r} is there twice")
+        return dict(pairs)
+
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=once)
+        found = [content[kind] for kind in ("parts", "files")]
+        for named in found:
+            if not named or not all(re.fullmatch("[0-9a-f]{64}", digest) for digest in named.values()):
+                raise ValueError("a sha256 is missing")
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: missing; name the folder of a bundle, with all its parts") from None
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{path} is not the list of a bundle's parts and files ({error}); send it once more") from None
+    parts, files = found
+    if strange := [name for name in parts if not re.fullmatch(r"[0-9]{3,9}\.part", name)]:
+        raise ValueError(f"{path}: {strange[0][:200]!r} is no name of a part; expected 000.part and so on")
+    for name in files:
+        check_place(name)
+    for name in files:
+        if above := [str(parent) for parent in PurePosixPath(name).parents if str(parent) in files]:
+            raise ValueError(f"{path}: {above[0]} is both a file and the folder of {name}")
+    return parts, files
+
+
+def check_target(root: Path, name: str) -> None:
+    """Raises ValueError unless a file may be written at a place below `root`: nothing on the way there is a link, or
+    another thing than a folder."""
+    path = root
+    for part in PurePosixPath(name).parts:
+        path = path / part
+        last = path == root / name
+        if path.is_symlink():
+            raise ValueError(f"{path} is a link, which is not followed; put a {'file' if last else 'folder'} there")
+        if path.exists() and not (path.is_file() if last else path.is_dir()):
+            raise ValueError(f"{path} is no {'regular file' if last else 'folder'}; {name} cannot be put there")
+
+
+class UnfitError(ValueError):
+    """An archive holds something that is not put anywhere."""
+
+
+@contextlib.contextmanager
+def readable(folder: Path) -> Iterator[None]:
+    """Turns whatever reading a damaged archive raises into a ValueError."""
+    try:
+        yield
+    except UnfitError:
+        raise
+    except BROKEN_ARCHIVE as error:
+        raise ValueError(f"{folder}: the archive in its parts is damaged ({error}); send it once more") from None
+
+
+def members(
+    folder: Path, parts: Sequence[Path], files: Mapping[str, str]
+) -> Generator[tuple[str, Iterator[bytes]], None, None]:
+    """Name and content, in blocks, of every file in the parts of a bundle.
+
+    Raises:
+        ValueError: the archive is damaged, or holds something else than the listed files, each once.
+    """
+    total = sum(path.stat().st_size for path in parts)
+    joined = Joined(parts)
+    seen: set[str] = set()
+
+    def blocks(content: IO[bytes]) -> Iterator[bytes]:
+        with readable(folder):
+            while block := content.read(2**20):
+                yield block
+
+    try:
+        with readable(folder), tarfile.open(fileobj=cast("BinaryIO", joined), mode="r|") as archive:
+            for member in archive:
+                name = member.name
+                if name not in files:
+                    raise UnfitError(f"{folder}: {name!r} is in its parts and not in its list; nothing was written")
+                if member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
+                    raise UnfitError(f"{folder}: {name} is no plain file: links, folders and devices do not travel")
+                if name in seen:
+                    raise UnfitError(f"{folder}: {name} is in its parts twice; send it once more")
+                content = archive.extractfile(member) if 0 <= member.size <= total else None
+                if content is None:
+                    raise UnfitError(
+                        f"{folder}: {name} is said to have {member.size} bytes, and all parts have {total}"
+                    )
+                seen.add(name)
+                yield name, blocks(content)
+    finally:
+        joined.close()
+    if missing := sorted(files.keys() - seen):
+        raise ValueError(f"{folder}: {missing[0]} and {len(missing) - 1} others are in its list and not in its parts")
+
+
 def unpack(folder: Path, replace: bool = False, root: Path = Path()) -> str:
-    """Puts the files of a bundle where they belong below `root`; returns a line about them.
+    """Puts the files of a bundle where they belong below `root`; returns a line about them. All is looked at before
+    anything is written, and every file once more before it takes its name.
 
     Raises:
         FileNotFoundError: a part has not arrived.
         FileExistsError: another file is there already, and `replace` is False; nothing was written.
-        ValueError: a part was damaged, or a file would not belong below one of PLACES.
+        ValueError: a part or the list is damaged, the archive holds something else than is listed, or a file would not
+            belong below one of PLACES; nothing was written.
     """
-    manifest = read_json(folder / MANIFEST)
-    names, hashes = manifest["files"], manifest["parts"]
-    paths = [folder / Path(name).name for name in hashes]
+    hashes, files = read_manifest(folder)
+    paths = [folder / name for name in hashes]
     if missing := [path.name for path in paths if not path.is_file()]:
         raise FileNotFoundError(f"{folder}: {', '.join(missing)} of {len(paths)} parts not there yet")
     for path in paths:
         if sha256(path) != hashes[path.name]:
             raise ValueError(f"{path} is not what was sent; send it once more")
-    for name in names:
-        check_place(name)
-    there = [name for name in names if (root / name).exists() and sha256(root / name) != names[name]]
+    with contextlib.closing(members(folder, paths, files)) as found:
+        for name, blocks in tqdm(found, "check", len(files), unit="file", disable=None):
+            digest = hashlib.sha256()
+            for block in blocks:
+                digest.update(block)
+            check_content(folder, name, digest.hexdigest(), files)
+    for name in files:
+        check_target(root, name)
+    there = [name for name in files if (root / name).exists() and sha256(root / name) != files[name]]
     if there and not replace:
         raise FileExistsError(
             f"{root / there[0]} and {len(there) - 1} others are there; --replace puts these in their place"
         )
-    with tarfile.open(fileobj=cast("BinaryIO", Joined(paths)), mode="r|") as archive:
-        for member in tqdm(archive, desc="open", unit="file", total=len(names), disable=None):
-            check_place(member.name)
-            content = archive.extractfile(member) if member.isfile() else None
-            if content is None:
-                raise ValueError(f"{member.name} is no plain file: links and folders do not travel")
-            path = root / member.name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with whole(path) as part, part.open("wb") as file:
-                shutil.copyfileobj(content, file)
-    return f"{len(names)} files are in their places"
+    with contextlib.closing(members(folder, paths, files)) as found:
+        for name, blocks in tqdm(found, "open", len(files), unit="file", disable=None):
+            check_target(root, name)
+            target = root / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            part = target.with_name(f".bundle-{os.getpid()}.part")
+            part.unlink(missing_ok=True)
+            digest = hashlib.sha256()
+            try:
+                with part.open("xb") as file:  # a new file: no link that is there is followed
+                    for block in blocks:
+                        digest.update(block)
+                        file.write(block)
+                    file.flush()
+                    os.fsync(file.fileno())
+                check_content(folder, name, digest.hexdigest(), files)
+                os.replace(part, target)
+            finally:
+                part.unlink(missing_ok=True)
+    return f"{len(files)} files are in their places"
+
+
+def check_content(folder: Path, name: str, digest: str, files: Mapping[str, str]) -> None:
+    """Raises ValueError unless a file's sha256 is the listed one."""
+    if digest != files[name]:
+        raise ValueError(f"{folder}: {name} is not what its list says, it was changed on the way; send it once more")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m train.bundle",
-        description=__doc__,
+        description=documentation(__name__),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

@@ -1,5 +1,7 @@
 import dataclasses
+import hashlib
 import json
+import os
 import re
 import shutil
 import tarfile
@@ -123,38 +125,179 @@ def test_damaged_and_missing_parts_are_named_before_anything_is_written(home, tm
     assert not list(there.iterdir())
 
 
-@pytest.mark.parametrize("name", ["../evil", "/etc/evil", "runs/../../evil", "app/evil.py", "runs", "train/gan.py"])
+ELSEWHERE = [
+    "../evil", "/etc/evil", "runs/../../evil", "app/evil.py", "runs", "train/gan.py", "runs/./x", "runs//x", "./runs/x",
+    "runs/x/", "runs\\..\\evil", "runs/a\nb", "runs/a\0b", "", "RUNS/x", "~/runs/x", "runs/\ud800",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
 def test_nothing_is_written_elsewhere(tmp_path, name):
     (tmp_path / "one").write_text("x")
-    with pytest.raises(ValueError, match=f"{re.escape(name)} is not in packed or runs"):
+    with pytest.raises(ValueError, match="is not in packed or runs or checkpoints"):
         write(tmp_path / "out", {name: tmp_path / "one"}, 1000)
     assert not (tmp_path / "out").exists()
-    # Nor by an archive that says one thing and holds another.
-    archive = BytesIO()
-    with tarfile.open(fileobj=archive, mode="w|") as file:
-        file.addfile(tarfile.TarInfo(name))
-    (tmp_path / "in").mkdir()
-    (tmp_path / "in/000.part").write_bytes(archive.getvalue())
-    parts = {"000.part": sha256(tmp_path / "in/000.part")}
-    (tmp_path / "in/bundle.json").write_text(json.dumps({"parts": parts, "files": ["runs/one"]}))
-    (tmp_path / "root").mkdir()
-    with pytest.raises(ValueError, match="is not in packed or runs"):
-        unpack(tmp_path / "in", root=tmp_path / "root")
-    assert not list((tmp_path / "root").iterdir())
+    bundle_of(tmp_path / "in", [(tarfile.TarInfo("runs/one"), b"x")], files={name: ONE})
+    with pytest.raises(ValueError, match="is not in packed or runs or checkpoints"):
+        unpack(tmp_path / "in", root=root_of(tmp_path))
+    assert not list(root_of(tmp_path).iterdir())
 
 
-def test_a_link_out_of_the_folder_is_not_followed(tmp_path):
+ONE = hashlib.sha256(b"x").hexdigest()
+
+
+def root_of(folder):
+    (folder / "root").mkdir(exist_ok=True)
+    return folder / "root"
+
+
+def bundle_of(folder, contents, cut=None, **manifest):
+    """Writes a bundle of one part with these members, each a TarInfo and its bytes; `manifest` replaces what its list
+    would say, `cut` leaves bytes of the archive out."""
     archive = BytesIO()
     with tarfile.open(fileobj=archive, mode="w|") as file:
-        link = tarfile.TarInfo("runs/link")
-        link.type, link.linkname = tarfile.SYMTYPE, "/etc"
-        file.addfile(link)
-    (tmp_path / "000.part").write_bytes(archive.getvalue())
-    parts = {"000.part": sha256(tmp_path / "000.part")}
-    (tmp_path / "bundle.json").write_text(json.dumps({"parts": parts, "files": ["runs/link"]}))
-    with pytest.raises(ValueError, match="runs/link is no plain file"):
-        unpack(tmp_path, root=tmp_path / "root")
-    assert not (tmp_path / "root").exists()
+        for member, content in contents:
+            member.size = member.size or len(content)
+            file.addfile(member)
+            archive_content = content + bytes(-len(content) % 512)
+            file.fileobj.write(archive_content)
+            file.offset += len(archive_content)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "000.part").write_bytes(archive.getvalue()[:cut])
+    files = {member.name: hashlib.sha256(content).hexdigest() for member, content in contents}
+    told = {"parts": {"000.part": sha256(folder / "000.part")}, "files": files} | manifest
+    (folder / "bundle.json").write_text(json.dumps(told))
+    return folder
+
+
+def special(name, kind, **about):
+    member = tarfile.TarInfo(name)
+    member.type = kind
+    for key, value in about.items():
+        setattr(member, key, value)
+    return member, b""
+
+
+GOOD = ("runs/a/one", b"x")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"extra": [("runs/a/two", b"y")]}, r"'runs/a/two' is in its parts and not in its list"),
+        ({"extra": [("../evil", b"y")]}, r"'\.\./evil' is in its parts and not in its list"),
+        ({"extra": [("/tmp/evil", b"y")]}, r"'/tmp/evil' is in its parts and not in its list"),
+        ({"extra": [GOOD]}, r"runs/a/one is in its parts twice"),
+        ({"extra": [("runs/a/one", b"y")]}, r"runs/a/one is in its parts twice"),
+        ({"files": {"runs/a/one": "0" * 64}}, r"runs/a/one is not what its list says"),
+        ({"files": {"runs/a/one": ONE, "runs/b": ONE}}, r"runs/b and 0 others are in its list and not in its parts"),
+        ({"files": {"runs/a": ONE, "runs/a/one": ONE}}, r"runs/a is both a file and the folder of runs/a/one"),
+        ({"special": tarfile.SYMTYPE, "linkname": "/etc"}, "runs/s is no plain file"),
+        ({"special": tarfile.LNKTYPE, "linkname": "runs/a/one"}, "runs/s is no plain file"),
+        ({"special": tarfile.CHRTYPE}, "runs/s is no plain file"),
+        ({"special": tarfile.BLKTYPE}, "runs/s is no plain file"),
+        ({"special": tarfile.FIFOTYPE}, "runs/s is no plain file"),
+        ({"special": tarfile.DIRTYPE}, "runs/s is no plain file"),
+        ({"special": tarfile.CONTTYPE}, "runs/s is no plain file"),
+        ({"special": tarfile.REGTYPE, "size": 2**40}, "runs/s is said to have 1099511627776 bytes, and all parts have"),
+        ({"special": tarfile.REGTYPE, "size": 20_000}, "said to have|archive in its parts is damaged|not what its lis"),
+        ({"cut": 512 + 1}, "runs/a/one is not what|the archive in its parts is damaged"),
+        ({"cut": 512}, "runs/a/one|the archive in its parts is damaged"),
+        ({"cut": 100}, "the archive in its parts is damaged"),
+        ({"cut": 0}, "the archive in its parts is damaged|not in its parts"),
+    ],
+)
+def test_what_an_archive_holds_beside_or_against_its_list_is_refused_before_anything_is_written(
+    tmp_path, change, message
+):
+    change = dict(change)
+    contents = [(tarfile.TarInfo(name), content) for name, content in [GOOD, *change.pop("extra", [])]]
+    files = {"runs/a/one": ONE}
+    if "special" in change:
+        contents.insert(0, special("runs/s", change.pop("special"), linkname=change.pop("linkname", ""), **change))
+        files["runs/s"], change = hashlib.sha256(b"").hexdigest(), {}
+    bundle = bundle_of(tmp_path / "in", contents, **{"files": files} | change)
+    for replace in (False, True):
+        with pytest.raises(ValueError, match=message):
+            unpack(bundle, replace, root_of(tmp_path))
+    assert not list(root_of(tmp_path).iterdir())
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "", "{", "[]", "null", "3", "{}", "[" * 100_000, "\ud800", '{"parts": {}, "files": {}}',
+        '{"parts": ["000.part"], "files": {"runs/a/one": "ONE"}}',
+        '{"parts": {"000.part": "PART"}}',
+        '{"parts": {"000.part": "PART"}, "files": ["runs/a/one"]}',
+        '{"parts": {"000.part": "PART"}, "files": "runs/a/one"}',
+        '{"parts": {"000.part": "PART"}, "files": {"runs/a/one": null}}',
+        '{"parts": {"000.part": "PART"}, "files": {"runs/a/one": {"sha256": 1}}}',
+        '{"parts": {"000.part": "PART"}, "files": {"runs/a/one": "SHOUTED"}}',
+        '{"parts": {"000.part": "PART"}, "files": {"runs/a/one": "ONE", "runs/a/one": "ONE"}}',
+        '{"parts": {"000.part": 5}, "files": {"runs/a/one": "ONE"}}',
+        '{"parts": {"../in/000.part": "PART"}, "files": {"runs/a/one": "ONE"}}',
+        '{"parts": {"bundle.json": "PART"}, "files": {"runs/a/one": "ONE"}}',
+    ],
+)  # fmt: skip
+def test_a_list_that_is_none_is_a_sentence_with_its_name(tmp_path, content):
+    bundle = bundle_of(tmp_path / "in", [(tarfile.TarInfo(GOOD[0]), GOOD[1])])
+    for word, digest in {"PART": sha256(bundle / "000.part"), "ONE": ONE, "SHOUTED": ONE.upper()}.items():
+        content = content.replace(f'"{word}"', f'"{digest}"')
+    (bundle / "bundle.json").write_bytes(content.encode("utf-8", "surrogatepass"))
+    with pytest.raises(ValueError, match=rf"^{re.escape(str(bundle))}/bundle\.json"):
+        unpack(bundle, root=root_of(tmp_path))
+    assert not list(root_of(tmp_path).iterdir())
+
+
+@pytest.mark.parametrize("link", ["runs", "runs/a", "runs/a/one"])
+@pytest.mark.parametrize("dangling", [False, True])
+def test_links_that_are_there_are_not_followed(tmp_path, link, dangling):
+    bundle = bundle_of(tmp_path / "in", [(tarfile.TarInfo(GOOD[0]), GOOD[1])])
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "one").write_text("mine")
+    root = root_of(tmp_path)
+    (root / link).parent.mkdir(parents=True, exist_ok=True)
+    target = outside / "one" if link.endswith("one") else outside
+    (root / link).symlink_to(tmp_path / "nowhere" if dangling else target)
+    with pytest.raises(ValueError, match=rf"{re.escape(str(root / link))} is a link, which is not followed"):
+        unpack(bundle, True, root)
+    assert [path.name for path in outside.iterdir()] == ["one"] and (outside / "one").read_text() == "mine"
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize(("there", "message"), [("runs/a", "is no folder"), ("runs/a/one/two", "is no regular file")])
+def test_a_file_where_a_folder_should_be_or_the_other_way_round_is_named(tmp_path, there, message):
+    bundle = bundle_of(tmp_path / "in", [(tarfile.TarInfo(GOOD[0]), GOOD[1])])
+    root = root_of(tmp_path)
+    (root / there).parent.mkdir(parents=True)
+    (root / there).write_text("mine")
+    with pytest.raises(ValueError, match=message):
+        unpack(bundle, True, root)
+    assert (root / there).read_text() == "mine"
+
+
+def test_a_bundle_s_file_takes_its_name_whole_and_leaves_nothing_beside_it(tmp_path):
+    bundle = bundle_of(tmp_path / "in", [(tarfile.TarInfo(GOOD[0]), GOOD[1])])
+    root = root_of(tmp_path)
+    assert unpack(bundle, root=root) == "1 files are in their places"
+    assert {path.relative_to(root).as_posix() for path in root.rglob("*")} == {"runs", "runs/a", "runs/a/one"}
+    assert (root / "runs/a/one").read_bytes() == b"x"
+
+
+def test_links_of_a_run_travel_as_the_files_that_they_name(tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.json").write_text("{}")
+    (run / "linked").symlink_to(run / "config.json")
+    os.link(run / "config.json", run / "twin")
+    files = {f"runs/x/{name}": run / name for name in ("config.json", "linked", "twin")}
+    write(tmp_path / "out", files, 700)
+    unpack(tmp_path / "out", root=root_of(tmp_path))
+    for name in files:
+        path = root_of(tmp_path) / name
+        assert path.read_text() == "{}" and not path.is_symlink() and path.stat().st_nlink == 1
 
 
 @pytest.mark.parametrize(
