@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from mirrorgan import losses
 from mirrorgan.checkpoint import save_part
-from mirrorgan.generators.base import GeneratorOutput
+from mirrorgan.generators.base import BaseGenerator, GeneratorOutput
 from train import device, ema, training_state
 from train.augment import augment
 from train.command import as_json, fail, parse
@@ -442,14 +442,14 @@ def _train(config: GanConfig, world: World) -> Path:
 
     for note in notes:
         say(note)
-    calibrated = -1
+    calibrated: tuple[int, BaseGenerator] | None = None
 
-    def calibrate() -> None:
-        """Once a step, whoever asks for it."""
+    def shown() -> BaseGenerator:
+        """The average as it is written and drawn with; made once a step, whoever asks for it."""
         nonlocal calibrated
-        if calibrated != step:
-            recalibrate(nets, split, config)
-            calibrated = step
+        if calibrated is None or calibrated[0] != step:
+            calibrated = step, recalibrate(nets, split, config)
+        return calibrated[1]
 
     def save() -> None:
         watch.check()
@@ -460,9 +460,9 @@ def _train(config: GanConfig, world: World) -> Path:
         images = step * config.batch + other_images
         about = training_state.about_run(config, images, adam_start, grown)
         save_state(config.folder, everything(nets, optimizers, step, config.compact_state) | about)
-        calibrate()
+        average = shown()
         with replacing(folder) as unfinished:
-            save_part(nets.average, nets.generator.config, unfinished, "generator", split.vocabulary.hash,
+            save_part(average, nets.generator.config, unfinished, "generator", split.vocabulary.hash,
                       generator=config.generator, steps=step, images=images)  # fmt: skip
             if text_parameters(nets):  # it has learnt to hear these, not those that it began with
                 for name in ("text_encoder", "image_encoder"):
@@ -472,8 +472,7 @@ def _train(config: GanConfig, world: World) -> Path:
     def sheet() -> None:
         if journal is None:
             return
-        calibrate()
-        sheets = draw_sheet(nets.average, nets.text_encoder, split.vocabulary, captions, [0, 1, 2, 3])
+        sheets = draw_sheet(shown(), nets.text_encoder, split.vocabulary, captions, [0, 1, 2, 3])
         journal.sheet(step, f"average-{config.sizes[-1]}", sheets[-1])
 
     def report(terms: dict[str, Tensor], speed: float) -> None:

@@ -294,14 +294,16 @@ def set_training(generator: BaseGenerator, first_trained: int) -> None:
 
 
 @torch.no_grad()
-def recalibrate(nets: Networks, split: PackedSplit, config: GanConfig, batches: int = 24) -> None:
-    """Statistics of the averaged generator's batch norms, as means over batches that it draws itself (ours).
+def recalibrate(nets: Networks, split: PackedSplit, config: GanConfig, batches: int = 24) -> BaseGenerator:
+    """A copy of the averaged generator whose batch norms have as statistics means over batches that it draws (ours).
 
     `ema.update` copies those of the generator in training, whose features differ from the average's: contrast and
-    colours suffer. What did not learn keeps its statistics. Sets the global random numbers.
+    colours suffer. What did not learn keeps its statistics. The average itself, which is part of a run's state, stays
+    as it is: the state of a step does not depend on how often it was looked at. Sets the global random numbers.
     """
+    copied = copy.deepcopy(nets.average)
     norms = []
-    for mine, theirs in zip(nets.average.modules(), nets.generator.modules(), strict=True):
+    for mine, theirs in zip(copied.modules(), nets.generator.modules(), strict=True):
         if isinstance(mine, nn.BatchNorm1d | nn.BatchNorm2d) and theirs.training:
             mine.train().reset_running_stats()
             norms.append((mine, mine.momentum))
@@ -314,10 +316,11 @@ def recalibrate(nets: Networks, split: PackedSplit, config: GanConfig, batches: 
         lengths, mask = mask.sum(dim=1), device.send(mask, config.place)
         words, sentence = nets.text_encoder(device.send(tokens, config.place), mask, lengths)
         with device.autocast(config.place, config.precision):
-            nets.average(noise, sentence, words, mask)
+            copied(noise, sentence, words, mask)
     for norm, momentum in norms:
         norm.momentum = momentum
         norm.eval()
+    return copied
 
 
 def grown_names(nets: Networks, config: GanConfig, state: dict[str, Any] | None) -> list[str] | None:

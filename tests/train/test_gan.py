@@ -1,5 +1,6 @@
 import copy
 import dataclasses
+import functools
 import itertools
 
 import pytest
@@ -356,6 +357,24 @@ def test_resuming_equals_not_stopping_bit_for_bit(either, tmp_path, monkeypatch)
     assert {"generator.json", "generator.safetensors"} <= {path.name for path in (tmp_path / folder).iterdir()}
 
 
+def test_a_state_is_a_function_of_its_step_however_often_it_was_saved(either, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("train.gan.recalibrate", functools.partial(recalibrate, batches=1))
+    schedules = {
+        "once": {},
+        "always": {"save_minutes": 1e-9},
+        "looked-at": {"sheet_every": 1, "report_every": 1},
+        "both": {"save_minutes": 1e-9, "sheet_every": 2},
+    }
+    for name, schedule in schedules.items():
+        train(dataclasses.replace(either, name=name, steps=2, **schedule))
+    once, *others = (tmp_path / "runs" / name for name in schedules)
+    for other in others:
+        assert_same(load_state(once), load_state(other))
+        kept = [run / "average/generator.safetensors" for run in (once, other)]
+        assert kept[0].read_bytes() == kept[1].read_bytes()
+
+
 def test_a_state_put_back_is_the_whole_state(either, split):
     nets, optimizers = begin(either, split)
     for step in range(2):
@@ -400,14 +419,16 @@ def test_recalibrated_statistics_are_those_of_the_average_s_own_features(config,
     start = nets.average.first.start
     seen = []
     hook = start[1].register_forward_pre_hook(lambda module, given: seen.append(given[0].float()))
-    recalibrate(nets, split, config, batches=3)
+    before = copy_of(nets.average)
+    calibrated = recalibrate(nets, split, config, batches=3)
     hook.remove()
-    assert len(seen) == 3
+    assert len(seen) == 3 and not moved(nets.average, before)  # a run's state has that
+    start = calibrated.first.start
     expected = torch.stack([batch.mean(dim=0) for batch in seen]).mean(dim=0)
     torch.testing.assert_close(start[1].running_mean, expected, rtol=1e-3, atol=1e-3)
     spread = torch.stack([batch.var(dim=0) for batch in seen]).mean(dim=0)
     torch.testing.assert_close(start[1].running_var, spread, rtol=2e-2, atol=1e-3)
-    assert not nets.average.training and not any(module.training for module in nets.average.modules())
+    assert not any(module.training for module in calibrated.modules())
     assert start[1].momentum == nets.generator.first.start[1].momentum
 
 
@@ -416,8 +437,8 @@ def test_recalibrating_leaves_alone_what_does_not_learn(config, split):
     nets, optimizers = begin(config, split)
     step_once(config, split, nets, optimizers)
     before = copy_of(nets.average)
-    recalibrate(nets, split, config, batches=2)
-    assert {name.split(".")[0] for name in moved(nets.average, before)} == {"stages"}
+    calibrated = recalibrate(nets, split, config, batches=2)
+    assert {name.split(".")[0] for name in moved(calibrated, before)} == {"stages"}
 
 
 def test_networks_take_the_text_encoder_s_channels(config, split, encoders):
