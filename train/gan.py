@@ -24,11 +24,13 @@ from mirrorgan.generators.base import BaseGenerator, GeneratorOutput
 from train import device, ema, training_state
 from train.augment import augment
 from train.command import as_json, fail, parse
+from train.config import check_steps
 from train.device import autocast, cannot_compile, prepare, send
 from train.distributed import ALONE, World, average_gradients, gather_rows, gathering, joined
 from train.feed import Batch, Feed, read_rows
-from train.guards import Watch, check_weights
+from train.guards import DIVERGED, Watch, check_weights
 from train.journal import Journal
+from train.metrics import NotFiniteError
 from train.moments import FIRST, Moments
 from train.pack import load_packed
 from train.places import remember
@@ -397,8 +399,12 @@ def _train(config: GanConfig, world: World) -> Path:
     state = world.from_leader(lambda: training_state.own_state(config.folder))
     resumed: str | None = None
     notes: list[str] = []
+    made_of = training_state.made_of(config)
+    if state is not None and (changed := training_state.hold_run(state, config, made_of)) is not None:
+        notes.append(changed)
     if state is None and (checkpoint := config.resume_from) is not None:
         state = world.from_leader(lambda: training_state.read(checkpoint, config, split.vocabulary.hash))
+        check_steps(checkpoint, state["step"], config)
         resumed = training_state.describe(state, config)
         notes.append(resumed)
     # A state has what was taken over when the run began, and that may be gone.
@@ -442,6 +448,8 @@ def _train(config: GanConfig, world: World) -> Path:
 
     for note in notes:
         say(note)
+    if step == config.steps:
+        say(f"all {step} steps are done; give more --steps to go on")
     calibrated: tuple[int, BaseGenerator] | None = None
 
     def shown() -> BaseGenerator:
@@ -458,7 +466,7 @@ def _train(config: GanConfig, world: World) -> Path:
         parts = [("generator", nets.generator), ("discriminators", nets.discriminators)]
         check_weights([*parts, ("text encoder", nets.text_encoder)])
         images = step * config.batch + other_images
-        about = training_state.about_run(config, images, adam_start, grown)
+        about = training_state.about_run(config, images, adam_start, grown, made_of)
         save_state(config.folder, everything(nets, optimizers, step, config.compact_state) | about)
         average = shown()
         with replacing(folder) as unfinished:
@@ -499,7 +507,10 @@ def _train(config: GanConfig, world: World) -> Path:
                 break
             seed_step(config.seed, step)
             set_rates(optimizers, step, config, adam_start)
-            terms = train_step(next(batches), nets, optimizers, config, calls, world)
+            try:
+                terms = train_step(next(batches), nets, optimizers, config, calls, world)
+            except NotFiniteError as error:
+                raise FloatingPointError(f"step {step + 1}: {error}; {DIVERGED}") from None
             step += 1
             ema.update(nets.average, nets.generator, step, config.ema)
             watch.see(step, terms)

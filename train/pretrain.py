@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from mirrorgan.backbones import Backbone, available_backbones
 from train.batches import hold_out
 from train.command import as_json
-from train.config import RunConfig
+from train.config import RunConfig, check_steps, hold_to
 from train.features import CachedFeatures, StoppedEarly, cached_features, trunk_hash
 from train.files import refilled, write_text
 from train.journal import Journal
@@ -27,11 +27,6 @@ from train.state import Stopper, load_state, save_state
 from train.trunks import keep_trunk, load_trunk
 
 SCHEDULES = ("cosine", "constant", "released")
-MAY_CHANGE = {
-    "name", "data", "weights", "steps", "minutes", "device", "save_minutes", "report_every", "validate_every",
-    "learning_rate",
-}  # fmt: skip
-"""Options that may differ when a run goes on. Of data and weights the content counts, not the path."""
 CLOSING = 4.0
 """Seconds that are left for the report of a run whose time is up."""
 
@@ -258,8 +253,9 @@ def pretrain(
     folder, epoch = config.folder / "best", max(1, len(material.kept) // config.batch)
     made_of = {"data": data_hash(config.data), "trunk": trunk_hash(material.backbone)}
     step, best, best_step = 0, float("-inf"), 0
+    changed: list[str] = []
     if (state := load_state(config.folder)) is not None:
-        step, best, best_step = restore(config, made_of, state, network, optimizer)
+        step, best, best_step, changed = restore(config, made_of, state, network, optimizer)
     written(lambda: keep_trunk(material.backbone, config.backbone, config.weights, folder), step)
     journal = Journal(config.folder, as_json(config), config.steps, step)
     saved_step, saved, losses = step, time.monotonic(), dict[str, Tensor]()
@@ -304,6 +300,8 @@ def pretrain(
         journal.say(f"step {step}: {name} {score:.3f} (best {best:.3f} at step {best_step})")
 
     try:
+        if changed:
+            journal.say(f"goes on at step {step} with {', '.join(changed)}")
         if step == config.steps:
             journal.say(f"all {step} steps are done; give more --steps to go on")
         while step < config.steps and not time_is_up():
@@ -348,32 +346,30 @@ def restore(
     state: dict[str, Any],
     network: nn.Module,
     optimizer: torch.optim.Optimizer,
-) -> tuple[int, float, int]:
-    """Puts a state back; returns its step, the best score so far, and the step of that.
+) -> tuple[int, float, int, list[str]]:
+    """Puts a state back; returns its step, the best score so far, the step of that, and the options that have changed.
+
+    Rates and other settings of the optimizer stay those of the configuration.
 
     Raises:
         ValueError: the run was begun with other options, data, weights or networks, or has done more steps already.
     """
-    ask = "give the options that it was begun with, or another --name"
-    begun, now = state.get("config", {}), as_json(config)
-    for key in begun:
-        if key in now and key not in MAY_CHANGE and begun[key] != now[key]:
-            raise ValueError(
-                f"{config.folder} was begun with --{key.replace('_', '-')} {begun[key]}, not {now[key]}; {ask}"
-            )
-    for key, value in state.get("made of", {}).items():
-        if made_of[key] != value:
-            what = f"data: {config.data} has changed" if key == "data" else "weights of the trunk"
-            raise ValueError(f"{config.folder} was begun with other {what}; {ask}")
-    if state["step"] > config.steps:
-        raise ValueError(f"{config.folder} has done {state['step']} steps; --steps {config.steps} is less")
+    changed = hold_to(config.folder, config, state.get("config", {}), made_of, state.get("made of", {}))
+    check_steps(config.folder, state["step"], config)
     try:
         network.load_state_dict(state["network"])
-        optimizer.load_state_dict(state["optimizer"])
+        settings, given = optimizer.state_dict()["param_groups"], state["optimizer"]
+        sizes = [[len(group["params"]) for group in groups] for groups in (settings, given["param_groups"])]
+        if sizes[0] != sizes[1]:
+            raise ValueError(f"its optimizer has {sizes[1]} parameters, not {sizes[0]}")
+        optimizer.load_state_dict({"state": given["state"], "param_groups": settings})
     except (KeyError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[-1].strip()
-        raise ValueError(f"{config.folder} holds a run of other networks ({reason}); {ask}") from error
-    return state["step"], state["best"], state.get("best step", 0)
+        raise ValueError(
+            f"{config.folder} holds a run of other networks ({reason}); give the options that it was begun with, or "
+            "another --name"
+        ) from error
+    return state["step"], state["best"], state.get("best step", 0), changed
 
 
 def check_finite(step: int, network: nn.Module, losses: dict[str, Tensor]) -> None:

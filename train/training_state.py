@@ -15,6 +15,7 @@ Vectors, scalars, counters and integers are kept exactly as they are. Adam's mom
 the networks in float32: they begin anew, while the learning rates of both players rise over `warmup` steps.
 """
 
+import hashlib
 import json
 import math
 import shutil
@@ -28,7 +29,9 @@ from torch import Tensor, nn
 
 from mirrorgan.checkpoint import TRAINING_STATE, read_json, read_tensors, same_weights, sha256
 from mirrorgan.drawing import CheckpointError
+from mirrorgan.expert import NAME as EXPERT
 from train.command import as_json, typed
+from train.config import BY_CONTENT, NAME, SESSION, check_steps, fixed_options, hold_to
 from train.files import write_text
 from train.journal import LOG, RUN, read_sessions
 from train.places import ORIGIN, record_of
@@ -41,12 +44,7 @@ FORMAT = 1
 PARTS = ("generator", "discriminators", "moments")
 SCALE, TRIANGLE = "/scale", "/triangle"
 """Endings of names: of what a tensor is multiplied by, and of a symmetric matrix's upper triangle."""
-NOT_LEARNT = frozenset(
-    {
-        "data", "name", "steps", "minutes", "device", "save_minutes", "report_every", "sheet_every", "encoders",
-        "captioner", "expert", "grow_from", "resume_from", "precision", "compile", "compact_state",
-    }
-)  # fmt: skip
+NOT_LEARNT = SESSION | BY_CONTENT | {NAME, "grow_from"}
 """Options that do not change what is learnt, or that are compared in another way."""
 
 
@@ -240,17 +238,84 @@ def check_files(folder: Path) -> None:
 
 
 def own_state(run: Path) -> dict[str, Any] | None:
-    """The state in a run's own folder, None if there is none; with the options of its Frechet loss."""
+    """The state in a run's own folder, None if it has not begun; with the options of its Frechet loss, what its last
+    session was begun with ("config"), and what it learns from ("made of").
+
+    Raises:
+        ValueError: its states are broken, or it has weights but no state.
+    """
     state = load_state(run)
-    if state is not None and "frechet" not in state and (run / "config.json").is_file():  # written before they were
-        state["frechet"] = frechet_options(read_json(run / "config.json"))
+    if state is None:
+        if (run / "average/generator.safetensors").exists():
+            raise ValueError(
+                f"{run} has weights, but no state to go on from ({STATE} is missing), and was not begun anew over "
+                f"them. Put its state back; or give another --name, with --grow-from {run} to take its weights over; "
+                f"or, to begin this one anew, move {run} away"
+            )
+        return None
+    recorded = (run / "config.json").is_file()
+    try:
+        config = read_json(run / "config.json") if recorded else {}
+    except CheckpointError:
+        if "options" not in state:  # nothing else says what it was begun with
+            raise
+        config = {}
+    state["config"] = config | state.get("options", {})
+    if "frechet" not in state and recorded:  # written before they were
+        state["frechet"] = frechet_options(config)
+    if "made of" not in state:  # likewise
+        sessions = read_sessions(run)
+        state["made of"] = {"data": sessions[-1].get("data") if sessions else None}
     return state
 
 
-def about_run(config: GanConfig, images: int, adam_start: int, grown: list[str] | None) -> dict[str, Any]:
+def about_run(
+    config: GanConfig, images: int, adam_start: int, grown: list[str] | None, made_of: dict[str, str | None]
+) -> dict[str, Any]:
     """What a run's own state says of it beside its networks: pictures seen, the step at which Adam's moments began, the
-    names of the weights that were taken over, and the options of the Frechet loss."""
-    return {"images": images, "adam_start": adam_start, "grown": grown, "frechet": frechet_options(as_json(config))}
+    names of the weights that were taken over, the options of the Frechet loss, those that the run must go on with, and
+    hashes of what it learns from."""
+    return {
+        "images": images,
+        "adam_start": adam_start,
+        "grown": grown,
+        "frechet": frechet_options(as_json(config)),
+        "options": fixed_options(config),
+        "made of": made_of,
+    }
+
+
+def made_of(config: GanConfig) -> dict[str, str | None]:
+    """Hashes of what a run learns from, by name: its data, and the frozen networks that are no part of its state."""
+    files = {}
+    if config.text_training == "frozen":  # else its state has them
+        files["text encoder"] = config.encoders / "text_encoder.safetensors"
+        if config.damsm:
+            files["image encoder"] = config.encoders / "image_encoder.safetensors"
+    if config.reads:
+        files["captioner"] = config.captioner / "captioner.safetensors"
+    looks = {config.backbone} if config.discriminator == "projected" else set()
+    if EXPERT in looks | {name for name, _ in config.compared}:
+        files["expert"] = config.expert / f"{EXPERT}.safetensors"
+    there = {name: path for name, path in files.items() if path.is_file()}  # who builds it says what is missing
+    return {"data": data_hash(config.data)} | {name: weights_hash(path) for name, path in there.items()}
+
+
+def weights_hash(path: Path) -> str:
+    """sha256 over names, shapes and values of a file's tensors, in float16: a checkpoint's are those of its run."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(read_tensors(path).items()):
+        digest.update(f"{name} {tuple(tensor.shape)} ".encode())
+        digest.update((tensor.half() if tensor.is_floating_point() else tensor).contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def hold_run(state: Mapping[str, Any], config: GanConfig, made_of: Mapping[str, str | None]) -> str | None:
+    """Holds a run that goes on from its own state to what it was begun with; see `train.config.hold_to`. Returns a
+    sentence that says what has changed, if something has."""
+    changed = hold_to(config.folder, config, state["config"], made_of, state["made of"])
+    check_steps(config.folder, state["step"], config)
+    return f"{config.folder} goes on at step {state['step']:,} with {', '.join(changed)}" if changed else None
 
 
 def frechet_options(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,12 +2,16 @@ import copy
 import dataclasses
 import functools
 import itertools
+import json
+import re
+import shutil
+from pathlib import Path
 
 import pytest
 import torch
 
 from mirrorgan import losses
-from mirrorgan.checkpoint import save_part
+from mirrorgan.checkpoint import read_tensors, save_part, write_tensors
 from mirrorgan.drawing import CheckpointError
 from mirrorgan.generators.base import Crop
 from mirrorgan.generators.mirrorgan import Config as GeneratorConfig
@@ -15,7 +19,7 @@ from mirrorgan.generators.mirrorgan import Generator
 from mirrorgan.images import from_uint8
 from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
 from train import device, ema
-from train.command import as_json, parse
+from train.command import as_json, parse, typed
 from train.distributed import ALONE
 from train.feed import Feed, read_rows
 from train.gan import (
@@ -29,6 +33,7 @@ from train.gan import (
     train_step,
     with_interpolated,
 )
+from train.metrics import NotFiniteError
 from train.objectives import OBJECTIVES
 from train.players import (
     build_discriminator,
@@ -291,15 +296,6 @@ def test_looking_at_pictures_can_be_stopped_and_begins_anew(config, split, monke
     assert known.measured and known.seen == 12
 
 
-def test_a_run_may_go_on_with_the_frechet_loss_or_without_it(config, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    train(dataclasses.replace(config, steps=1))
-    train(dataclasses.replace(config, steps=2, **FRECHET))
-    assert load_state(tmp_path / "runs/small")["moments"]["0.seen"] > 0
-    train(dataclasses.replace(config, steps=3))
-    assert load_state(tmp_path / "runs/small")["step"] == 3
-
-
 def test_stages_without_an_opponent_are_not_judged(config, split):
     config = dataclasses.replace(config, look_sizes=(0, 64))
     nets, optimizers = begin(config, split)
@@ -399,11 +395,103 @@ def test_every_step_has_random_numbers_of_its_own(config, tmp_path, monkeypatch)
     assert all(len(set(numbers)) == 3 for numbers in zip(*drawn, strict=True))
 
 
-def test_a_run_of_other_networks_is_not_gone_on_with(config, tmp_path, monkeypatch):
+def test_a_run_goes_on_with_what_it_was_begun_with_and_says_what_has_changed(config, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    train(dataclasses.replace(config, steps=2))
+    record = (tmp_path / "runs/small/config.json").read_text()
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs/small").rglob("*") if path.name != "lock"}
+    refused = {
+        "seed": 7,
+        "batch": 6,
+        "objective": "hinge",
+        "channels": (4, 6),
+        "redescription": 1.0,
+        "damsm": 0.0,
+        "ema": 0.5,
+        "options": ("noise_dim=6",),
+        "grow_from": Path("runs/other"),
+        "frechet": 1.0,
+    }
+    for name, value in refused.items():
+        given = [as_json(dataclasses.replace(config, **some))[name] for some in ({}, {name: value})]
+        was, now = (typed(value) or "nothing" for value in given)
+        sentence = f"runs/small was begun with --{name.replace('_', '-')} {was}, not {now}; give the options"
+        with pytest.raises(ValueError, match=re.escape(sentence)):
+            train(dataclasses.replace(config, **{name: value}))
+    with pytest.raises(ValueError, match=r"--batch 4, not 6; with --seed 0, not 3; give the options"):
+        train(dataclasses.replace(config, batch=6, seed=3))
+    with pytest.raises(ValueError, match="runs/small has done 2 steps; --steps 1 is less: give at least 2"):
+        train(dataclasses.replace(config, steps=1))
+    assert {path: path.stat().st_mtime_ns for path in before} == before  # nothing was written over
+    assert (tmp_path / "runs/small/config.json").read_text() == record
+    capfd.readouterr()
+    free = {"steps": 3, "report_every": 7, "generator_rate": 1e-5, "save_minutes": 9.0, "precision": "float32"}
+    train(dataclasses.replace(config, **free))
+    said = " ".join("".join(capfd.readouterr()).split())
+    for change in (
+        "steps 3 (it was 2)",
+        "report_every 7 (it was 20)",
+        "generator_rate 1e-05 (it was 0.0002)",
+        "save_minutes 9.0 (it was 5.0)",
+        "precision float32 (it was auto)",
+    ):
+        assert change in said
+    assert "runs/small goes on at step 2 with" in said
+
+
+def test_a_run_goes_on_with_the_same_content_wherever_it_lies(config, tmp_path, monkeypatch, pack_birds, capfd):
     monkeypatch.chdir(tmp_path)
     train(dataclasses.replace(config, steps=1))
-    with pytest.raises(ValueError, match=r"runs/small holds a run of other networks .*or another --name"):
-        train(dataclasses.replace(config, steps=2, channels=(4, 6)))
+    with pytest.raises(ValueError, match=r"runs/small was begun with other data: .* has changed; give"):
+        train(dataclasses.replace(config, data=pack_birds(2)))
+    moved_to = shutil.copytree(config.encoders, tmp_path / "elsewhere")
+    train(dataclasses.replace(config, encoders=moved_to, captioner=moved_to, steps=2))
+    assert f"encoders {moved_to} (it was {config.encoders})" in " ".join("".join(capfd.readouterr()).split())
+    for part in ("text_encoder", "captioner"):
+        path = moved_to / f"{part}.safetensors"
+        whole = path.read_bytes()
+        write_tensors({name: tensor + 1 for name, tensor in read_tensors(path).items()}, path)
+        with pytest.raises(ValueError, match=f"begun with other weights of the {part.replace('_', ' ')}; give"):
+            train(dataclasses.replace(config, encoders=moved_to, captioner=moved_to))
+        path.write_bytes(whole)
+
+
+def test_a_run_from_before_states_said_what_they_are_of_is_held_to_its_files(config, tmp_path, monkeypatch, pack_birds):
+    monkeypatch.chdir(tmp_path)
+    run = tmp_path / "runs/small"
+    train(dataclasses.replace(config, steps=1))
+    state = load_state(run)
+    del state["options"], state["made of"]
+    torch.save(state, run / "state.pt")  # without a checksum, too
+    (run / "state.previous.pt").unlink(missing_ok=True)
+    recorded = json.loads((run / "config.json").read_text())
+    del recorded["crop_size"], recorded["consistency"], recorded["warmup"]
+    (run / "config.json").write_text(json.dumps(recorded))
+    begun = dataclasses.replace(config, consistency=0.0)
+    with pytest.raises(ValueError, match="begun with --seed 0, not 3"):
+        train(dataclasses.replace(begun, seed=3))
+    with pytest.raises(ValueError, match=r"begun with --consistency 0\.0, not 1\.0"):  # newer than the run: its default
+        train(config)
+    with pytest.raises(ValueError, match="begun with other data"):
+        train(dataclasses.replace(begun, data=pack_birds(2)))
+    train(dataclasses.replace(begun, steps=2, warmup=3))
+    assert load_state(run)["step"] == 2
+
+
+def test_a_run_without_a_readable_state_is_not_begun_over_its_weights(config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = tmp_path / "runs/small"
+    train(dataclasses.replace(config, steps=1, save_minutes=1e-9))
+    weights = (run / "average/generator.safetensors").read_bytes()
+    (run / "state.pt").write_bytes(b"broken")
+    (run / "state.previous.pt").write_bytes((run / "state.previous.pt").read_bytes()[:-1])
+    with pytest.raises(ValueError, match=r"runs/small: its saved state cannot be read .*Put back a copy"):
+        train(dataclasses.replace(config, steps=2))
+    for name in ("state.pt", "state.previous.pt"):
+        (run / name).unlink()
+    with pytest.raises(ValueError, match=r"runs/small has weights, but no state to go on from .*--grow-from"):
+        train(dataclasses.replace(config, steps=2))
+    assert (run / "average/generator.safetensors").read_bytes() == weights
 
 
 # ---------------------------------------------------------------------------------------------------- networks
@@ -1017,6 +1105,13 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_state(co
 
     monkeypatch.setattr("train.gan.train_step", broken)
     with pytest.raises(FloatingPointError, match=r"step 3: kl .*the last saved state is kept"):
+        train(dataclasses.replace(config, steps=4))
+
+    def unmeasurable(*given):
+        raise NotFiniteError("3 of 4 values of features are NaN or infinite")
+
+    monkeypatch.setattr("train.gan.train_step", unmeasurable)  # as the Frechet loss says it
+    with pytest.raises(FloatingPointError, match=r"step 3: 3 of 4 .*last saved state is kept.* lower --generator-rate"):
         train(dataclasses.replace(config, steps=4))
     assert_same(load_state(tmp_path / "runs/small"), before)
 

@@ -24,10 +24,14 @@ from tqdm import tqdm
 from mirrorgan.checkpoint import read_tensors, save_tensors
 from train import captioner, damsm, journal, pretrain
 from train.captioner import CaptionerTraining
+from train.command import as_json
+from train.config import BY_CONTENT, FIXED, NAME, RATES, SESSION, hold_to
 from train.damsm import DamsmConfig
+from train.expert import ExpertTraining
 from train.features import CachedFeatures, StoppedEarly
 from train.journal import Journal, read_log
 from train.pack import load_packed
+from train.presets import GanConfig
 from train.pretrain import Material, PretrainConfig, fit_batch, rate_at, stack_sides
 from train.state import Stopper, load_state, seed_step
 
@@ -324,6 +328,8 @@ def test_fewer_steps_than_were_done_are_refused(config, material):
         ({"batch": 2}, "was begun with --batch 4, not 2"),
         ({"seed": 3}, "was begun with --seed 0, not 3"),
         ({"held_out": 2}, "was begun with --held-out 10, not 2"),
+        ({"schedule": "constant"}, "was begun with --schedule cosine, not constant"),
+        ({"batch": 2, "seed": 3}, "was begun with --batch 4, not 2; with --seed 0, not 3"),
     ],
 )
 def test_a_run_does_not_go_on_with_options_that_make_another_one(config, material, change, said):
@@ -333,6 +339,44 @@ def test_a_run_does_not_go_on_with_options_that_make_another_one(config, materia
     with pytest.raises(ValueError, match=f"{said}; give the options"):
         Toy(dataclasses.replace(config, **change), material).train()
     assert (config.folder / "config.json").read_text() == before
+
+
+def test_options_that_may_change_are_said_and_rates_are_those_that_are_asked_for(config, material, capfd):
+    Toy(dataclasses.replace(config, steps=3), material).train()
+    other = Toy(dataclasses.replace(config, steps=5, learning_rate=1.0, report_every=2, warmup=1), material)
+    other.optimizer.param_groups[0]["lr_scale"] = 0.5  # of the new configuration, not of the saved state
+    other.train()
+    said = " ".join("".join(capfd.readouterr()).split())
+    assert "goes on at step 3 with steps 5 (it was 3), report_every 2 (it was 4)" in said
+    assert "learning_rate 1.0 (it was 0.05)" in said and "warmup 1 (it was 0)" in said
+    assert other.rates == pytest.approx([(1 + math.cos(math.pi * step / 5)) / 4 for step in (3, 4)])
+
+
+def test_every_option_of_every_training_is_of_one_kind():
+    kinds = [FIXED, RATES, SESSION, BY_CONTENT, frozenset({NAME})]
+    known = {
+        field.name
+        for training in (GanConfig, DamsmConfig, CaptionerTraining, ExpertTraining)
+        for field in dataclasses.fields(training)
+    }
+    assert {name: sum(name in kind for kind in kinds) for name in known} == dict.fromkeys(known, 1)
+    assert frozenset().union(*kinds) == known
+
+
+def test_what_a_run_was_begun_with_is_compared_whatever_it_is():
+    config = CaptionerTraining(seed=1, batch=4)
+    begun = as_json(config)
+    folder = Path("runs/x")
+    assert hold_to(folder, config, begun, {}, {}) == []
+    assert hold_to(folder, config, json.loads(json.dumps(begun)) | {"of_another_age": 3}, {}, {}) == []
+    older = {name: value for name, value in begun.items() if name not in ("clip", "minutes", "seed")}
+    with pytest.raises(ValueError, match=r"^runs/x was begun with --seed 0, not 1; give"):  # its default
+        hold_to(folder, config, older, {}, {})
+    assert hold_to(folder, dataclasses.replace(config, seed=0, minutes=3.0), older, {}, {}) == []
+    with pytest.raises(ValueError, match="begun with other weights of the trunk"):
+        hold_to(folder, config, begun, {"data": "a", "trunk": "b"}, {"data": "a", "trunk": "c"})
+    assert hold_to(folder, config, begun, {"data": None, "trunk": "b"}, {"data": "a"}) == []
+    assert "no record of those" in hold_to(folder, config, {}, {}, {})[0]
 
 
 def test_a_run_does_not_go_on_with_other_pictures_or_another_trunk(config, material, pack_birds):
