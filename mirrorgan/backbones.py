@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from mirrorgan.drawing import CheckpointError
+from mirrorgan.untrusted import load_torch, stored
 
 
 class BackboneFeatures(NamedTuple):
@@ -202,12 +203,11 @@ def load_imagenet(name: str, weights: Path | None = None) -> Backbone:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such weights file for the backbone {name}")
     check_hash(path)
-    try:
-        tensors = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise CheckpointError(f"{path}: not a file of PyTorch weights ({type(error).__name__})") from error
+    tensors = load_torch(path)
     if not isinstance(tensors, dict) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
         raise CheckpointError(f"{path}: expected a table of tensors by name")
+    if repeated := [name for name, tensor in tensors.items() if not stored(tensor)]:
+        raise CheckpointError(f"{path}: {repeated[0]} is larger than what is stored of it: a view that repeats numbers")
     _load_in_order(backbone, tensors, path)
     return backbone
 

@@ -13,7 +13,7 @@ ALLOWED = {"mirrorgan": {"mirrorgan"}, "app": {"app", "mirrorgan"}, "train": {"t
 
 # Inside mirrorgan, a file imports from floors below its own, or from its own floor.
 FLOORS = [
-    {"drawing", "images", "vocabulary", "layers", "attention", "losses", "plugins"},
+    {"drawing", "untrusted", "images", "vocabulary", "layers", "attention", "losses", "plugins"},
     {"backbones"},
     {"text_encoder", "image_encoder", "captioner", "discriminators", "generators"},
     {"checkpoint"},

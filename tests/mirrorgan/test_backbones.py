@@ -204,7 +204,7 @@ def test_a_pickle_with_code_is_refused_and_the_code_not_run(tiny_backbone, tmp_p
         (tmp_path / "b.pth", lambda x, p: p.write_bytes(pickle.dumps(x))),
     ]:
         write({"weight": Mischief(tmp_path / "made")}, path)
-        with pytest.raises(CheckpointError, match="not a file of PyTorch weights"):
+        with pytest.raises(CheckpointError, match=r"posix\.mkdir would run|not a file of PyTorch weights"):
             load_imagenet("tiny", path)
     assert not (tmp_path / "made").exists()
 
@@ -218,7 +218,7 @@ def test_a_file_without_a_table_of_tensors_is_refused(tiny_backbone, tmp_path, c
 
 def test_a_damaged_file_is_named(tiny_backbone, weights):
     weights.write_bytes(weights.read_bytes()[:200])
-    with pytest.raises(CheckpointError, match=r"tiny\.pth: not a file of PyTorch weights"):
+    with pytest.raises(CheckpointError, match=r"tiny\.pth: a zip archive, as PyTorch writes, that is damaged"):
         load_imagenet("tiny", weights)
 
 

@@ -13,16 +13,16 @@
 Photographs belong to their owners; the data set is for non-commercial research.
 """
 
-import io
 import math
 import pickle
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
+from mirrorgan.drawing import CheckpointError
+from mirrorgan.untrusted import as_text, read_pickle, readable
 from train.datasets.base import Box, DataError, Example, LeftOut, Listing, Point, cut_of, inside, read_text
 
 CAPTIONS_PER_IMAGE = 10
@@ -194,13 +194,6 @@ def _captions(path: Path) -> tuple[str, ...]:
     return tuple(line.strip() for line in lines if line.strip())[:CAPTIONS_PER_IMAGE]
 
 
-class _ListUnpickler(pickle.Unpickler):
-    """Reads lists of strings and nothing that could run code."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which a list of names never needs")
-
-
 def read_name_list(path: Path) -> list[str]:
     """A pickled list of strings, as Python 2 or 3 wrote it; nothing else is allowed in it.
 
@@ -209,13 +202,15 @@ def read_name_list(path: Path) -> list[str]:
         DataError: it holds anything but a list of strings.
     """
     try:
-        names = _ListUnpickler(io.BytesIO(path.read_bytes()), encoding="latin1").load()
-    except FileNotFoundError:
-        raise
-    except Exception as error:
-        raise DataError(f"{path}: not a pickled list of names ({error})") from error
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise DataError(f"{path}: expected a list of names, found {type(names).__name__}")
+        found = read_pickle(path)
+        names = [as_text(name) for name in found] if isinstance(found, list) else None
+    except TypeError:
+        names = None
+    except CheckpointError as error:
+        reason = str(error).removeprefix(f"{readable(path)}: ")
+        raise DataError(f"{path}: not a pickled list of names ({reason})") from error
+    if names is None:
+        raise DataError(f"{path}: expected a list of names, found {type(found).__name__}")
     return names
 
 

@@ -18,6 +18,7 @@ from mirrorgan.backbones import check_hash, fold_batch_norms, installed_weights,
 from mirrorgan.checkpoint import sha256
 from mirrorgan.drawing import CheckpointError
 from mirrorgan.images import from_uint8, to_channels_last
+from mirrorgan.untrusted import load_torch
 from train.device import autocast, has_bfloat16
 from train.metrics import check_finite
 
@@ -71,13 +72,11 @@ class ImageNetTrunk(FeatureNetwork):
         self.trunk = to_channels_last(fold_batch_norms(load_imagenet(name, weights)), device)
         kind = "bfloat16" if has_bfloat16(device) else "float32"
         self.how = f"mean of the last feature map at {self.trunk.image_size} px (bilinear, smoothed), {kind}"
-        tensors = torch.load(weights, map_location=device, weights_only=True)
-        classifier = [
-            tensor for key, tensor in tensors.items() if key.removeprefix("_").startswith(("fc.", "classifier."))
-        ]
+        named = load_torch(weights).items()
+        classifier = [tensor for key, tensor in named if key.removeprefix("_").startswith(("fc.", "classifier."))]
         if [tensor.ndim for tensor in classifier] != [2, 1]:
             raise CheckpointError(f"{weights}: no classifier in it, weight and then bias")
-        self.weight, self.bias = (nn.Buffer(tensor.float()) for tensor in classifier)
+        self.weight, self.bias = (nn.Buffer(tensor.float().to(device)) for tensor in classifier)
 
     @torch.inference_mode()
     def features(self, pictures: Tensor) -> Tensor:
@@ -122,7 +121,7 @@ class Inception2015(FeatureNetwork):
                 "--features inception needs the package torch-fidelity: pip install torch-fidelity"
             ) from None
         try:
-            torch.load(weights, map_location="cpu", weights_only=True)  # the package would also run code in the file
+            load_torch(weights)  # the package would also run code in the file
             extractor: Any = FeatureExtractorInceptionV3("inception", ["2048"], str(weights))
         except Exception as error:
             raise CheckpointError(f"{weights}: not the weights of Inception ({shortened(error)})") from error
