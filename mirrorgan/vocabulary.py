@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from mirrorgan.drawing import CheckpointError
+from mirrorgan.untrusted import read_json, readable, shortened
 
 END = 0
 END_WORD = "<end>"
@@ -41,11 +42,18 @@ def tokenize(caption: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """All words that a model knows. The position of a word is its id; id 0 is `<end>`."""
+    """All words that a model knows. The position of a word is its id; id 0 is `<end>`.
+
+    Words match whatever their case. Of words that differ in nothing else, one that is written as it was asked for comes
+    first, and after it the one with the smallest id.
+    """
 
     words: tuple[str, ...]
 
     def __post_init__(self) -> None:
+        for word in self.words:
+            if not isinstance(word, str) or not word or not word.isprintable():
+                raise ValueError(f"{shortened(word)} is no word; a word is a text of characters that can be shown")
         if not self.words or self.words[END] != END_WORD:
             raise ValueError(f"word 0 of a vocabulary must be {END_WORD!r}")
         if len(set(self.words)) != len(self.words):
@@ -71,9 +79,35 @@ class Vocabulary:
         """sha256 of the words in order: two models understand each other's ids if and only if it is equal."""
         return hashlib.sha256("\n".join(self.words).encode()).hexdigest()
 
+    @cached_property
+    def folded(self) -> dict[str, int]:
+        """Ids of all words but `<end>` by their form without case; of several, the smallest."""
+        found: dict[str, int] = {}
+        for index, word in enumerate(self.words):
+            if index != END:
+                found.setdefault(word.casefold(), index)
+        return found
+
+    @cached_property
+    def typable(self) -> tuple[str, ...]:
+        """The words that a caption can name: `tokenize` leaves them one word, which is found again under its id."""
+        return tuple(word for index, word in enumerate(self.words) if index != END and self._typed(word) == index)
+
+    def _typed(self, word: str) -> int | None:
+        cut = tokenize(word)
+        return self.find(cut[0]) if len(cut) == 1 else None
+
+    def find(self, word: str) -> int | None:
+        """The id of a word, whatever its case; None if it is not known, or the end."""
+        index = self.ids.get(word)
+        if index is None:
+            index = self.folded.get(word.casefold())
+        return None if index == END else index
+
     def encode(self, words: Iterable[str]) -> list[int]:
         """Ids of the known words, in order; unknown words are left out (see `nearest` to report them)."""
-        return [self.ids[word] for word in words if self.knows(word)]
+        found = (self.find(word) for word in words)
+        return [index for index in found if index is not None]
 
     def decode(self, ids: Iterable[int]) -> list[str]:
         """Words up to the first `<end>`."""
@@ -85,15 +119,27 @@ class Vocabulary:
         return words
 
     def knows(self, word: str) -> bool:
-        return word != END_WORD and word in self.ids
+        return self.find(word) is not None
 
     def nearest(self, word: str) -> str | None:
-        """The known word that is spelled most like an unknown one; None if none is near. Commoner words win ties."""
-        near = difflib.get_close_matches(word[:40], self.words[1:], n=1, cutoff=0.6)
-        return near[0] if near else None
+        """The known word that is spelled most like an unknown one, whatever its case; None if none is near.
+
+        Only words that can be typed are suggested. Commoner words win ties.
+        """
+        near = difflib.get_close_matches(word[:40].casefold(), self._spellings, n=1, cutoff=0.6)
+        return self._spellings[near[0]] if near else None
+
+    @cached_property
+    def _spellings(self) -> dict[str, str]:
+        """The words that can be typed by their form without case."""
+        found: dict[str, str] = {}
+        for word in self.typable:
+            found.setdefault(word.casefold(), word)
+        return found
 
     def save(self, path: Path) -> None:
-        path.write_text(json.dumps({"sha256": self.hash, "words": self.words}, indent=0) + "\n")
+        text = json.dumps({"sha256": self.hash, "words": self.words}, indent=0) + "\n"
+        path.write_text(text, encoding="utf-8")
 
     @classmethod
     def load(cls, path: Path) -> "Vocabulary":
@@ -103,14 +149,15 @@ class Vocabulary:
             FileNotFoundError: there is no such file.
             CheckpointError: it is not a vocabulary, or was changed after it was written.
         """
+        content, where = read_json(path), readable(path)
+        if not isinstance(content, dict) or not isinstance(content.get("words"), list):
+            raise CheckpointError(f'{where}: not a vocabulary; an object with a list of "words" was expected')
         try:
-            content = json.loads(path.read_text())
             vocabulary = cls(tuple(content["words"]))
-            unchanged = content.get("sha256") == vocabulary.hash
-        except (ValueError, KeyError, TypeError) as error:
-            raise CheckpointError(f"{path}: not a vocabulary ({error})") from error
-        if not unchanged:
-            raise CheckpointError(f"{path}: its words do not have the sha256 that it names; it was changed or damaged")
+        except ValueError as error:
+            raise CheckpointError(f"{where}: not a vocabulary ({error})") from error
+        if content.get("sha256") != vocabulary.hash:
+            raise CheckpointError(f"{where}: its words do not have the sha256 that it names; it was changed or damaged")
         return vocabulary
 
 

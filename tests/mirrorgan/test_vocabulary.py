@@ -142,3 +142,53 @@ def test_padding_fills_up_with_the_end_and_the_mask_says_where():
 def test_a_caption_without_a_word_cannot_be_padded(captions):
     with pytest.raises(ValueError, match="at least one known word"):
         pad(captions)
+
+
+# ----------------------------------------------------------------------------------------------------------- case
+
+CAPITALS = Vocabulary(
+    (END_WORD, "This", "BIRD", "red", "Red", "McCaw", "STRASSE", "straße", "Größe", "鳥", "a-b", "x y")
+)
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ("this", "This"), ("THIS", "This"), ("bird", "BIRD"), ("red", "red"), ("Red", "Red"), ("RED", "red"),
+        ("mccaw", "McCaw"), ("strasse", "STRASSE"), ("straße", "straße"), ("GRÖSSE", "Größe"), ("größe", "Größe"),
+        ("owl", None), ("<END>", None), ("<end>", None),
+    ],
+)  # fmt: skip
+def test_words_match_whatever_their_case(typed, found):
+    assert CAPITALS.knows(typed) == (found is not None)
+    assert CAPITALS.decode(CAPITALS.encode([typed])) == ([found] if found else [])
+
+
+def test_of_words_that_differ_only_in_case_the_first_is_found():
+    words = ("Owl", "oWl", "OWL")
+    for order in (words, words[::-1], ("oWl", "OWL", "Owl")):
+        vocabulary = Vocabulary((END_WORD, *order))
+        assert vocabulary.encode(["owl"]) == [1]  # of several, none as it was typed: the smallest id
+        assert vocabulary.encode(["OWL"]) == [1 + order.index("OWL")]
+        assert vocabulary.typable == (order[0],)
+    assert Vocabulary((END_WORD, *words, "owl")).encode(tokenize("OWL")) == [4]  # as captions are cut, in small letters
+
+
+def test_words_that_can_be_typed_are_those_that_a_caption_finds():
+    assert CAPITALS.typable == ("This", "BIRD", "red", "McCaw", "STRASSE")
+    for index, word in enumerate(CAPITALS.words):
+        assert (word in CAPITALS.typable) == (CAPITALS.encode(tokenize(word)) == [index] and index != END)
+    assert Vocabulary((END_WORD, "鳥", "красная", "Größe", END_WORD.upper())).typable == ()
+
+
+def test_only_words_that_can_be_typed_are_suggested():
+    words = Vocabulary((END_WORD, "Yellow", "Größe", "YELLOWISH"))
+    assert words.nearest("yelow") == "Yellow"
+    assert words.nearest("größen") is None
+    assert words.nearest("yellowis") == "YELLOWISH"
+
+
+@pytest.mark.parametrize("word", ["", "a\nb", "a\tb", "\x1b[31m", "\ud800", 3, None, True, ["a"], ("a",), b"a"])
+def test_what_is_no_word_is_refused(word):
+    with pytest.raises(ValueError, match="is no word"):
+        Vocabulary((END_WORD, "bird", word))
