@@ -9,22 +9,28 @@ A checkpoint is a folder that is enough by itself:
     training_state.*           what a training needs to go on (train/training_state.py); nothing that draws reads it
 
 Image encoder and captioner may be missing: without them pictures are drawn, but not scored and not read back.
-Weights may be stored as float16; they are float32 again once loaded.
+Weights may be stored as float16, bfloat16 or float64; they are float32 once loaded. Weights of another kind, or that
+are not finite, are refused.
 """
 
 import dataclasses
 import hashlib
 import json
+import math
+import types
+import typing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load, load_file, save
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
+from mirrorgan import untrusted
 from mirrorgan.drawing import CheckpointError
+from mirrorgan.untrusted import check_regular, name_content, readable, shortened
 from mirrorgan.vocabulary import Vocabulary
 
 FORMAT = 1
@@ -32,6 +38,10 @@ TRAINING_STATE = "training_state"
 """Name of the part that only a training reads; it may be missing."""
 BY_WORD = ("embedding.weight", "to_words.weight", "to_words.bias")
 """Tensors of a text encoder and a captioner whose rows are words."""
+WEIGHTS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
+"""What weights are stored as."""
+LARGEST = 2**53
+"""Of the whole numbers in a configuration: JSON's readers agree on no larger ones."""
 Module = TypeVar("Module", bound=nn.Module)
 
 
@@ -48,7 +58,7 @@ def save_part(
     """
     folder.mkdir(parents=True, exist_ok=True)
     content = {**extra, "config": dataclasses.asdict(config), "vocabulary": vocabulary}
-    (folder / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n")
+    (folder / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     save_tensors(module, folder / f"{name}.safetensors", half)
 
 
@@ -79,16 +89,14 @@ def read_json(path: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        CheckpointError: it holds no JSON object.
+        CheckpointError: it holds no JSON object, or what untrusted.read_json refuses.
     """
     try:
-        content = json.loads(path.read_text())
+        content = untrusted.read_json(path)
     except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: missing; a checkpoint needs it") from None
-    except (ValueError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{path}: not JSON ({error})") from error
+        raise FileNotFoundError(f"{readable(path)}: missing; a checkpoint needs it") from None
     if not isinstance(content, dict):
-        raise CheckpointError(f"{path}: expected an object, found {type(content).__name__}")
+        raise CheckpointError(f"{readable(path)}: expected an object, found {type(content).__name__}")
     return content
 
 
@@ -101,15 +109,50 @@ def read_config(kind: type[Any], given: Any, path: Path) -> Any:
     """A configuration dataclass from what a .json file says of it.
 
     Raises:
-        CheckpointError: a field is missing, unknown, or has a value that cannot be.
+        CheckpointError: a field is missing, unknown, of another type than the dataclass says, or has a value that
+            cannot be.
     """
     if not isinstance(given, dict):
-        raise CheckpointError(f"{path}: no configuration in it")
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
+        raise CheckpointError(f"{readable(path)}: no configuration in it")
+    hints = typing.get_type_hints(kind)
+    values = {key: _as_typed(value) for key, value in given.items()}
+    for key, value in values.items():
+        if key in hints and not _is(value, hints[key]):
+            wanted = getattr(hints[key], "__name__", None) if isinstance(hints[key], type) else None
+            raise CheckpointError(
+                f"{readable(path)}: {key} is {shortened(given[key])}; {wanted or str(hints[key])} was expected"
+            )
     try:
         return kind(**values)
-    except (TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: {error}") from error
+    except (TypeError, ValueError, ArithmeticError) as error:
+        raise CheckpointError(f"{readable(path)}: {error}") from error
+
+
+def _as_typed(value: Any) -> Any:
+    """JSON has no tuples: its lists are tuples here."""
+    if isinstance(value, list):
+        return tuple(_as_typed(one) for one in value)
+    return value
+
+
+def _is(value: Any, hint: Any) -> bool:
+    """Whether a value from JSON is of the type that a field of a configuration has."""
+    origin, within = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return any(_is(value, one) for one in within)
+    if origin is typing.Literal:
+        return any(value == one and type(value) is type(one) for one in within)
+    if origin is tuple:
+        if not isinstance(value, tuple):
+            return False
+        if len(within) == 2 and within[1] is Ellipsis:
+            return all(_is(one, within[0]) for one in value)
+        return len(value) == len(within) and all(_is(one, kind) for one, kind in zip(value, within, strict=True))
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, origin or hint) if isinstance(origin or hint, type) else True
 
 
 def load_part(
@@ -124,20 +167,45 @@ def load_part(
     path = folder / f"{name}.json"
     content = read_json(path)
     if content.get("vocabulary") != vocabulary:
-        found = str(content.get("vocabulary"))[:8]
+        found = readable(str(content.get("vocabulary"))[:8])
         raise CheckpointError(
-            f"{path}: made with the dictionary {found}, but vocabulary.json is {vocabulary[:8]}; "
+            f"{readable(path)}: made with the dictionary {found}, but vocabulary.json is {vocabulary[:8]}; "
             "the files are of two models"
         )
     config = read_config(config_kind, content.get("config"), path)
+    tensors = read_tensors(folder / f"{name}.safetensors")
     try:
-        module = build(config)
+        with _Limited(sum(tensor.numel() for tensor in tensors.values()), len(tensors)):
+            module = build(config)
     except CheckpointError:
         raise
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise CheckpointError(f"{path}: {error}") from error
-    load_tensors(module, folder / f"{name}.safetensors")
+    except (TypeError, ValueError, RuntimeError, ArithmeticError, MemoryError, AttributeError) as error:
+        raise CheckpointError(f"{readable(path)}: {str(error)[:300]}") from error
+    _fill(module, tensors, folder / f"{name}.safetensors")
     return module
+
+
+class _Limited(TorchFunctionMode):
+    """Lets no more numbers be made than a module with these weights can need, and the frozen trunk under it: a
+    configuration that asks for more ends before the memory does."""
+
+    TRUNK = (2**27, 2**12)
+    """Numbers and tensors that no trunk reaches; ResNet-152 has 6e7 and 932."""
+    MAKERS = (torch.empty, torch.zeros, torch.ones, torch.rand, torch.randn, torch.full, torch.arange, torch.eye)
+
+    def __init__(self, numbers: int, tensors: int) -> None:
+        super().__init__()
+        self.file = numbers
+        self.numbers, self.tensors = 4 * numbers + self.TRUNK[0], 4 * tensors + self.TRUNK[1]
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func in self.MAKERS:
+            self.numbers -= func(*args, **{**kwargs, "device": "meta"}).numel()
+            self.tensors -= 1
+            if self.numbers < 0 or self.tensors < 0:
+                raise ValueError(f"the configuration asks for far more than the {self.file:,} numbers of the weights")
+        return func(*args, **kwargs)
 
 
 def load_tensors(module: nn.Module, path: Path) -> None:
@@ -145,21 +213,33 @@ def load_tensors(module: nn.Module, path: Path) -> None:
 
     Raises:
         FileNotFoundError: there is no such file.
-        CheckpointError: it is damaged, or a tensor is missing, unknown or of another shape (both shapes are named).
+        CheckpointError: it is damaged, or a tensor is missing, unknown, of another shape (both shapes are named), of
+            integers, or not finite.
     """
-    tensors = read_tensors(path)
+    _fill(module, read_tensors(path), path)
+
+
+def _fill(module: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
+    where = readable(path)
     state = {key: value for key, value in module.state_dict().items() if not key.endswith("num_batches_tracked")}
     for key, value in state.items():
         if key not in tensors:
-            raise CheckpointError(f"{path}: {key} is missing, {tuple(value.shape)} expected")
+            raise CheckpointError(f"{where}: {key} is missing, {tuple(value.shape)} expected")
         if tensors[key].shape != value.shape:
             shapes = f"{tuple(tensors[key].shape)}, but the configuration beside it asks for {tuple(value.shape)}"
-            raise CheckpointError(f"{path}: {key} is {shapes}")
+            raise CheckpointError(f"{where}: {key} is {shapes}")
+        if tensors[key].dtype not in WEIGHTS and tensors[key].dtype != value.dtype:
+            kinds = ", ".join(_spoken(kind) for kind in WEIGHTS)
+            raise CheckpointError(f"{where}: {key} is of {_spoken(tensors[key].dtype)}; one of {kinds} was expected")
     if unknown := sorted(set(tensors) - set(state)):
-        raise CheckpointError(f"{path}: {unknown[0]} is no tensor of this model ({len(unknown)} such)")
+        raise CheckpointError(f"{where}: {readable(unknown[0])[:80]} is no tensor of this model ({len(unknown)} such)")
     with torch.no_grad():
         for key, value in state.items():
             value.copy_(tensors[key])
+
+
+def _spoken(kind: torch.dtype) -> str:
+    return str(kind).removeprefix("torch.")
 
 
 def in_order(tensors: dict[str, Tensor], given: Vocabulary, wanted: Vocabulary) -> dict[str, Tensor]:
@@ -173,14 +253,37 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        CheckpointError: it is damaged or of another format.
+        CheckpointError: it is damaged, of another format, or a weight in it is not finite.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: missing; a checkpoint needs it")
+    where = readable(path)
     try:
-        return load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path}: damaged, or no safetensors file ({error})") from error
+        check_regular(path)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{where}: missing; a checkpoint needs it") from None
+    try:
+        tensors = load_file(path) if readable(path) == str(path) else load(path.read_bytes())  # its names are UTF-8
+    except Exception as error:  # what the reader raises depends on what is damaged
+        reason = name_content(path, "safetensors") or f"damaged, or no safetensors file ({readable(str(error)[:160])})"
+        raise CheckpointError(f"{where}: {reason}") from error
+    for name, tensor in tensors.items():
+        check_finite(name, tensor, where)
+    return tensors
+
+
+def check_finite(name: str, tensor: Tensor, where: str) -> None:
+    """Raises CheckpointError if a tensor of weights holds a number that is not finite in float32; `where` is its file.
+
+    Reads it once: the least and the greatest of numbers are finite only if all are.
+    """
+    if tensor.dtype not in WEIGHTS or not tensor.numel():
+        return
+    if bool(torch.stack(torch.aminmax(tensor)).float().isfinite().all()):
+        return
+    if broken := sum(int((~torch.isfinite(rows.float())).sum()) for rows in tensor.reshape(-1).split(2**24)):
+        raise CheckpointError(
+            f"{where}: {broken:,} of the {tensor.numel():,} numbers in {readable(name)} are not finite (NaN, infinite, "
+            "or too large for float32)"
+        )
 
 
 def same_weights(some: dict[str, Tensor], others: dict[str, Tensor]) -> bool:
@@ -205,10 +308,16 @@ def without_training_state(files: dict[str, str]) -> dict[str, str]:
 
 
 def write_manifest(folder: Path, content: dict[str, Any]) -> None:
-    """Writes checkpoint.json: `content`, and the sha256 of every other file of weights and settings."""
+    """Writes checkpoint.json: `content`, and the sha256 of every other file of weights and settings.
+
+    Raises:
+        CheckpointError: one of them is no regular file.
+    """
     files = sorted(p for p in folder.iterdir() if p.suffix in (".json", ".safetensors") and p.name != "checkpoint.json")
+    for path in files:
+        check_regular(path)
     manifest = {"format": FORMAT, **content, "files": {path.name: sha256(path) for path in files}}
-    (folder / "checkpoint.json").write_text(json.dumps(manifest, indent=2) + "\n")
+    (folder / "checkpoint.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -216,22 +325,46 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: the folder or a file is missing.
-        CheckpointError: another format, or a file that was changed, cut short or exchanged.
+        CheckpointError: another format, an entry of another type than it has, or a file that was changed, cut short or
+            exchanged.
     """
     if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: no such checkpoint folder")
+        raise FileNotFoundError(f"{readable(folder)}: no such checkpoint folder")
     manifest = read_json(folder / "checkpoint.json")
-    if manifest.get("format") != FORMAT:
-        raise CheckpointError(f"{folder}/checkpoint.json: format {manifest.get('format')!r}, this code reads {FORMAT}")
+    where = f"{readable(folder)}/checkpoint.json"
+    if manifest.get("format") != FORMAT or isinstance(manifest.get("format"), bool):
+        raise CheckpointError(f"{where}: format {shortened(manifest.get('format'))}, this code reads {FORMAT}")
     files = manifest.get("files")
     if not isinstance(files, dict) or not files:
-        raise CheckpointError(f"{folder}/checkpoint.json: it names no files")
+        raise CheckpointError(f"{where}: it names no files")
     for name, expected in files.items():
-        if Path(name).name != name:
-            raise CheckpointError(f"{folder}/checkpoint.json: {name!r} is not a plain file name")
+        if Path(name).name != name or name == ".." or "\0" in name:
+            raise CheckpointError(f"{where}: {shortened(name)} is not a plain file name")
         path = folder / name
-        if not path.is_file():
-            raise FileNotFoundError(f"{path}: missing; checkpoint.json names it")
+        try:
+            check_regular(path)
+        except FileNotFoundError:
+            raise FileNotFoundError(f"{readable(path)}: missing; checkpoint.json names it") from None
         if (found := sha256(path)) != expected:
-            raise CheckpointError(f"{path}: its sha256 is {found[:8]}, checkpoint.json says {str(expected)[:8]}")
+            raise CheckpointError(
+                f"{readable(path)}: its sha256 is {found[:8]}, checkpoint.json says {readable(str(expected)[:8])}"
+            )
+    _check_entries(manifest, where)
     return manifest
+
+
+ENTRIES: dict[str, Any] = {
+    "name": str, "summary": str, "trained": bool, "vocabulary": str, "max_words": int, "examples": tuple[str, ...],
+}  # fmt: skip
+"""Types of what checkpoint.json says, where it says it."""
+
+
+def _check_entries(manifest: dict[str, Any], where: str) -> None:
+    for key, kind in ENTRIES.items():
+        if key in manifest and not _is(_as_typed(manifest[key]), kind):
+            wanted = "a list of texts" if key == "examples" else {str: "a text", bool: "true or false"}.get(kind)
+            raise CheckpointError(
+                f"{where}: {key} is {shortened(manifest[key])}; {wanted or 'a whole number'} was expected"
+            )
+    if manifest.get("max_words", 1) < 1:
+        raise CheckpointError(f"{where}: max_words is {manifest['max_words']}; at least 1 was expected")

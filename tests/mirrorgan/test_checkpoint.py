@@ -1,4 +1,5 @@
 import json
+import os
 from dataclasses import dataclass
 
 import pytest
@@ -125,7 +126,7 @@ def test_a_missing_file_is_named(folder, name):
 def test_weights_that_were_cut_short_are_named(folder, keep):
     path = folder / "part.safetensors"
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(CheckpointError, match=r"part\.safetensors: damaged"):
+    with pytest.raises(CheckpointError, match=r"part\.safetensors: (damaged|an empty file)"):
         load(folder)
 
 
@@ -285,3 +286,155 @@ def test_weights_are_the_same_if_all_that_are_stored_are_among_the_others():
     moved = others["a"].clone()
     moved[1, 1] += 0.01
     assert not same_weights(stored, {"a": moved})
+
+
+# ---------------------------------------------------------------------------------------- weights that cannot be
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_weights_that_are_not_finite_are_named_with_their_file(folder, value, kind):
+    path = folder / "part.safetensors"
+    tensors = load_file(path)
+    broken = tensors["norm.running_var"].to(kind)
+    broken[1:3] = value
+    save_file(tensors | {"norm.running_var": broken}, path)
+    with pytest.raises(
+        CheckpointError, match=r"part\.safetensors: 2 of the 4 numbers in norm\.running_var are not finite"
+    ):
+        load(folder)
+    with pytest.raises(CheckpointError, match="are not finite"):
+        read_tensors(path)
+
+
+@pytest.mark.parametrize("numbers", [[float("inf"), -float("inf")], [1e300, 1.0], [float("nan"), float("inf")]])
+def test_numbers_that_are_not_finite_in_float32_are_found_whatever_their_sum(tmp_path, numbers):
+    save_file({"a": torch.tensor(numbers, dtype=torch.float64)}, tmp_path / "x.safetensors")
+    with pytest.raises(CheckpointError, match=r"of the 2 numbers in a are not finite"):
+        read_tensors(tmp_path / "x.safetensors")
+
+
+def test_large_numbers_are_finite_whatever_their_sum(tmp_path):
+    for tensor in (torch.full((100,), 3e38), torch.full((9000,), 60000.0, dtype=torch.float16), torch.zeros(0, 3)):
+        save_file({"a": tensor}, tmp_path / "x.safetensors")
+        assert torch.equal(read_tensors(tmp_path / "x.safetensors")["a"], tensor)
+
+
+KINDS = (torch.int8, torch.uint8, torch.int32, torch.int64, torch.bool, torch.complex64, torch.float8_e4m3fn)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_weights_of_another_kind_are_named_with_their_file(folder, kind):
+    path = folder / "part.safetensors"
+    tensors = load_file(path)
+    save_file(tensors | {"layer.bias": torch.ones(4).to(kind)}, path)
+    said = rf"part\.safetensors: layer\.bias is of {str(kind)[6:]}; one of float32, float16, bfloat16, float64 was"
+    with pytest.raises(CheckpointError, match=said):
+        load(folder)
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_of_every_float_are_float32_once_loaded(folder, network, kind):
+    path = folder / "part.safetensors"
+    save_file({key: value.to(kind) for key, value in load_file(path).items()}, path)
+    loaded = load(folder).state_dict()
+    for key, value in network.state_dict().items():
+        if not key.endswith("tracked"):
+            assert loaded[key].dtype == torch.float32
+            assert torch.equal(loaded[key], value.to(kind).float())
+
+
+# ----------------------------------------------------------------------------------- configurations that cannot be
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    size: int = 1
+    share: float = 0.5
+    name: str = "x"
+    on: bool = False
+    widths: tuple[int, ...] = ()
+    pair: tuple[int, float] = (1, 2.0)
+    limit: float | None = None
+
+
+RIGHT = [
+    {"size": 3}, {"share": 1}, {"share": -2.5}, {"name": ""}, {"on": True}, {"widths": [1, 2]}, {"widths": []},
+    {"pair": [3, 4]}, {"limit": None}, {"limit": 3}, {"limit": 0.5},
+]  # fmt: skip
+WRONG = [
+    {"size": "3"}, {"size": 3.0}, {"size": True}, {"size": None}, {"size": [3]}, {"size": {"a": 1}}, {"size": 10**30},
+    {"share": "a"}, {"share": False}, {"share": [0.5]}, {"name": 3}, {"name": ["a"]}, {"on": 1}, {"on": "true"},
+    {"widths": 3}, {"widths": [1, "2"]}, {"widths": [[1]]}, {"widths": {"a": 1}}, {"widths": [1.5]}, {"pair": [1]},
+    {"pair": ["1", 2]}, {"limit": "none"}, {"limit": [1]}, {"other": 1},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("given", RIGHT, ids=str)
+def test_values_of_the_types_that_a_configuration_has_are_taken(given, tmp_path):
+    read = read_config(Options, given, tmp_path / "x.json")
+    ((name, value),) = given.items()
+    assert getattr(read, name) == (tuple(value) if isinstance(value, list) else value)
+
+
+@pytest.mark.parametrize("given", WRONG, ids=str)
+def test_values_of_other_types_are_named_with_the_field(given, tmp_path):
+    (name,) = given
+    with pytest.raises(CheckpointError, match=rf"x\.json: .*{name}"):
+        read_config(Options, given, tmp_path / "x.json")
+
+
+@pytest.mark.parametrize("channels", [[3, 2**40], [2**33, 2**33], [10**5, 10**5], [1, 2**27]])
+def test_a_configuration_far_larger_than_its_weights_ends_before_the_memory_does(folder, channels):
+    content = json.loads((folder / "part.json").read_text())
+    content["config"]["channels"] = channels
+    (folder / "part.json").write_text(json.dumps(content))
+    with pytest.raises(
+        CheckpointError, match=r"part\.json: (the configuration asks for far more than the 32|.*overflow)"
+    ):
+        load(folder)
+
+
+def test_a_configuration_of_many_small_layers_ends_too(folder):
+    def build(sizes):
+        return nn.Sequential(*(nn.Linear(1, 1) for _ in range(10**9)))
+
+    with pytest.raises(CheckpointError, match="asks for far more"):
+        load_part(folder, "part", Sizes, build, HASH)
+
+
+@pytest.mark.parametrize(
+    ("entry", "value"),
+    [
+        ("max_words", "25"), ("max_words", 25.0), ("max_words", True), ("max_words", 0), ("max_words", -3),
+        ("max_words", [25]), ("max_words", None), ("max_words", 10**30), ("examples", "a red bird"),
+        ("examples", [["a"]]), ("examples", [3]), ("examples", {"a": 1}), ("name", 3), ("name", ["birds"]),
+        ("summary", None), ("trained", "yes"), ("trained", 1), ("vocabulary", 3),
+    ],
+)  # fmt: skip
+def test_entries_of_the_manifest_are_held_to_their_types(folder, entry, value):
+    right = {"max_words": 25, "examples": ["a red bird"], "name": "birds", "summary": "", "trained": True}
+    write_manifest(folder, right)
+    assert read_manifest(folder)["max_words"] == 25
+    write_manifest(folder, right | {entry: value})
+    with pytest.raises(CheckpointError, match=rf"checkpoint\.json: {entry} is .*expected"):
+        read_manifest(folder)
+
+
+def test_a_pipe_in_the_place_of_a_part_is_named(folder):
+    write_manifest(folder, {})
+    (folder / "part.safetensors").unlink()
+    os.mkfifo(folder / "part.safetensors")
+    for read in (read_manifest, load):
+        with pytest.raises(CheckpointError, match=r"part\.safetensors: a pipe"):
+            read(folder)
+
+
+@pytest.mark.parametrize("name", ["x\0.json", "n" * 5000 + ".json", "x\ny.json"])
+def test_odd_names_in_a_manifest_are_refused_in_one_line(folder, name):
+    write_manifest(folder, {})
+    manifest = json.loads((folder / "checkpoint.json").read_text())
+    (folder / "checkpoint.json").write_text(json.dumps(manifest | {"files": {name: "0"}}))
+    with pytest.raises((CheckpointError, FileNotFoundError)) as caught:
+        read_manifest(folder)
+    assert str(caught.value).isprintable()
