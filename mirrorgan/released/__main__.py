@@ -9,9 +9,12 @@ files. A set without STREAM is not read back, unless it borrows that of another 
 """
 
 import argparse
+import io
+import shlex
 import sys
 from pathlib import Path
 
+from mirrorgan.checkpoint import read_json
 from mirrorgan.drawing import CheckpointError
 from mirrorgan.plugins import documentation
 from mirrorgan.released.back import write_released
@@ -19,9 +22,26 @@ from mirrorgan.released.convert import convert
 from mirrorgan.released.layout import TITLES
 from mirrorgan.released.options import Options
 from mirrorgan.released.stream import BACKBONES
+from mirrorgan.vocabulary import Vocabulary
+
+
+def positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number}; at least 1 was expected")
+    return number
+
+
+def first_caption(folder: Path) -> str:
+    """A caption that a checkpoint draws: its first example, or its first words that can be typed."""
+    examples = read_json(folder / "checkpoint.json")["examples"]
+    return examples[0] if examples else " ".join(Vocabulary.load(folder / "vocabulary.json").typable[:3])
 
 
 def main() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a console of ASCII shows file names and words escaped
+            stream.reconfigure(errors="backslashreplace")
     parser = argparse.ArgumentParser(
         prog="python -m mirrorgan.released",
         description=documentation(__name__),
@@ -56,7 +76,9 @@ def main() -> None:
     )  # fmt: skip
     parser.add_argument("--ends", action="store_true", help="STREAM was trained to end its sentences with <end>")
     parser.add_argument("--half", action="store_true", help="store weights as float16")
-    parser.add_argument("--max-words", type=int, default=defaults.max_words, help="of a caption; 25 birds, 20 COCO")
+    parser.add_argument(
+        "--max-words", type=positive, default=defaults.max_words, help="of a caption; 25 birds, 20 COCO"
+    )
     parser.add_argument("--summary", help="one line for the page: data, sizes")
     parser.add_argument("--examples", nargs="+", metavar="CAPTION", help="captions to show first")
     given = parser.parse_args()
@@ -81,7 +103,8 @@ def main() -> None:
             )
             lines = convert(given.files, given.out, chosen)
             if not given.partial:
-                lines.append(f"try it: python -m mirrorgan 'a small bird' --checkpoint {given.out}")
+                caption, folder = (shlex.quote(text) for text in (first_caption(given.out), str(given.out)))
+                lines.append(f"try it: python -m mirrorgan {caption} --checkpoint {folder}")
     except (CheckpointError, OSError) as error:
         sys.exit(f"error: {error}")
     print("\n".join(lines))

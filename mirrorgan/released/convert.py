@@ -19,16 +19,28 @@ from mirrorgan.checkpoint import (
     write_manifest,
     write_tensors,
 )
-from mirrorgan.drawing import CheckpointError
+from mirrorgan.drawing import CaptionError, CheckpointError
 from mirrorgan.pipeline import MirrorGAN
 from mirrorgan.released import attngan, dfgan, encoders, ssagan, stream
 from mirrorgan.released.layout import TITLES, Part, Released, count_parameters, same, spoken
 from mirrorgan.released.options import Options
-from mirrorgan.released.reading import Captions, State, read_captions, read_states
+from mirrorgan.released.reading import (
+    AVERAGED,
+    Captions,
+    NoCaptions,
+    State,
+    check_state,
+    family,
+    find_states,
+    read_captions,
+)
+from mirrorgan.untrusted import check_regular, readable
 from mirrorgan.vocabulary import Vocabulary, check_words
 
-PICKLES = (".pickle", ".pkl", ".p")
-WEIGHTS = (".pth", ".pt", ".ckpt", ".tar")
+SUFFIXES = (".pickle", ".pkl", ".p", ".pth", ".pt", ".ckpt", ".tar")
+"""Of the files of a folder that are opened; what is in one is told by its content."""
+NAMED = 8
+"""Files that were passed over and are named at most."""
 SYSTEMS = (attngan, ssagan, dfgan)
 """One module each: how its networks are known (MARKS), what they become here (parts), how they go back (files)."""
 
@@ -44,6 +56,13 @@ class Set:
     vocabulary: Vocabulary | None = None
     vocabulary_file: Path | None = None
     captions: Captions | None = None
+    passed: list[str] = field(default_factory=list)
+    """What was passed over: the file, or the place in it, and why."""
+
+    def told(self) -> list[str]:
+        """A line for each thing that was passed over; the last one counts those that are not named."""
+        lines = [f"passed over: {one}" for one in self.passed[:NAMED]]
+        return lines + [f"passed over: {len(self.passed) - NAMED:,} more"] * (len(self.passed) > NAMED)
 
 
 def convert(files: Iterable[Path], out: Path, options: Options) -> list[str]:
@@ -64,12 +83,15 @@ def convert(files: Iterable[Path], out: Path, options: Options) -> list[str]:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise CheckpointError(f"{out}: already there; name a new folder")
     found = gather(files)
-    vocabulary = check_dictionary(found)
-    if not options.partial:
-        check_whole(found, options.borrow)
-    elif options.borrow is not None:
-        raise CheckpointError("a captioner is borrowed for a whole set; half of one is written as it is")
-    parts = find_parts(found.networks, options)
+    try:
+        vocabulary = check_dictionary(found)
+        if not options.partial:
+            check_whole(found, options.borrow)
+        elif options.borrow is not None:
+            raise CheckpointError("a captioner is borrowed for a whole set; half of one is written as it is")
+        parts = find_parts(found.networks, options)
+    except CheckpointError as error:
+        raise CheckpointError("\n".join([str(error), *found.told()])) from error
     check_together(found.networks, parts)
     filled = [(part, found.networks.fill(part)) for part in parts]
     found.networks.check_used()
@@ -91,10 +113,11 @@ def convert(files: Iterable[Path], out: Path, options: Options) -> list[str]:
             lines.append(borrow_captioner(options.borrow, fresh, vocabulary, options.half))
         elif not options.partial and not has_part(fresh, "captioner"):
             lines.append("no STREAM: pictures are not read back; --borrow FOLDER takes that of another checkpoint")
+        lines[1:1] = found.told()
         write_sources(found, fresh, options.borrow)
         if not options.partial:
             write_manifest(fresh, about(found, filled, out.name, options) | {"vocabulary": vocabulary.hash})
-            MirrorGAN.load(fresh)  # what cannot be loaded is not written
+            draw_examples(MirrorGAN.load(fresh))  # what cannot be loaded and drawn is not written
         if out.exists():
             out.rmdir()
         os.rename(fresh, out)
@@ -109,43 +132,128 @@ def convert(files: Iterable[Path], out: Path, options: Options) -> list[str]:
 def gather(files: Iterable[Path]) -> Set:
     """Reads every file and finds out what it holds, whatever it is called.
 
+    Other files in a folder, and networks beside one that is known, are passed over and named.
+
     Raises:
         FileNotFoundError, CheckpointError: see `convert`.
     """
     found = Set()
-    for path in _listed(files):
-        if path.suffix in (*PICKLES, ".json"):
-            if found.vocabulary_file is not None:
-                raise CheckpointError(f"{found.vocabulary_file} and {path}: both are dictionaries; name one of them")
-            found.vocabulary_file = path
-            if path.suffix == ".json":
-                found.vocabulary = Vocabulary.load(path)
-            else:
-                found.captions = read_captions(path)
-                found.vocabulary = found.captions.vocabulary
+    for path, named in _listed(files, found):
+        kind = family(path)
+        if kind == "weights":
+            _gather_networks(found, path, named)
             continue
-        for where, state in read_states(path).items():
-            kind = kind_of(state)
-            if kind is None:
-                names = ", ".join(sorted(state)[:3])
-                inside = f" ({where})" if where else ""
-                raise CheckpointError(f"{path}{inside}: no network that is known here; it begins with {names}")
-            found.networks.add(kind, state, path)
+        try:
+            captions = read_captions(path) if kind == "pickle" else None
+            vocabulary = Vocabulary.load(path) if captions is None else captions.vocabulary
+        except NoCaptions as error:
+            found.passed.append(str(error))
+            continue
+        except CheckpointError as error:
+            if named:
+                raise
+            found.passed.append(str(error))
+            continue
+        if found.vocabulary is not None and found.vocabulary != vocabulary:
+            raise CheckpointError(
+                f"{readable(found.vocabulary_file)} ({len(found.vocabulary):,} words) and {readable(path)} "
+                f"({len(vocabulary):,}): both are dictionaries, not of the same words in the same order; name the one "
+                "that came with the text encoder"
+            )
+        if found.vocabulary is not None and (captions is None or found.captions is not None):
+            found.passed.append(f"{readable(path)}: the same words as {found.vocabulary_file}")
+            continue
+        found.vocabulary, found.vocabulary_file, found.captions = vocabulary, path, captions
     return found
 
 
-def _listed(files: Iterable[Path]) -> list[Path]:
-    listed: list[Path] = []
+def _gather_networks(found: Set, path: Path, named: bool) -> None:
+    """Adds the networks of a file of weights.
+
+    Args:
+        named: by whoever converts, not only in a folder.
+    """
+    states = [(where, state) for at, whole in find_states(path).items() for where, state in _networks(at, whole)]
+    by_kind: dict[str, list[tuple[str, State]]] = {}
+    for where, state in states:
+        if (kind := kind_of(state)) is not None:
+            by_kind.setdefault(kind, []).append((where, state))
+    if not by_kind and not named:
+        found.passed.append(f"{readable(path)}: {_begins(states[0][1]) if states else 'no tensors by name'}")
+        return
+    if not states:
+        raise CheckpointError(f"{readable(path)}: it holds no tensors by name")
+    if not by_kind:
+        where, state = states[0]
+        inside = f" ({readable(where)})" if where else ""
+        raise CheckpointError(f"{readable(path)}{inside}: no network that is known here; {_begins(state)}")
+    for kind, several in by_kind.items():
+        where, state = _choose(several, kind, path)
+        for other, _ in several:
+            if other != where:
+                found.passed.append(f"{readable(path)} ({readable(other)}): {readable(where)} was taken, an average")
+        found.networks.add(kind, check_state(state, path), path)
+    for where, state in states:
+        if kind_of(state) is None:
+            found.passed.append(f"{readable(path)} ({readable(where) or 'beside it'}): {_begins(state)}")
+
+
+def _begins(state: State) -> str:
+    return f"it begins with {', '.join(readable(name)[:60] for name in sorted(state)[:3])}"
+
+
+def _networks(where: str, state: State) -> list[tuple[str, State]]:
+    """A table as one network; or as several, if it is none, and those under the first parts of its names are."""
+    if kind_of(state) is not None:
+        return [(where, state)]
+    groups: dict[str, State] = {}
+    for name, tensor in state.items():
+        first, dot, rest = name.partition(".")
+        groups.setdefault(first if dot else "", {})[rest if dot else name] = tensor
+    below = [
+        (f"{where}.{first}".strip("."), group)
+        for first, group in groups.items()
+        if first and kind_of(group) is not None
+    ]
+    if not below:
+        return [(where, state)]
+    taken = {first for first, group in groups.items() if first and kind_of(group) is not None}
+    left = {name: tensor for name, tensor in state.items() if name.partition(".")[0] not in taken}
+    return below + ([(where, left)] if left else [])
+
+
+def _choose(several: list[tuple[str, State]], kind: str, path: Path) -> tuple[str, State]:
+    """The one of several networks of a kind in a file that is an average over steps.
+
+    Raises:
+        CheckpointError: none of them is, or several are.
+    """
+    if len(several) == 1:
+        return several[0]
+    averaged = [one for one in several if AVERAGED.search(one[0])]
+    if len(averaged) != 1:
+        places = " and ".join(readable(where) or "the top" for where, _ in several[:4])
+        raise CheckpointError(
+            f"{readable(path)}: {places} in it all hold {spoken(kind)}; save the state_dict() of one of them alone"
+        )
+    return averaged[0]
+
+
+def _listed(files: Iterable[Path], found: Set) -> list[tuple[Path, bool]]:
+    """The files, those of folders in the place of the folders, and whether each was named itself."""
+    listed: list[tuple[Path, bool]] = []
     for path in files:
-        if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.suffix in (*PICKLES, *WEIGHTS))
-            if not inside:
-                raise FileNotFoundError(f"{path}: no .pth, .ckpt or .pickle file in this folder")
-            listed += inside
-        elif not path.is_file():
-            raise FileNotFoundError(f"{path}: no such file")
-        else:
-            listed.append(path)
+        if not path.is_dir():
+            check_regular(path)
+            listed.append((path, True))
+            continue
+        inside = sorted(path.iterdir())
+        taken = [one for one in inside if one.suffix.lower() in SUFFIXES and one.is_file()]
+        if not taken:
+            raise FileNotFoundError(f"{readable(path)}: no .pth, .ckpt or .pickle file in this folder")
+        listed += [(one, False) for one in taken]
+        others = [one for one in inside if one not in taken and not one.name.startswith(".")]
+        found.passed += [f"{readable(one)}: {'a folder' if one.is_dir() else 'no file of weights'}" for one in others]
     return listed
 
 
@@ -169,10 +277,16 @@ def check_dictionary(found: Set) -> Vocabulary:
             "no dictionary among these files: add the captions.pickle that came with the text encoder. One that was "
             "made anew may have as many words in another order, and the encoder would understand nothing"
         )
+    if not found.vocabulary.typable:
+        some = ", ".join(repr(word) for word in found.vocabulary.words[1:4])
+        raise CheckpointError(
+            f"{readable(found.vocabulary_file)}: none of its {len(found.vocabulary) - 1:,} words can be typed "
+            f"({some}): captions are cut into words of ASCII letters, digits and underscores; nothing could be drawn"
+        )
     size = len(found.vocabulary)
     for kind, name in ((encoders.TEXT, "encoder.weight"), (stream.RNN, "embed.weight"), (stream.RNN, "linear.bias")):
         if found.networks.has(f"{kind}/{name}"):
-            words = len(found.networks.states[kind][name])
+            words = (*found.networks.states[kind][name].shape, 0)[0]
             if words != size:
                 raise CheckpointError(
                     f"{found.networks.files[kind]} has {words:,} words, {found.vocabulary_file} {size:,}: they are of "
@@ -213,6 +327,16 @@ def find_parts(networks: Released, options: Options) -> list[Part]:
     if len(generators) > 1:
         named = " and ".join(f"{networks.files[kind]} ({spoken(kind)})" for kind in generators)
         raise CheckpointError(f"{named}: two generators; name one of them")
+    try:
+        return _find_parts(networks, options)
+    except CheckpointError:
+        raise
+    except (ValueError, TypeError, RuntimeError, ArithmeticError, MemoryError) as error:  # sizes that cannot be
+        files = " and ".join(dict.fromkeys(readable(path) for path in networks.files.values()))
+        raise CheckpointError(f"{files}: their tensors have sizes that no network here has ({error})") from error
+
+
+def _find_parts(networks: Released, options: Options) -> list[Part]:
     parts: list[Part] = []
     if encoders.TEXT in networks:
         parts.append(encoders.text_part(encoders.text_config(networks)))
@@ -263,7 +387,8 @@ def check_together(networks: Released, parts: Iterable[Part]) -> None:
                 f"{networks.files[kind]}: judges pictures of {part.config.image_size} pixels; the generator draws "
                 f"{', '.join(map(str, sizes))}"
             )
-    same(said, "channels of the sentence")
+    if said:
+        same(said, "channels of the sentence")
 
 
 # ------------------------------------------------------------------------------------------------------- writing
@@ -272,7 +397,7 @@ def check_together(networks: Released, parts: Iterable[Part]) -> None:
 def write_part(folder: Path, part: Part, tensors: State, vocabulary: str, half: bool) -> None:
     if part.config is not None:
         content = {**part.extra, "config": dataclasses.asdict(part.config), "vocabulary": vocabulary}
-        (folder / f"{part.name}.json").write_text(json.dumps(content, indent=2) + "\n")
+        (folder / f"{part.name}.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     try:
         write_tensors(tensors, folder / f"{part.name}.safetensors", half)
     except ValueError as error:
@@ -282,9 +407,14 @@ def write_part(folder: Path, part: Part, tensors: State, vocabulary: str, half: 
 def describe(found: Set, filled: Iterable[tuple[Part, State]]) -> list[str]:
     lines = []
     if found.vocabulary is not None:
-        lines.append(f"{found.vocabulary_file}: dictionary of {len(found.vocabulary):,} words")
+        words, typable = len(found.vocabulary), len(found.vocabulary.typable)
+        few = ", as captions are cut into words of ASCII letters, digits and underscores" if typable < words - 1 else ""
+        lines.append(
+            f"{readable(found.vocabulary_file)}: dictionary of {words:,} words; {typable:,} of the {words - 1:,} "
+            f"beside <end> can be typed{few}"
+        )
     for part, tensors in filled:
-        files = " and ".join(dict.fromkeys(str(found.networks.files[kind]) for kind in part.kinds))
+        files = " and ".join(dict.fromkeys(readable(found.networks.files[kind]) for kind in part.kinds))
         what = spoken(part.kinds[0]) if part.name == "generator" else part.name
         lines.append(f"{files}: {what}, {count_parameters(tensors):,} parameters")
     return lines
@@ -295,9 +425,9 @@ def about(found: Set, filled: list[tuple[Part, State]], name: str, options: Opti
     kind = next(kind for kind in found.networks.states if kind.endswith(".generator"))
     config = next(part.config for part, _ in filled if part.name == "generator")
     sizes = ", ".join(map(str, config.sizes))
-    summary = f"{TITLES[kind.split('.')[0]]}, from {found.networks.files[kind].name}, {sizes} pixels"
+    summary = f"{TITLES[kind.split('.')[0]]}, from {readable(found.networks.files[kind].name)}, {sizes} pixels"
     return {
-        "name": name,
+        "name": readable(name),
         "trained": True,
         "summary": options.summary or summary,
         "examples": list(options.examples if options.examples is not None else find_examples(found, options.max_words)),
@@ -306,14 +436,30 @@ def about(found: Set, filled: list[tuple[Part, State]], name: str, options: Opti
 
 
 def find_examples(found: Set, longest: int, count: int = 8) -> list[str]:
-    """Captions of test pictures from the pickle, spread evenly over it."""
+    """Captions of test pictures from the pickle, spread evenly over it; those that can be typed, if there are such."""
     if found.captions is None:
         return []
     words = found.captions.vocabulary
-    usable = [ids for ids in found.captions.test or found.captions.train if 0 < len(ids) <= longest and 0 not in ids]
+    given = [ids for ids in found.captions.test or found.captions.train if 0 < len(ids) <= longest and 0 not in ids]
+    typable = {words.ids[word] for word in words.typable}
+    usable = [ids for ids in given if typable.issuperset(ids)] or [ids for ids in given if not typable.isdisjoint(ids)]
     count = min(count, len(usable))
     chosen = [usable[place * len(usable) // count] for place in range(count)]
     return list(dict.fromkeys(" ".join(words.decode(ids)) for ids in chosen))
+
+
+def draw_examples(model: MirrorGAN) -> None:
+    """Draws every example of a checkpoint once; without examples, its first words that can be typed.
+
+    Raises:
+        CheckpointError: one cannot be drawn.
+    """
+    for caption in model.info.examples or (" ".join(model.vocabulary.typable[: min(3, model.info.max_words)]),):
+        try:
+            for _ in model.grow(caption, 0, read_back=False):
+                pass
+        except CaptionError as error:
+            raise CheckpointError(f"the example {caption!r} cannot be drawn: {error}") from error
 
 
 def write_sources(found: Set, folder: Path, borrowed: Path | None) -> None:
@@ -323,11 +469,11 @@ def write_sources(found: Set, folder: Path, borrowed: Path | None) -> None:
     if found.vocabulary_file is not None:
         holds.setdefault(found.vocabulary_file, []).append("dictionary")
     content: dict[str, Any] = {
-        "files": {path.name: {"holds": kinds, "sha256": sha256(path)} for path, kinds in holds.items()}
+        "files": {readable(path.name): {"holds": kinds, "sha256": sha256(path)} for path, kinds in holds.items()}
     }
     if borrowed is not None:
         content["borrowed"] = {"captioner": read_json(borrowed / "checkpoint.json")["name"]}
-    (folder / SOURCES).write_text(json.dumps(content, indent=2) + "\n")
+    (folder / SOURCES).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def borrow_captioner(lender: Path, folder: Path, vocabulary: Vocabulary, half: bool) -> str:
@@ -345,7 +491,8 @@ def borrow_captioner(lender: Path, folder: Path, vocabulary: Vocabulary, half: b
         raise CheckpointError(f"{lender}/captioner.json: made with another dictionary than the one beside it")
     tensors = in_order(tensors, theirs, vocabulary)
     write_tensors(tensors, folder / "captioner.safetensors", half)
-    (folder / "captioner.json").write_text(json.dumps(about | {"vocabulary": vocabulary.hash}, indent=2) + "\n")
+    text = json.dumps(about | {"vocabulary": vocabulary.hash}, indent=2) + "\n"
+    (folder / "captioner.json").write_text(text, encoding="utf-8")
     trunk = f"backbone.{about['config']['backbone']}.safetensors"
     weights = read_tensors(lender / trunk)
     if (folder / trunk).exists():

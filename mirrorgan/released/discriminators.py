@@ -22,7 +22,11 @@ def load_discriminators(folder: Path) -> dict[int, BaseDiscriminator]:
             module = find_discriminator(str(read_json(path).get("discriminator")))
         except ValueError as error:
             raise CheckpointError(f"{path}: {error}") from error
-        size = int(path.stem.removeprefix("discriminator."))
+        if not (number := path.stem.removeprefix("discriminator.")).isdecimal():
+            raise CheckpointError(
+                f"{path}: {number!r} are no pixels; discriminator.64.json, for instance, was expected"
+            )
+        size = int(number)
         loaded = load_part(folder, path.stem, module.Config, module.Discriminator, vocabulary.hash)
         found[size] = loaded.eval().requires_grad_(False)
     return dict(sorted(found.items()))

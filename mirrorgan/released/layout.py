@@ -165,7 +165,7 @@ def same(numbers: dict[str, int], what: str) -> int:
     """The one number that several files agree on.
 
     Args:
-        numbers: by the file that says it.
+        numbers: by the file that says it; at least one.
 
     Raises:
         CheckpointError: they differ; names two files with theirs.

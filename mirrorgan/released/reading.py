@@ -1,27 +1,46 @@
-"""What is in a released file: tensors by name, or a dictionary. No code of the file ever runs.
+"""What is in a released file: tensors by name, or a dictionary. No code of the file ever runs (mirrorgan.untrusted)."""
 
-A released repository writes Python pickles, which may do anything to whoever opens them. Here PyTorch's own reader is
-kept to tensors, and the captions' pickle is read by an unpickler that knows lists, dictionaries, texts and numbers.
-"""
-
-import pickle
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from mirrorgan.checkpoint import WEIGHTS, check_finite
 from mirrorgan.drawing import CheckpointError
+from mirrorgan.untrusted import (
+    HEAD,
+    LEGACY,
+    Numbers,
+    as_text,
+    check_regular,
+    load_torch,
+    read_pickle,
+    readable,
+    shortened,
+    stored,
+)
 from mirrorgan.vocabulary import END, END_WORD, Vocabulary
 
 State = dict[str, Tensor]
 
-PARALLEL = "module."
-"""What torch.nn.DataParallel puts before every name."""
+WRAPPERS = ("module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
+"""Parts of a name that DataParallel, torch.compile and the like put in, at its start or further on."""
+
+COUNTERS = ("num_batches_tracked", "n_averaged")
+"""Ends of names of what only a training needs, and older files do not have."""
+
+OPTIMIZER = re.compile(r"optim(s|izers?)?([_A-Z].*)?")
+"""What optimizers are called in a file; one by another name is known by its param_groups."""
+
+DEPTH = 20
+"""Wrappers inside each other at most."""
+
+AVERAGED = re.compile(r"(?:^|[._])(?:g?ema|averaged?|avg|shadow|swa)(?:$|[._])", re.IGNORECASE)
+"""In where a network is found: that it is the average over the steps of a training, which draws better."""
 
 
 @dataclass(frozen=True)
@@ -34,161 +53,127 @@ class Captions:
     test: list[list[int]]
 
 
+def family(path: Path) -> str:
+    """What a file is by its first bytes, and only where they do not say it, by its name: "weights", "pickle", "json".
+
+    Raises:
+        FileNotFoundError, CheckpointError: it is not there, or no regular file.
+    """
+    check_regular(path)
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+    if head.startswith(b"PK") or LEGACY.search(head) or head[257:262] == b"ustar":
+        return "weights"
+    if re.match(rb"(\xef\xbb\xbf)?\s*\{", head):
+        return "json"
+    if re.match(rb"\x80[\x02-\x05]", head):
+        return "pickle"
+    by_name = {".json": "json", ".pickle": "pickle", ".pkl": "pickle", ".p": "pickle"}
+    return by_name.get(path.suffix.lower(), "weights")
+
+
 # ------------------------------------------------------------------------------------------------------- weights
 
 
 def read_states(path: Path) -> dict[str, State]:
-    """Every network's tensors in a .pth or .ckpt file, of any PyTorch since 0.4, zipped or not.
+    """Every network's tensors in a .pth, .pt, .ckpt or .pkl file of PyTorch; see `find_states` and `check_state`."""
+    found = {where: check_state(state, path) for where, state in find_states(path).items()}
+    if not found:
+        raise CheckpointError(f"{readable(path)}: it holds no tensors by name")
+    return found
 
-    Float tensors become float32, the prefix of DataParallel goes, and so do batch counters, which older files do not
-    have. Wrappers such as {"state_dict": ...} or DF-GAN's {"model": {"netG": ...}, "optimizers": ..., "epoch": ...} are
-    opened; what belongs to an optimizer is passed over.
+
+def find_states(path: Path) -> dict[str, State]:
+    """All tables of tensors in a file of any PyTorch since 0.4, zipped or not, as they are.
+
+    Wrappers such as {"state_dict": ...}, {"g": ..., "g_ema": ...} or DF-GAN's {"model": {"netG": ...}, "epoch": ...}
+    are opened; optimizers are passed over. From names go what DataParallel and torch.compile put in (`WRAPPERS`), and
+    the counters of a training.
 
     Returns:
         tensors by name, by where in the file they were found ("" for a plain state dict).
 
     Raises:
         FileNotFoundError: there is no such file.
-        CheckpointError: it is not a file of weights, would run code, or holds a number that is not finite.
+        CheckpointError: it is not a file of weights, would run code, or names a tensor twice.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file")
-    content = _load(path)
-    found = {where: _clean(state, path) for where, state in _states(content, "")}
-    if not found:
-        raise CheckpointError(f"{path}: it holds no tensors by name")
-    return found
+    return {where: _plain_names(state, path) for where, state in _states(load_torch(path))}
 
 
-def _load(path: Path) -> Any:
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if wanted := re.search(r"GLOBAL ([\w.]+)", str(error)):
-            raise CheckpointError(
-                f"{path}: refused: to open it, {wanted.group(1)} would run. Only tensors are read; "
-                "save the network's state_dict() instead"
-            ) from error
-        raise CheckpointError(f"{path}: not a file of PyTorch weights ({_first_line(error)})") from error
-    except OSError:
-        raise
-    except Exception as error:  # the reader meets damaged files with whatever they bring about
-        raise CheckpointError(f"{path}: damaged, or not a file of PyTorch weights ({_first_line(error)})") from error
+def _states(content: Any) -> Iterator[tuple[str, State]]:
+    level, seen = [("", content)], set[int]()
+    for _ in range(DEPTH):
+        inside = []
+        for where, value in level:
+            if id(value) in seen or not isinstance(value, dict | list | tuple):
+                continue
+            seen.add(id(value))
+            items = value.items() if isinstance(value, dict) else enumerate(value)
+            if isinstance(value, dict):
+                if "param_groups" in value:  # an optimizer's
+                    continue
+                if tensors := {key: one for key, one in items if isinstance(key, str) and isinstance(one, Tensor)}:
+                    yield where, tensors
+            for key, one in items:
+                named = isinstance(key, str | int) and not OPTIMIZER.fullmatch(str(key))
+                if named and isinstance(one, dict | list | tuple):
+                    inside.append((f"{where}.{key}" if where else str(key), one))
+        level = inside
 
 
-def _first_line(error: Exception) -> str:
-    text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0][:160]}" if text else type(error).__name__
-
-
-def _states(content: Any, where: str) -> Iterator[tuple[str, State]]:
-    if not isinstance(content, dict):
-        return
-    tensors = {key: value for key, value in content.items() if isinstance(key, str) and isinstance(value, Tensor)}
-    if tensors:
-        yield where, tensors
-    for key, value in content.items():
-        if isinstance(key, str) and not key.startswith("optim"):
-            yield from _states(value, f"{where}.{key}" if where else key)
-
-
-def _clean(state: State, path: Path) -> State:
+def _plain_names(state: State, path: Path) -> State:
     cleaned: State = {}
-    for name, tensor in state.items():
-        while name.startswith(PARALLEL):
-            name = name.removeprefix(PARALLEL)
-        if name.endswith("num_batches_tracked"):
+    for given, tensor in state.items():
+        name = ".".join(part for part in given.split(".") if part not in WRAPPERS)
+        if name.endswith(COUNTERS):
             continue
-        if tensor.layout != torch.strided or not (tensor.is_floating_point() or tensor.dtype == torch.int64):
-            raise CheckpointError(f"{path}: {name} is a tensor of kind {tensor.dtype}, {tensor.layout}; floats wanted")
-        if tensor.is_floating_point():
-            tensor = tensor.float()
-        if broken := int((~torch.isfinite(tensor)).sum()):
-            raise CheckpointError(f"{path}: {broken} of the {tensor.numel():,} numbers in {name} are not finite")
         if name in cleaned:
-            raise CheckpointError(f"{path}: {name} is there twice, with and without {PARALLEL!r}")
+            raise CheckpointError(
+                f"{readable(path)}: {readable(name)} is there twice, with and without {' or '.join(WRAPPERS[:2])}"
+            )
         cleaned[name] = tensor
     return cleaned
+
+
+def check_state(state: State, path: Path) -> State:
+    """The same tensors in float32.
+
+    Raises:
+        CheckpointError: one is of integers or the like, larger than what is stored of it, or not finite.
+    """
+    where, storages, size = readable(path), dict[int, int](), 0
+    for name, tensor in state.items():
+        if tensor.layout != torch.strided or tensor.dtype not in WEIGHTS or tensor.device.type == "meta":
+            kinds = ", ".join(str(kind).removeprefix("torch.") for kind in WEIGHTS)
+            kind = "no numbers" if tensor.device.type == "meta" else f"{tensor.dtype}, {tensor.layout}"
+            raise CheckpointError(f"{where}: {readable(name)} is a tensor of kind {kind}; one of {kinds} was expected")
+        bytes_of = tensor.numel() * tensor.element_size()
+        storage = tensor.untyped_storage()
+        if not stored(tensor):
+            raise CheckpointError(
+                f"{where}: {readable(name)} is {shortened(tuple(tensor.shape))}, {bytes_of:,} bytes, and "
+                f"{storage.nbytes():,} bytes of it are stored: a view that repeats them; save it with .contiguous()"
+            )
+        storages[storage.data_ptr()] = storage.nbytes()
+        size += bytes_of
+    there = min(sum(storages.values()), check_regular(path))
+    if size > 2 * there:  # weights may be tied, once
+        raise CheckpointError(
+            f"{where}: its tensors have {size:,} bytes, and {there:,} bytes are stored: views of the same numbers; "
+            "save them with .contiguous()"
+        )
+    checked = {}
+    for name, tensor in state.items():
+        check_finite(name, tensor, where)
+        checked[name] = tensor.float()
+    return checked
 
 
 # ---------------------------------------------------------------------------------------------------- dictionary
 
 
-class _PlainUnpickler(pickle.Unpickler):
-    """Knows lists, tuples, dictionaries, texts, numbers, and numpy's numbers and arrays. Refuses everything else."""
-
-    def __init__(self, file: Any, path: Path) -> None:
-        super().__init__(file, encoding="bytes")  # each text decides for itself, see _text
-        self.path = path
-
-    def find_class(self, module: str, name: str) -> Any:
-        module = module.replace("numpy._core", "numpy.core")
-        if (module, name) in _PLAIN:
-            return _PLAIN[module, name]
-        raise CheckpointError(
-            f"{self.path}: refused: to open it, {module}.{name} would run. Only lists, dictionaries, texts and numbers "
-            "are read"
-        )
-
-    def persistent_load(self, pid: Any) -> Any:
-        raise CheckpointError(f"{self.path}: refused: it refers to something outside itself")
-
-
-class _NumberKind:
-    """What stands for numpy.dtype: integers and floats only."""
-
-    def __init__(self, name: Any, *how: Any) -> None:
-        self.name, self.order = _text(name), "<"
-        if not re.fullmatch(r"[iuf][1248]", self.name):
-            raise ValueError(f"numpy numbers of kind {self.name!r}")
-
-    def __setstate__(self, state: Any) -> None:
-        self.order = ">" if _text(state[1]) == ">" else "<"
-
-    def read(self, raw: bytes) -> list[int | float]:
-        return np.frombuffer(raw, np.dtype(self.order + self.name)).tolist()
-
-
-class _Numbers:
-    """What stands for a numpy array: its numbers in order."""
-
-    def __init__(self, *how: Any) -> None:
-        self.numbers: list[int | float] = []
-
-    def __setstate__(self, state: Any) -> None:
-        _, shape, kind, _, raw = state
-        if len(shape) != 1:
-            raise ValueError("a numpy array of several axes")
-        self.numbers = kind.read(raw)
-
-    def __iter__(self) -> Iterator[int | float]:
-        return iter(self.numbers)
-
-
-def _number(kind: _NumberKind, raw: bytes) -> int | float:
-    (number,) = kind.read(raw)
-    return number
-
-
-def _encode(text: str, encoding: Any = b"latin1") -> bytes:
-    """How Python 3 writes bytes for Python 2."""
-    if encoding not in (b"latin1", "latin1"):
-        raise ValueError(f"bytes in the encoding {encoding!r}")
-    return text.encode("latin1")
-
-
-def _ordered(pairs: Any = ()) -> dict[Any, Any]:
-    return dict(pairs)
-
-
-_PLAIN: dict[tuple[str, str], Any] = {
-    ("collections", "OrderedDict"): _ordered,
-    ("_codecs", "encode"): _encode,
-    ("numpy", "dtype"): _NumberKind,
-    ("numpy", "ndarray"): _Numbers,
-    ("numpy.core.multiarray", "scalar"): _number,
-    ("numpy.core.multiarray", "_reconstruct"): _Numbers,
-}
+class NoCaptions(CheckpointError):
+    """A pickle of something else."""
 
 
 def read_captions(path: Path) -> Captions:
@@ -196,55 +181,50 @@ def read_captions(path: Path) -> Captions:
 
     Raises:
         FileNotFoundError: there is no such file.
-        CheckpointError: it is something else, would run code, or its two tables contradict each other.
+        NoCaptions: it is plain content of another kind.
+        CheckpointError: it cannot be read, would run code, or its two tables contradict each other.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file")
-    try:
-        with path.open("rb") as file:
-            content = _PlainUnpickler(file, path).load()
-    except (CheckpointError, OSError):
-        raise
-    except Exception as error:  # a damaged pickle may raise anything
-        raise CheckpointError(f"{path}: damaged, or not a pickle ({_first_line(error)})") from error
+    content = read_pickle(path)
     if not isinstance(content, list | tuple) or len(content) != 4 or not all(isinstance(t, dict) for t in content[2:]):
-        raise CheckpointError(f"{path}: not the released captions: a list of train, test, ixtoword, wordtoix is wanted")
+        raise NoCaptions(
+            f"{readable(path)}: not the released captions: a list of train, test, ixtoword, wordtoix was expected, "
+            f"this is {_described(content)}"
+        )
     train, test, by_id, by_word = content
     vocabulary = _vocabulary(by_id, by_word, path)
-    return Captions(vocabulary, _ids(train, len(vocabulary), path), _ids(test, len(vocabulary), path))
+    longest = path.stat().st_size  # an id takes a byte, unless a list is named again and again
+    read = [_ids(captions, len(vocabulary), longest, path) for captions in (train, test)]
+    return Captions(vocabulary, *read)
+
+
+def _described(content: Any) -> str:
+    kinds = {dict: "a table", list: "a list", tuple: "a tuple", str: "a text", bytes: "a text", Numbers: "an array"}
+    kind = kinds.get(type(content), type(content).__name__)
+    return f"{kind} of {len(content):,}" if isinstance(content, dict | list | tuple | Numbers) else kind
 
 
 def _vocabulary(by_id: dict, by_word: dict, path: Path) -> Vocabulary:
     try:
-        words = {_integer(number): _text(word) for number, word in by_id.items()}
-        ids = {_text(word): _integer(number) for word, number in by_word.items()}
+        words = {_integer(number): as_text(word) for number, word in by_id.items()}
+        ids = {as_text(word): _integer(number) for word, number in by_word.items()}
     except (TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: {error} in its dictionary") from error
+        raise CheckpointError(f"{readable(path)}: {error} in its dictionary") from error
     if sorted(words) != list(range(len(words))):
-        raise CheckpointError(f"{path}: the ids of its {len(words):,} words do not run from 0 to {len(words) - 1:,}")
+        raise CheckpointError(
+            f"{readable(path)}: the ids of its {len(words):,} words do not run from 0 to {len(words) - 1:,}"
+        )
     if len(ids) != len(words) or any(ids.get(word) != number for number, word in words.items()):
         raise CheckpointError(
-            f"{path}: ixtoword ({len(words):,} words) and wordtoix ({len(ids):,}) contradict each other"
+            f"{readable(path)}: ixtoword ({len(words):,} words) and wordtoix ({len(ids):,}) contradict each other"
         )
     if words and words[END] != END_WORD:
-        raise CheckpointError(f"{path}: word 0 is {words[END]!r}, {END_WORD!r} is wanted")
+        raise CheckpointError(f"{readable(path)}: word 0 is {words[END]!r}, {END_WORD!r} is wanted")
     if odd := [word for word in words.values() if not word.isprintable() or not word]:
-        raise CheckpointError(f"{path}: {odd[0]!r} is no word ({len(odd)} such)")
+        raise CheckpointError(f"{readable(path)}: {odd[0]!r} is no word ({len(odd)} such)")
     try:
         return Vocabulary(tuple(words[number] for number in range(len(words))))
     except ValueError as error:
-        raise CheckpointError(f"{path}: {error}") from error
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bytes):  # a str of Python 2
-        try:
-            return value.decode("utf-8")
-        except UnicodeDecodeError:
-            return value.decode("latin1")
-    if not isinstance(value, str):
-        raise TypeError(f"a word is {type(value).__name__}, not a text,")
-    return value
+        raise CheckpointError(f"{readable(path)}: {error}") from error
 
 
 def _integer(value: Any) -> int:
@@ -253,13 +233,19 @@ def _integer(value: Any) -> int:
     return value
 
 
-def _ids(captions: Any, size: int, path: Path) -> list[list[int]]:
+def _ids(captions: Any, size: int, longest: int, path: Path) -> list[list[int]]:
+    where, read, total = readable(path), list[list[int]](), 0
     try:
-        if wrong := [one for one in (captions, *captions) if not isinstance(one, list | tuple | _Numbers)]:
-            raise TypeError(f"{type(wrong[0]).__name__} in the place of one")
-        read = [[_integer(number) for number in caption] for caption in captions]
+        for caption in (captions, *captions) if isinstance(captions, list | tuple | Numbers) else (captions,):
+            if not isinstance(caption, list | tuple | Numbers):
+                raise TypeError(f"{type(caption).__name__} in the place of one")
+        for caption in captions:
+            total += len(caption)
+            if total > longest:
+                raise TypeError(f"more than {longest:,} ids in a file of so many bytes")
+            read.append([_integer(number) for number in caption])
     except TypeError as error:
-        raise CheckpointError(f"{path}: its captions are not lists of ids ({error})") from error
+        raise CheckpointError(f"{where}: its captions are not lists of ids ({error})") from error
     if unknown := [number for caption in read for number in caption if not 0 <= number < size]:
-        raise CheckpointError(f"{path}: a caption names word {unknown[0]:,}, its dictionary has {size:,}")
+        raise CheckpointError(f"{where}: a caption names word {unknown[0]:,}, its dictionary has {size:,}")
     return read

@@ -522,7 +522,8 @@ def test_files_of_two_models_are_told_apart(released, theirs, tmp_path):
         [*few, both], tmp_path, r"mirrorgan_netG.*MirrorGAN's generator.*attngan_netG.*: two generators", partial=True
     )
     fails([*few, files["text"]], tmp_path, r"both hold the text encoder", partial=True)
-    fails([*few, files["captions"]], tmp_path, r"both are dictionaries", partial=True)
+    Vocabulary(theirs.words[:-1]).save(tmp_path / "vocabulary.json")
+    fails([*few, tmp_path / "vocabulary.json"], tmp_path, r"both are dictionaries", partial=True)
 
     torch.save(theirs.RnnEncoder(13, 7, 8).state_dict(), tmp_path / "text.pth")
     more = [files["captions"], tmp_path / "text.pth"]

@@ -152,7 +152,9 @@ def test_damaged_and_missing_dictionaries(theirs, file, tmp_path):
     whole = python2(theirs, theirs.captions_of(), file).read_bytes()
     for cut in (b"", whole[:40], whole[:-1], b"not a pickle", b"\x80\x02]" + bytes(range(200))):
         file.write_bytes(cut)
-        with pytest.raises(CheckpointError, match=r"captions.pickle: (damaged|not the released|refused)"):
+        with pytest.raises(
+            CheckpointError, match=r"captions.pickle: (damaged|not the released|refused|an empty file|a text)"
+        ):
             read_captions(file)
     with pytest.raises(FileNotFoundError, match=r"none\.pickle: no such file"):
         read_captions(tmp_path / "none.pickle")
@@ -202,11 +204,14 @@ def test_damaged_weights(tmp_path):
     for zipped in (True, False):
         torch.save(STATE, path, _use_new_zipfile_serialization=zipped)
         path.write_bytes(path.read_bytes()[:200])
-        with pytest.raises(CheckpointError, match=r"x.pth: (damaged|not a file of PyTorch weights|refused)"):
+        with pytest.raises(
+            CheckpointError,
+            match=r"x.pth: (damaged|not a file of PyTorch weights|refused|a zip archive, .* damaged)",
+        ):
             read_states(path)
     for raw in (b"", b"<html>moved</html>"):
         path.write_bytes(raw)
-        with pytest.raises(CheckpointError, match=r"x.pth: (damaged|not a file of PyTorch weights)"):
+        with pytest.raises(CheckpointError, match=r"x.pth: (an empty file|a web page)"):
             read_states(path)
     torch.save({"x": torch.zeros(3, dtype=torch.complex64)}, path)
     with pytest.raises(CheckpointError, match=r"x is a tensor of kind torch.complex64"):
