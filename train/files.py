@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all: a kill or a full disk leaves what was there before."""
+"""Files and folders that are written whole or not at all (see `mirrorgan.files`), and locks."""
 
 import os
 import shutil
@@ -8,24 +8,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from mirrorgan.files import whole, write_bytes, write_text
 
-@contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """Gives a path beside `path` to write to; what was written there takes the name `path` once it is on the disk."""
-    part = path.with_name(path.name + ".part")
-    try:
-        yield part
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a text file whole."""
-    with whole(path) as part:
-        part.write_text(text, encoding="utf-8")
+__all__ = ["alone", "refilled", "whole", "write_bytes", "write_text"]
 
 
 @contextmanager

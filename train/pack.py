@@ -25,7 +25,6 @@ import math
 import os
 import re
 import shutil
-import struct
 import sys
 import time
 from collections.abc import Callable, Generator
@@ -37,17 +36,20 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 from tqdm import tqdm
 
 from mirrorgan.checkpoint import sha256
+from mirrorgan.console import escape_unencodable
+from mirrorgan.images import PictureError, picture_size, read_picture, to_rgb
 from mirrorgan.plugins import documentation
 from mirrorgan.vocabulary import Vocabulary, tokenize
 from train.datasets import available_datasets, find_dataset, needs_folder
 from train.datasets.base import Box, DataError, Example, LeftOut, Listing, count_reasons, cut_of
+from train.files import write_text
 
 CHUNK = 256  # pictures that are decoded together
 SMALLEST = 16  # pixels of the short side; what is smaller is no picture to learn from
@@ -99,29 +101,9 @@ def parts_in_square(example: Example, count: int) -> Tensor:
     return where
 
 
-SIDEWAYS = (5, 6, 7, 8)
-"""Values of EXIF's orientation that exchange width and height."""
-ORIENTATION = 274
-
-
 def size_of(example: Example) -> tuple[int, int]:
     """Width and height of a picture as it is shown, without decoding it."""
-    if not isinstance(example.image, Path):
-        return example.image().size
-    with Image.open(example.image) as opened:
-        size = opened.size
-        return size[::-1] if opened.getexif().get(ORIENTATION) in SIDEWAYS else size
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """RGB from grey (of 8 or 16 bits), palette or CMYK pictures; transparent places become white."""
-    if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image) // 256).astype(np.uint8)).convert("RGB")
-    if "A" in image.getbands() or "transparency" in image.info:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image).convert("RGB")
-    return image.convert("RGB")
+    return picture_size(example.image) if isinstance(example.image, Path) else example.image().size
 
 
 def open_picture(example: Example) -> Image.Image:
@@ -130,14 +112,10 @@ def open_picture(example: Example) -> Image.Image:
     Raises:
         Unusable: the file is no picture.
     """
-    if not isinstance(example.image, Path):
-        return to_rgb(example.image())
     try:
-        with Image.open(example.image) as opened:
-            opened.load()
-            return to_rgb(ImageOps.exif_transpose(opened))
-    except (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError) as error:
-        raise Unusable(f"not a readable picture ({type(error).__name__})") from error
+        return read_picture(example.image) if isinstance(example.image, Path) else to_rgb(example.image())
+    except PictureError as error:
+        raise Unusable(error.reason, error.detail) from error
 
 
 def encode_picture(example: Example, size: int, quality: int) -> bytes:
@@ -246,7 +224,7 @@ def _write(name: str, listing: Listing, folder: Path, size: int, quality: int, p
         "vocabulary": vocabulary.hash,
         "files": {name: sha256(folder / name) for name in names},
     }
-    (folder / "pack.json").write_text(json.dumps(content, indent=2) + "\n")
+    write_text(folder / "pack.json", json.dumps(content, indent=2) + "\n")
     return content
 
 
@@ -277,7 +255,7 @@ def _write_split(
         tensors["parts"] = torch.stack([parts_in_square(example, len(part_names)) for example in examples])
         keys["parts"] = list(part_names)
     (folder / f"{split}.safetensors").write_bytes(save(tensors))
-    (folder / f"{split}.keys.json").write_text(json.dumps(keys) + "\n")
+    write_text(folder / f"{split}.keys.json", json.dumps(keys) + "\n")
 
 
 def _put_in_place(staging: Path, out: Path) -> None:
@@ -515,10 +493,11 @@ def _read(path: Path, how: Callable[[Path], dict]) -> dict:
 
 
 def _json(path: Path) -> dict:
-    return json.loads(path.read_text())
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def main() -> None:
+    escape_unencodable()
     parser = argparse.ArgumentParser(
         prog="python -m train.pack", description=documentation(__name__, 1, 2), allow_abbrev=False
     )

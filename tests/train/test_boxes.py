@@ -5,7 +5,7 @@ from PIL import Image
 from train.boxes import box_in_square, boxes_in_squares
 from train.datasets.base import DataError, Example
 from train.datasets.birds import write_example
-from train.pack import ORIENTATION, _decode, encode_picture, load_packed, pack, size_of
+from train.pack import _decode, encode_picture, load_packed, pack, size_of
 
 
 def example(box, width, height):
@@ -55,7 +55,7 @@ def test_without_boxes_it_says_so(tmp_path):
 def test_a_picture_that_is_shown_upright_has_its_sides_exchanged(tmp_path):
     picture = Image.new("RGB", (60, 40))
     exif = picture.getexif()
-    exif[ORIENTATION] = 6
+    exif[0x0112] = 6
     picture.save(tmp_path / "turned.jpg", exif=exif)
     picture.save(tmp_path / "plain.jpg")
     sizes = [size_of(Example("x", tmp_path / name, ("a bird",), "x")) for name in ("turned.jpg", "plain.jpg")]
