@@ -170,7 +170,7 @@
       });
       const word = (text, kind, note) => make('span', {class: `mv-said mv-${kind}`}, kind === 'plain' ? null : make('b', {role: 'img', 'aria-label': meanings[kind]}, signs[kind]),
         kind === 'dropped' ? make('s', {}, make('bdi', {}, text)) : make('bdi', {}, text), note ? make('small', {}, note) : null);
-      const {typed, read, chances, matches, scores, unused} = value;
+      const {typed, read, chances, matches, scores, unused, cut} = value;
       const words = matches.length
         ? matches.flatMap(({kind, typed: from, read: to}) => kind === 'dropped' ? from.map((at) => word(typed[at], kind))
           : to.map((at) => word(read[at], kind, percent(chances[at]))))
@@ -180,6 +180,7 @@
         make('div', {}, make('h2', {}, 'The picture says'), make('div', {class: 'mv-sentence', 'aria-label': `Read: ${read.join(' ')}`, role: 'group'}, words, value.complete ? null : '…'),
           matches.length ? make('p', {class: 'mv-legend'}, Object.keys(signs).map((kind) => make('span', {class: `mv-${kind}`}, make('b', {}, signs[kind]), ` ${meanings[kind]}`))) : null,
           unused.length ? make('p', {class: 'mv-note'}, `Not in the vocabulary and ignored: ${unused.join(', ')}.`) : null,
+          cut.length ? make('p', {class: 'mv-note'}, `Only the first ${value.max_words} known words count. Left out: ${cut.join(', ')}.`) : null,
           scores.length ? make('dl', {class: 'mv-scores'}, scoreRows(scores)) : null));
     }
   }

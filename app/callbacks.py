@@ -234,6 +234,7 @@ class Answer(TypedDict):
     redescription: str | None
     words: list[dict[str, Any]]
     unknown_words: list[str]
+    cut_words: list[str]
     scores: dict[str, float]
 
 
@@ -242,8 +243,8 @@ def draw_for_programs(house: House, caption: object, seed: object, model: object
 
     Returns:
         The stages as PNG data addresses, small to large; the sentence read back, and each of its words
-        with its probability, or None and no words if the model has no reader; the words that were ignored; the
-        scores by name.
+        with its probability, or None and no words if the model has no reader; the words that are not in the
+        vocabulary, and those after as many known ones as the model takes, both left out; the scores by name.
     """
     try:
         house.pay(visitor, 1)
@@ -262,6 +263,7 @@ def draw_for_programs(house: House, caption: object, seed: object, model: object
             for word, probability in (zip(read.words, read.probabilities, strict=True) if read else ())
         ],
         "unknown_words": [word.text for word in drawing.unknown_words],
+        "cut_words": [word.text for word in drawing.cut_words],
         "scores": {score.name: float(score.value) for score in drawing.scores},
     }
 

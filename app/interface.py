@@ -180,7 +180,7 @@ def build_demo(shelf: Shelf, purse: Purse | None = None) -> gr.Blocks:
 
             Returns:
                 The stages as PNG data addresses, the sentence read back with its words' probabilities, the words that
-                were ignored, and the scores.
+                are not in the vocabulary, those after as many known ones as the model takes, and the scores.
             """
             return callbacks.draw_for_programs(house, caption, seed, model, _visitor(request))
 

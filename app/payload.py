@@ -42,7 +42,8 @@ def payload(sketch: Sketch, model: str, sizes: Sequence[int], max_words: int, as
         "model": model,
         "checkpoint": sketch.checkpoint,
         "sizes": list(sizes),
-        "words": _words(sketch.words, drawing.expected if drawing else (), max_words),
+        "words": _words(sketch.words, drawing.expected if drawing else ()),
+        "max_words": max_words,
         "stages": [_stage(stage) for stage in sketch.stages],
         "done": drawing is not None,
         "read": _read(drawing.redescription, typed) if drawing and drawing.redescription else None,
@@ -55,19 +56,16 @@ def score_of(score: Score) -> dict[str, Any]:
     return {**score.plain, "value": round(score.value, 4)}
 
 
-def _words(words: tuple[Word, ...], expected: tuple[float, ...], max_words: int) -> list[dict[str, Any]]:
-    known = 0
+def _words(words: tuple[Word, ...], expected: tuple[float, ...]) -> list[dict[str, Any]]:
     described = []
     for word in words:
-        cut = not word.known and word.suggestion is None and known >= max_words
-        known += word.known
         chance = expected[word.position] if expected and word.position is not None else None
         described.append(
             {
                 "text": word.text,
                 "place": word.position,
                 "near": word.suggestion,
-                "cut": cut,
+                "cut": word.cut,
                 "chance": None if chance is None else round(chance, 4),
             }
         )

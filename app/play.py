@@ -367,7 +367,9 @@ def read_picture(house: House, content: object, caption: object, model: object, 
         "kind": "reading",
         "image": picture(reading.image),
         "typed": typed,
-        "unused": [word.text for word in reading.words if not word.known],
+        "unused": [word.text for word in reading.words if not word.known and not word.cut],
+        "cut": [word.text for word in reading.words if word.cut],
+        "max_words": studio.info.max_words,
         "read": list(said_words.words),
         "chances": [round(chance, 4) for chance in said_words.probabilities],
         "complete": said_words.complete,
@@ -385,6 +387,7 @@ class ReadAnswer(TypedDict):
     redescription: str
     words: list[dict[str, Any]]
     unknown_words: list[str]
+    cut_words: list[str]
     scores: dict[str, float]
 
 
@@ -412,6 +415,7 @@ def read_for_programs(house: House, content: object, caption: object, model: obj
             {"word": word, "probability": float(chance)}
             for word, chance in zip(read.words, read.probabilities, strict=True)
         ],
-        "unknown_words": [word.text for word in reading.words if not word.known],
+        "unknown_words": [word.text for word in reading.words if not word.known and not word.cut],
+        "cut_words": [word.text for word in reading.words if word.cut],
         "scores": {score.name: float(score.value) for score in reading.scores},
     }

@@ -386,9 +386,10 @@ window.MirrorGAN ??= (() => {
       const lines = [], remarks = [];
       for (const word of words) {
         if (word.place !== null) continue;
-        if (word.cut) lines.push(`“${word.text}” came after the last word that can be used.`);
-        else lines.push(`“${word.text}” is not in the vocabulary and was ignored.` + (word.near ? ` Nearest known word: “${word.near}”.` : ''));
+        if (!word.cut) lines.push(`“${word.text}” is not in the vocabulary and was ignored.` + (word.near ? ` Nearest known word: “${word.near}”.` : ''));
       }
+      const cut = words.filter((word) => word.cut).map((word) => `“${word.text}”`);
+      if (cut.length) lines.push(`Only the first ${this.drawing.max_words} known words were drawn. Left out: ${cut.join(', ')}.`);
       if (!heard && stages.length >= this.drawing.sizes.length) {
         remarks.push(masks.length ? 'This model does not listen to single words. Each of its blocks draws a mask of where the sentence may change the picture: bright is where it may.'
           : whole ? 'This model does not listen to single words: it has no word maps.' : 'This model listens to the sentence only as a whole, before it draws: it has no maps.');

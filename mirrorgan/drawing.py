@@ -27,12 +27,15 @@ class Word:
     text: str
     """Lower case, as the tokeniser cut it."""
     position: int | None
-    """Its place on the L axis of the word maps; None if it is not in the vocabulary or was cut off."""
+    """Its place on the L axis of the word maps; None if it is not in the vocabulary or was cut."""
     suggestion: str | None = None
     """For an unknown word: the nearest word that is known, if any is near."""
+    cut: bool = False
+    """It came after as many known words as the model takes, and was not looked up."""
 
     @property
     def known(self) -> bool:
+        """It is in the vocabulary, and was drawn."""
         return self.position is not None
 
 
@@ -114,7 +117,7 @@ class Sketch:
     """As typed, with control and direction characters removed and white space collapsed."""
     seed: int
     words: tuple[Word, ...]
-    """All words of the caption in order, known and unknown."""
+    """All words of the caption in order: known, unknown, and cut."""
     stages: tuple[Stage, ...]
     """Small to large, at least one."""
     timings: dict[str, float]
@@ -130,7 +133,13 @@ class Sketch:
 
     @property
     def unknown_words(self) -> tuple[Word, ...]:
-        return tuple(word for word in self.words if not word.known)
+        """Those that are not in the vocabulary."""
+        return tuple(word for word in self.words if not word.known and not word.cut)
+
+    @property
+    def cut_words(self) -> tuple[Word, ...]:
+        """The end of a caption with more known words than the model takes."""
+        return tuple(word for word in self.words if word.cut)
 
     @property
     def image(self) -> Image.Image:
@@ -223,7 +232,7 @@ class CheckpointInfo:
     examples: tuple[str, ...]
     """Captions that it draws well enough to show first."""
     max_words: int
-    """Known words of a caption at most."""
+    """Known words of a caption that are drawn, at most."""
     sizes: tuple[int, ...]
     """Pixels of the stages, small to large."""
 

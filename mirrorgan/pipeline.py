@@ -39,10 +39,13 @@ from mirrorgan.drawing import (
 from mirrorgan.generators import find_generator
 from mirrorgan.generators.base import BaseGenerator, StageOutput
 from mirrorgan.image_encoder import ImageEncoder, ImageEncoderConfig
-from mirrorgan.images import from_pictures, to_channels_last, to_pictures
+from mirrorgan.images import from_pictures, read_picture, to_channels_last, to_pictures, to_rgb
 from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
 from mirrorgan.vocabulary import Vocabulary, check_words, pad, tokenize
 
+CODE = Path(__file__).resolve().parent.parent
+KEPT_HERE = ("checkpoints", "packed", "runs")
+"""Folders in which this project keeps things: a name that begins with one is never a repository on the Hub."""
 MAX_CHARACTERS = 400
 MAX_SEED = 2**32 - 1
 BEAM_WIDTH = 3
@@ -148,11 +151,13 @@ class MirrorGAN:
         """Draws a caption and, with a captioner, reads it back. The same caption and seed always give the same drawing.
 
         Args:
-            caption: English words; unknown ones are left out and named in the drawing.
+            caption: English words; unknown ones are left out, and so is what comes after the first `info.max_words`
+                known ones. The drawing names both.
             seed: 0 to 2**32 - 1.
 
         Raises:
-            CaptionError: the caption is empty, too long, or has no known word; or the seed is out of range.
+            CaptionError: the caption is empty, has more than 400 characters, or no known word; or the seed is out of
+                range.
         """
         *_, drawing = self.grow(caption, seed)
         assert isinstance(drawing, Drawing)
@@ -215,14 +220,16 @@ class MirrorGAN:
             yield self.draw(caption, seed)
 
     def look_up(self, caption: str) -> tuple[Word, ...]:
-        """The words of a caption, known and unknown, without drawing it.
+        """The words of a caption, known, unknown and cut, without drawing it.
 
         Raises:
-            CaptionError: there is no word at all, no known one, or there are too many.
+            CaptionError: there is no word at all, or no known one.
         """
         words, known = [], 0
         for text in tokenize(caption):
-            if self.vocabulary.knows(text):
+            if known == self.info.max_words:
+                words.append(Word(text, None, cut=True))
+            elif self.vocabulary.knows(text):
                 words.append(Word(text, known))
                 known += 1
             else:
@@ -234,26 +241,23 @@ class MirrorGAN:
                 f"{word.text} (near: {word.suggestion})" if word.suggestion else word.text for word in words
             )
             raise CaptionError(f"None of these words is known: {shorten(hints)}.")
-        if known > self.info.max_words:
-            raise CaptionError(
-                f"This caption has {known} known words; at most {self.info.max_words} can be drawn. Shorten it."
-            )
         return tuple(words)
 
     @torch.inference_mode()
-    def read(self, picture: Image.Image, caption: str | None = None) -> Reading:
+    def read(self, picture: Image.Image | Path, caption: str | None = None) -> Reading:
         """Describes any picture; with a caption, says how well the two fit.
 
         Args:
-            picture: its middle square is looked at.
+            picture: its middle square is looked at, as `images.read_picture` reads a file.
             caption: None for the description alone.
 
         Raises:
-            CaptionError: the caption has no known word, or too many; see `draw`.
+            CaptionError: the caption has no known word; see `draw`.
             CheckpointError: there is no captioner.
+            PictureError: the file is no picture that can be read, or the range of its values is not known.
         """
         captioner = self._reader("read pictures")
-        square = middle(picture)
+        square = middle(read_picture(picture) if isinstance(picture, Path) else picture)
         image = from_pictures([square]).to(self._device)
         if caption is None:
             return Reading(square, self._redescribe(captioner, captioner.see(image)), (), (), ())
@@ -391,8 +395,8 @@ class MirrorGAN:
         return next(self.generator.parameters()).device
 
     def _tokens(self, words: tuple[Word, ...]) -> tuple[Tensor, Tensor]:
-        """Ids (1, L) and mask (1, L) of the known words."""
-        tokens, mask = pad([self.vocabulary.encode(word.text for word in words)])
+        """Ids (1, L) and mask (1, L) of the words that are drawn."""
+        tokens, mask = pad([self.vocabulary.encode(word.text for word in words if word.known)])
         return tokens.to(self._device), mask.to(self._device)
 
     def _noise(self, seed: int) -> Tensor:
@@ -458,14 +462,11 @@ def as_stage(output: StageOutput) -> Stage:
 
 
 def middle(picture: Image.Image, longest: int = 512) -> Image.Image:
-    """The middle square of a picture as RGB, at most `longest` pixels wide; what is transparent is white."""
+    """The middle square of a picture as `to_rgb` shows it, at most `longest` pixels wide."""
+    picture = to_rgb(picture)
     side = min(picture.size)
     left, top = (picture.width - side) // 2, (picture.height - side) // 2
     square = picture.crop((left, top, left + side, top + side))
-    if square.has_transparency_data:
-        square = square.convert("RGBA")
-        square = Image.alpha_composite(Image.new("RGBA", square.size, "white"), square)
-    square = square.convert("RGB")
     return square if side <= longest else square.resize((longest, longest), Image.Resampling.LANCZOS)
 
 
@@ -490,7 +491,8 @@ def chances(told: Tensor, words: int) -> tuple[float, ...]:
 
 
 def text_scores(words: tuple[Word, ...], redescription: Redescription, told: Tensor) -> list[Score]:
-    """The scores that need no image encoder."""
+    """The scores that need no image encoder; of a caption that was cut, for the words before the cut."""
+    words = tuple(word for word in words if not word.cut)
     return [log_likelihood(told), content_words(words, redescription), bleu(words, redescription)]
 
 
@@ -668,12 +670,12 @@ def read_history(folder: Path | None) -> tuple[tuple[dict, ...], tuple[dict, ...
     """The lines of log.jsonl and the scores of scores.json, as far as they are there and whole."""
     log, scores = [], []
     if folder is not None and (path := folder / "log.jsonl").is_file():
-        for line in path.read_text(errors="replace").splitlines():
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             with contextlib.suppress(ValueError):
                 log.append(json.loads(line))
     if folder is not None and (path := folder / "scores.json").is_file():
         with contextlib.suppress(ValueError, KeyError, TypeError):
-            scores = list(json.loads(path.read_text(errors="replace"))["scores"])
+            scores = list(json.loads(path.read_text(encoding="utf-8", errors="replace"))["scores"])
     return tuple(row for row in log if isinstance(row, dict)), tuple(row for row in scores if isinstance(row, dict))
 
 
@@ -682,20 +684,44 @@ def reads(where: str | Path) -> bool:
     return has_part(find_folder(where), "captioner")
 
 
+def shipped(name: str) -> Path:
+    """The place of what comes with the code, such as "checkpoints/birds", from whatever folder the command was started;
+    as short as `name` where that is the code's own."""
+    return Path(name) if Path(name).resolve() == CODE / name else CODE / name
+
+
+def is_hub_name(text: str) -> bool:
+    """Whether a text can be the name of a repository on the Hub, user/name, and of no folder of this project."""
+    if text.count("/") != 1 or Path(text).parts[0] in KEPT_HERE or Path(text).parent.is_dir():
+        return False
+    from huggingface_hub.errors import HFValidationError  # here: a local checkpoint needs no Hub
+    from huggingface_hub.utils import validate_repo_id
+
+    try:
+        validate_repo_id(text)
+    except HFValidationError:
+        return False
+    return True
+
+
 def find_folder(where: str | Path) -> Path:
     """The folder itself, or the local copy of a repository on the Hub.
+
+    Args:
+        where: a Path is a folder and never asked of the Hub; a text may be either, and a folder comes first.
 
     Raises:
         FileNotFoundError: there is neither.
     """
-    path = Path(where)
-    text = str(where)
-    local = isinstance(where, Path) or text.count("/") != 1 or text.startswith((".", "/", "~")) or path.parent.is_dir()
-    if path.is_dir() or local:
-        if not path.is_dir():
-            raise FileNotFoundError(f"{path}: no such checkpoint folder")
+    path, text = Path(where), str(where)
+    if path.is_dir():
         return path
-    from huggingface_hub import snapshot_download  # here: a local checkpoint needs no Hub
+    if isinstance(where, Path) or not is_hub_name(text):
+        hint = "; a checkpoint is a folder, or user/name on the Hugging Face Hub"
+        if not path.is_absolute() and (CODE / path).is_dir():
+            hint = f"; there is one at {CODE / path}"
+        raise FileNotFoundError(f"{text}: no such checkpoint folder{hint}")
+    from huggingface_hub import snapshot_download
 
     try:
         return Path(snapshot_download(text, allow_patterns=["*.json", "*.safetensors"]))

@@ -160,6 +160,8 @@ def _read(caption: str, max_words: int) -> tuple[Word, ...]:
         if text in VOCABULARY and position < max_words:
             words.append(Word(text, position))
             position += 1
+        elif position == max_words:
+            words.append(Word(text, None, cut=True))
         else:
             words.append(Word(text, None, "purple" if text == "blurple" else None))
     return tuple(words)

@@ -114,7 +114,9 @@ def test_a_sketch_has_no_sentence_yet(pipeline):
 
 
 def test_unknown_words_and_those_that_were_cut_are_told_apart(pipeline):
-    words = show(pipeline.draw("a blurple bird with " + "red " * 20, 0))["words"]
+    shown = show(pipeline.draw("a blurple bird with " + "red " * 20, 0))
+    words = shown["words"]
+    assert [word["cut"] for word in words] == [False] * 19 + [True] * 5 and shown["max_words"] == 18
     assert words[1]["near"] == "purple" and words[1]["place"] is None and not words[1]["cut"]
     assert words[-1]["cut"] and words[-1]["near"] is None
 
