@@ -15,11 +15,14 @@ os.environ["DO_NOT_TRACK"] = "1"
 from app import lent
 from app.interface import build_demo, launch
 from app.studio import Pipeline, Shelf
+from mirrorgan.console import escape_unencodable, whole_number
+from mirrorgan.pipeline import shipped
 
 CHECKPOINT = "checkpoints/birds"
+"""Beside this file, from whatever folder the page is started."""
 
 
-def load(where: str, reader: str, device: str | None = None) -> Pipeline:
+def load(where: str | Path, reader: str | Path, device: str | None = None) -> Pipeline:
     """A checkpoint; one that cannot read pictures borrows the reader of another with the same words, if it can."""
     import torch
 
@@ -34,27 +37,30 @@ def load(where: str, reader: str, device: str | None = None) -> Pipeline:
     return MirrorGAN.load(where, device)
 
 
-def loader(where: str, reader: str) -> Callable[[], Pipeline]:
+def loader(where: str | Path, reader: str | Path) -> Callable[[], Pipeline]:
     if lent.available():
         return lent.borrowing(partial(load, where, reader, "cpu"), partial(load, where, reader, "cuda"))
     return partial(load, where, reader)
 
 
-def neighbours(where: str) -> list[str]:
+def neighbours(where: str | Path) -> list[Path]:
     """Other checkpoint folders in the folder that holds this one, without those that a training goes on from: such a
     model is not finished."""
     found = (path.parent for path in Path(where).parent.glob("*/checkpoint.json"))
-    return sorted(str(path) for path in found if path != Path(where) and not (path / "training_state.json").exists())
+    return sorted(path for path in found if path != Path(where) and not (path / "training_state.json").exists())
 
 
 def main() -> None:
+    escape_unencodable()
     parser = argparse.ArgumentParser(description="Type a caption, watch it become a picture, read it back.")
-    parser.add_argument("--checkpoint", default=CHECKPOINT, help="folder or Hub id (default: %(default)s)")
+    parser.add_argument("--checkpoint", default=shipped(CHECKPOINT), help="folder or Hub id (default: %(default)s)")
     parser.add_argument(
         "--also", nargs="*", default=None, help="more of them to choose from (default: those beside the first)"
     )
     parser.add_argument("--host", default=None, help="address to listen on (default: this machine only)")
-    parser.add_argument("--port", type=int, default=None, help="default: the first free one from 7860 on")
+    parser.add_argument(
+        "--port", type=whole_number(0, 65535), default=None, help="default: the first free one from 7860 on"
+    )
     parser.add_argument("--mcp", action="store_true", help="be an MCP server too (needs: pip install 'gradio[mcp]')")
     arguments = parser.parse_args()
     if arguments.mcp and importlib.util.find_spec("mcp") is None:
@@ -62,9 +68,9 @@ def main() -> None:
 
     others = neighbours(arguments.checkpoint) if arguments.also is None else arguments.also
     places = [arguments.checkpoint, *others]
-    names = [Path(place).name if Path(place).is_dir() else place for place in places]
+    names = [Path(place).name if isinstance(place, Path) or Path(place).is_dir() else place for place in places]
     if len(set(names)) < len(names):
-        names = places
+        names = [str(place) for place in places]
     shelf = Shelf({name: loader(place, places[0]) for name, place in zip(names, places, strict=True)})
     demo = build_demo(shelf)
     where = {"server_name": arguments.host, "server_port": arguments.port}

@@ -9,34 +9,52 @@ Draws captions without a browser. Every drawing becomes a folder with
     attention.npz              the same as numbers
     drawing.json               words, redescription with probabilities, scores, timings
 
+Of several captions, and of those of a file (--file), each has a folder inside it: 01, 02 and so on. One that cannot be
+drawn is named, and the others are drawn; the exit status is then 1.
+
 What a system does not have is not written. A checkpoint without a captioner draws, and reads nothing back, unless
 --reader names another one with the same words whose captioner does.
 """
 
 import argparse
+import contextlib
 import json
+import os
 import sys
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from mirrorgan.drawing import Drawing
-from mirrorgan.pipeline import MirrorGAN
+from mirrorgan.console import escape_unencodable
+from mirrorgan.drawing import CaptionError, Drawing
+from mirrorgan.files import whole, write_text
+from mirrorgan.pipeline import MirrorGAN, check_seed, shipped
 from mirrorgan.plugins import documentation
+
+MOST_BYTES = 2**24
+"""Of a file of captions: what is larger is something else."""
 
 
 def save(drawing: Drawing, folder: Path) -> None:
-    """Writes a drawing into a folder, making it if need be."""
+    """Writes a drawing into a folder, making it if need be. Every file is written whole, or left as it was."""
     folder.mkdir(parents=True, exist_ok=True)
     for stage in drawing.stages:
-        stage.image.save(folder / f"{stage.size}.png")
+        save_png(stage.image, folder / f"{stage.size}.png")
     for name, attention in drawing.maps.items():
         rows = attention if attention.ndim == 3 else attention[None]
         sheet = side_by_side(rows, stretch=not name.startswith("mask"))
-        sheet.save(folder / f"{name.replace('_', '-')}.png")
-    np.savez_compressed(folder / "attention.npz", **drawing.maps)  # type: ignore[arg-type]
-    (folder / "drawing.json").write_text(json.dumps(drawing.plain, indent=2) + "\n")
+        save_png(sheet, folder / f"{name.replace('_', '-')}.png")
+    with whole(folder / "attention.npz") as part, part.open("wb") as file:
+        np.savez_compressed(file, **drawing.maps)  # type: ignore[arg-type]
+    write_text(folder / "drawing.json", json.dumps(drawing.plain, indent=2) + "\n")
+
+
+def save_png(image: Image.Image, path: Path) -> None:
+    with whole(path) as part:
+        image.save(part, "PNG")
 
 
 def side_by_side(maps: np.ndarray, stretch: bool = True, height: int = 128) -> Image.Image:
@@ -58,6 +76,9 @@ def tell(drawing: Drawing) -> None:
     for word in drawing.unknown_words:
         hint = f"; nearest known word: {word.suggestion}" if word.suggestion else ""
         print(f"                {word.text!r} is not in the vocabulary and was left out{hint}")
+    if cut := [repr(word.text) for word in drawing.cut_words]:
+        drawn = f"only the first {len(drawing.known_words)} known words were drawn"
+        print(f"                {drawn}; left out: {', '.join(cut)}")
     if drawing.redescription is None:
         print("read back       no: this checkpoint has no captioner; --reader FOLDER takes another one's")
     else:
@@ -70,24 +91,133 @@ def tell(drawing: Drawing) -> None:
 
 def share(text: str) -> float | None:
     """A number as it was typed, or none."""
+    if text == "none":
+        return None
     try:
-        return None if text == "none" else float(text)
+        value = float(text)
     except ValueError:
         raise ValueError(f"truncation is a number or none, not {text!r}") from None
+    if not 0 < value <= 1:
+        raise ValueError(f"truncation must be in (0, 1] or none, not {text}")
+    return value
+
+
+def typed(word: str) -> str:
+    """A word of the command line, which Python takes apart where the locale is not UTF-8."""
+    try:
+        return os.fsencode(word).decode() if any("\udc80" <= letter <= "\udcff" for letter in word) else word
+    except UnicodeError:
+        return word
+
+
+def read_captions(name: str) -> list[tuple[str, str]]:
+    """The captions of a file, one a line; blank lines are skipped.
+
+    Args:
+        name: of the file, which is UTF-8; "-" is standard input.
+
+    Returns:
+        of every caption the name of its place, such as "captions.txt, line 3", and the caption.
+
+    Raises:
+        ValueError: it is not UTF-8, no text, larger than 16 MiB, or holds no caption.
+        OSError: it cannot be read.
+    """
+    shown = "standard input" if name == "-" else name
+    try:
+        with contextlib.nullcontext(sys.stdin.buffer) if name == "-" else Path(name).open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise OSError(
+            f"{shown}: cannot be read ({error.strerror}); expected a text file, one caption a line"
+        ) from error
+    if len(content) > MOST_BYTES:
+        raise ValueError(f"{shown}: larger than 16 MiB; expected a text file with one caption a line")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise ValueError(
+            f"{shown}, line {line}: not UTF-8 (byte 0x{content[error.start]:02x}); save it as UTF-8"
+        ) from None
+    if "\0" in text:
+        raise ValueError(f"{shown}: not a text file (it holds a zero byte); save it as UTF-8 with one caption a line")
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    found = [(f"{shown}, line {number}", line) for number, line in enumerate(lines, start=1) if line.strip()]
+    if not found:
+        raise ValueError(f"{shown}: there is no caption in it; expected one a line")
+    return found
+
+
+def make_folders(folders: Sequence[Path]) -> list[Path]:
+    """Makes folders, and tries that files can be written into them.
+
+    Returns:
+        those that were not there before, the innermost first.
+
+    Raises:
+        OSError: one cannot be made, is a file, or takes no file.
+    """
+    made: list[Path] = []
+    try:
+        for folder in folders:
+            new = [path for path in (folder, *folder.parents) if not path.exists()]
+            made = new + made
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+    except OSError as error:
+        remove_empty(made)
+        place = next((path for path in (folder, *folder.parents) if path.exists() and not path.is_dir()), None)
+        why = f"{place} is a file" if place is not None else error.strerror or str(error)
+        raise OSError(f"--out {folder}: cannot write there ({why}); name a folder") from error
+    return made
+
+
+def remove_empty(folders: Sequence[Path]) -> None:
+    for folder in folders:
+        with contextlib.suppress(OSError):  # something is in it
+            folder.rmdir()
+
+
+def draw_all(model: MirrorGAN, captions: Sequence[tuple[str, str]], seed: int, folders: Sequence[Path]) -> list[str]:
+    """Draws every caption into its folder; one that cannot be drawn does not end the others.
+
+    Returns:
+        a sentence for each caption that was not drawn.
+    """
+    failed = []
+    for (place, caption), folder in zip(captions, folders, strict=True):
+        try:
+            drawing = model.draw(caption, seed)
+        except CaptionError as error:
+            failed.append(f"{place}: {error}" if place else str(error))
+            print(f"not drawn       {failed[-1]}\n" if place else "", end="")
+            continue
+        save(drawing, folder)
+        tell(drawing)
+        print(f"saved           {folder}\n", flush=True)
+    return failed
 
 
 def main() -> None:
+    escape_unencodable()
     parser = argparse.ArgumentParser(
         prog="python -m mirrorgan",
         description=documentation(__name__),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("captions", nargs="+", metavar="CAPTION")
+    parser.add_argument("captions", nargs="*", metavar="CAPTION")
+    parser.add_argument(
+        "--file", metavar="FILE", help="draw the captions of a text file (UTF-8), one a line; -: of standard input"
+    )
     parser.add_argument("--seed", type=int, default=0, help="0 to 4294967295; the same seed draws the same picture")
     parser.add_argument(
         "--out", type=Path, default=Path("drawn"), help="folder; of several captions, one inside it each"
     )
-    parser.add_argument("--checkpoint", default="checkpoints/birds", help="a folder, or user/name on the Hub")
+    parser.add_argument(
+        "--checkpoint", default=shipped("checkpoints/birds"), help="a folder, or user/name on the Hub (%(default)s)"
+    )
     parser.add_argument(
         "--reader", metavar="FOLDER", help="a checkpoint with the same words whose captioner reads the drawings back"
     )
@@ -97,18 +227,28 @@ def main() -> None:
         "left out: as the checkpoint has it",
     )  # fmt: skip
     given = parser.parse_args()
+    if not given.captions and given.file is None:
+        parser.error("type a caption, or name a file of captions with --file")
+    made: list[Path] = []
     try:
+        check_seed(given.seed)
+        truncation = None if given.truncation is None else share(given.truncation)
+        captions = [(f"caption {number}", typed(text)) for number, text in enumerate(given.captions, start=1)]
+        captions += [] if given.file is None else read_captions(given.file)
+        alone = given.file is None and len(captions) == 1
+        folders = [given.out if alone else given.out / f"{number:02}" for number in range(1, len(captions) + 1)]
+        made = make_folders(folders)
         model = MirrorGAN.load(given.checkpoint, reader=given.reader)
         if given.truncation is not None:
-            model = model.truncated(share(given.truncation))
-        for number, caption in enumerate(given.captions, start=1):
-            drawing = model.draw(caption, given.seed)
-            folder = given.out if len(given.captions) == 1 else given.out / f"{number:02}"
-            save(drawing, folder)
-            tell(drawing)
-            print(f"saved           {folder}\n")
+            model = model.truncated(truncation)
+        failed = draw_all(model, [("", captions[0][1])] if alone else captions, given.seed, folders)
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
+    finally:
+        remove_empty(made)
+    if failed:
+        counted = "" if alone else f"{len(failed)} of {len(captions)} captions were not drawn: "
+        sys.exit(f"error: {counted}{' '.join(failed)}")
 
 
 if __name__ == "__main__":

@@ -12,8 +12,9 @@ from pathlib import Path
 import torch
 from tqdm import trange
 
+from mirrorgan.console import escape_unencodable, whole_number
 from mirrorgan.drawing import CheckpointError
-from mirrorgan.pipeline import MirrorGAN
+from mirrorgan.pipeline import MirrorGAN, shipped
 from mirrorgan.plugins import documentation
 
 
@@ -31,16 +32,21 @@ def benchmark(model: MirrorGAN, runs: int, warm_up: int = 5) -> dict[str, float]
 def processor() -> str:
     """The processor's name, as far as the system tells it."""
     info = Path("/proc/cpuinfo")
-    names = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")] \
-        if info.exists() else []  # fmt: skip
+    lines = info.read_text(encoding="utf-8", errors="replace").splitlines() if info.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
 
 
 def main() -> None:
+    escape_unencodable()
     parser = argparse.ArgumentParser(prog="python -m mirrorgan.benchmark", description=documentation(__name__, 1, 2))
-    parser.add_argument("--checkpoint", default="checkpoints/birds")
-    parser.add_argument("--runs", type=int, default=50)
-    parser.add_argument("--threads", type=int, default=None, help="threads of torch; all cores if not given")
+    parser.add_argument(
+        "--checkpoint", default=shipped("checkpoints/birds"), help="a folder, or user/name on the Hub (%(default)s)"
+    )
+    parser.add_argument("--runs", type=whole_number(1), default=50)
+    parser.add_argument(
+        "--threads", type=whole_number(1), default=None, help="threads of torch; all cores if not given"
+    )
     given = parser.parse_args()
     if given.threads:
         torch.set_num_threads(given.threads)

@@ -17,6 +17,7 @@ from typing import Any, NoReturn, TypeVar
 from mirrorgan.plugins import documentation
 
 Config = TypeVar("Config")
+CODE = Path(__file__).resolve().parent.parent
 
 
 class _Parser(argparse.ArgumentParser):
@@ -75,10 +76,21 @@ def parse(presets: dict[str, Config], argv: Sequence[str] | None = None, prog: s
     if left:
         parser.error(f"{left[0]!r} is one word too many; an option begins with --")
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    values = {**beside_code(presets[preset]), **values}
     try:
         return dataclasses.replace(presets[preset], **values)  # type: ignore[type-var]
     except ValueError as error:
         parser.error(str(error))
+
+
+def beside_code(preset: Any) -> dict[str, Path]:
+    """Options of a preset that name a folder of checkpoints/, which comes with the code: where that is, if it is not
+    in the folder that the command was started from."""
+    named = {field.name: getattr(preset, field.name) for field in dataclasses.fields(preset)}
+    paths = {
+        name: path for name, path in named.items() if isinstance(path, Path) and path.parts[:1] == ("checkpoints",)
+    }
+    return {name: CODE / path for name, path in paths.items() if not path.exists() and (CODE / path).exists()}
 
 
 def read_options(kind: type, words: Sequence[str]) -> dict[str, Any]:

@@ -1,6 +1,10 @@
 import copy
 import dataclasses
+import errno
+import importlib
+import io
 import json
+import os
 import pickle
 import shutil
 from pathlib import Path
@@ -10,8 +14,9 @@ import pytest
 import torch
 from PIL import Image
 
-from mirrorgan import CaptionError, CheckpointError, MirrorGAN
+from mirrorgan import CaptionError, CheckpointError, MirrorGAN, pipeline
 from mirrorgan.__main__ import main as draw_from_the_command_line
+from mirrorgan.__main__ import read_captions, typed
 from mirrorgan.backbones import build_backbone
 from mirrorgan.captioner import Captioner, CaptionerConfig
 from mirrorgan.checkpoint import read_json, read_tensors, save_part, save_tensors, write_manifest, write_tensors
@@ -20,7 +25,19 @@ from mirrorgan.generators import find_generator
 from mirrorgan.image_encoder import ImageEncoder, ImageEncoderConfig
 from mirrorgan.images import to_pictures
 from mirrorgan.layers import truncated
-from mirrorgan.pipeline import MAX_SEED, bleu, check_seed, clean, content_words, log_likelihood, middle, slerp
+from mirrorgan.pipeline import (
+    CODE,
+    MAX_SEED,
+    bleu,
+    check_seed,
+    clean,
+    content_words,
+    find_folder,
+    log_likelihood,
+    middle,
+    shipped,
+    slerp,
+)
 from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
 from mirrorgan.vocabulary import Vocabulary, pad
 
@@ -560,13 +577,207 @@ def test_the_command_truncates(dfgan, tmp_path, monkeypatch, typed, told):
 
 
 def test_the_command_says_which_truncation_cannot_be(dfgan, folder, monkeypatch):
-    for where, typed, message in (
+    for where, given, message in (
         (dfgan, "half", "error: truncation is a number or none, not 'half'"),
         (dfgan, "2", "error: truncation must be in"),
         (folder, "0.5", "error: mirrorgan has no truncation"),
     ):
         with pytest.raises(SystemExit, match=message):
-            run_command(monkeypatch, CAPTION, "--checkpoint", where, "--truncation", typed)
+            run_command(monkeypatch, CAPTION, "--checkpoint", where, "--truncation", given)
+
+
+def test_one_bad_caption_does_not_end_the_others(folder, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "out"
+    with pytest.raises(
+        SystemExit, match=r"^error: 2 of 4 captions were not drawn: caption 1: None .* caption 3: Type a"
+    ):
+        run_command(monkeypatch, "zzzyx", "a red bird", " ", LONG, "--checkpoint", folder, "--out", out)
+    assert sorted(path.name for path in out.iterdir()) == ["02", "04"]
+    said = capsys.readouterr().out
+    assert "not drawn       caption 3: Type a caption first" in said
+    assert "only the first 12 known words were drawn; left out: 'white', 'belly', 'this', 'blue', 'bird'" in said
+
+
+def test_letters_that_the_console_lacks_do_not_end_the_drawing(folder, tmp_path, monkeypatch):
+    console = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr("sys.stdout", console)
+    run_command(monkeypatch, "a café bird ≠ \U0001f426", "a bird", "--checkpoint", folder, "--out", tmp_path / "out")
+    console.flush()
+    assert rb"a caf\xe9 bird \u2260 \U0001f426" in console.buffer.getvalue()
+    assert json.loads((tmp_path / "out/01/drawing.json").read_text(encoding="utf-8"))["caption"].startswith("a café")
+    assert (tmp_path / "out/02/drawing.json").is_file()
+
+
+def test_words_of_the_command_line_are_utf_8_whatever_the_locale():
+    assert typed("a café".encode().decode("ascii", "surrogateescape")) == "a café"
+    assert typed("a café") == "a café"
+    assert typed("a \udce9 bird") == "a \udce9 bird"  # is no UTF-8: left for `clean`
+
+
+@pytest.mark.parametrize(
+    ("content", "lines"),
+    [
+        (b"a red bird\na blue bird\n", [1, 2]),
+        (b"a red bird\r\n\r\n  \r\na blue bird", [1, 4]),
+        (b"\n\na red bird\ra blue bird\r", [3, 4]),
+        (b"\xef\xbb\xbfa red bird\n\t\na blue bird\n\n", [1, 3]),
+    ],
+)
+@pytest.mark.parametrize("piped", [False, True])
+def test_captions_come_from_a_file_or_from_standard_input(content, lines, piped, tmp_path, monkeypatch):
+    path = tmp_path / "captions.txt"
+    path.write_bytes(content)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content), encoding="ascii"))
+    name = "standard input" if piped else str(path)
+    found = read_captions("-" if piped else str(path))
+    assert [(place, text.strip()) for place, text in found] == [
+        (f"{name}, line {line}", text) for line, text in zip(lines, ["a red bird", "a blue bird"], strict=True)
+    ]
+
+
+def test_the_captions_of_a_file_are_drawn_beside_those_that_were_typed(folder, model, tmp_path, monkeypatch):
+    path, out = tmp_path / "captions.txt", tmp_path / "out"
+    path.write_text("\na red bird\nzzzyx\n", encoding="utf-8")
+    with pytest.raises(
+        SystemExit, match=r"error: 1 of 3 captions were not drawn: .*captions\.txt, line 3: None of these"
+    ):
+        run_command(monkeypatch, "a blue bird", "--file", path, "--seed", 2, "--checkpoint", folder, "--out", out)
+    for name, caption in (("01", "a blue bird"), ("02", "a red bird")):
+        kept = np.asarray(Image.open(out / name / "64.png"))
+        assert np.array_equal(kept, np.asarray(model.draw(caption, 2).image))
+    assert not (out / "03").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, r": cannot be read \(No such file"),
+        (b"", "there is no caption in it; expected one a line"),
+        (b"\xef\xbb\xbf\r\n \n", "there is no caption in it"),
+        (b"a bird\na caf\xe9\n", "line 2: not UTF-8 \\(byte 0xe9\\); save it as UTF-8"),
+        ("a bird\n".encode("utf-16"), "line 1: not UTF-8"),
+        ("a bird\n".encode("utf-16-le"), "not a text file"),
+        (b"a bird\n" * (2**24 // 7 + 1), "larger than 16 MiB"),
+    ],
+)
+def test_a_file_that_holds_no_captions_is_named(content, said, tmp_path, monkeypatch):
+    monkeypatch.setattr(MirrorGAN, "load", None)  # nothing is loaded for it
+    if content is not None:
+        (tmp_path / "captions.txt").write_bytes(content)
+    with pytest.raises(SystemExit, match=f"error: .*captions.txt.*{said}"):
+        run_command(monkeypatch, "--file", tmp_path / "captions.txt", "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("out", ["file", "file/below", "file/far/below"])
+@pytest.mark.parametrize("captions", [["a bird"], ["a bird", "a red bird"]])
+def test_an_out_that_is_a_file_is_found_out_before_anything_is_loaded(out, captions, tmp_path, monkeypatch):
+    (tmp_path / "file").write_bytes(b"kept")
+    monkeypatch.setattr(MirrorGAN, "load", None)
+    with pytest.raises(SystemExit, match=r"error: --out .*: cannot write there \(.*file is a file\); name a folder"):
+        run_command(monkeypatch, *captions, "--out", tmp_path / out)
+    assert (tmp_path / "file").read_bytes() == b"kept" and len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("number", ["ENOSPC", "EROFS", "EACCES"])
+def test_an_out_that_takes_no_file_is_found_out_before_anything_is_loaded(number, tmp_path, monkeypatch):
+    def refuse(dir):
+        raise OSError(getattr(errno, number), os.strerror(getattr(errno, number)))
+
+    monkeypatch.setattr(MirrorGAN, "load", None)
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    with pytest.raises(SystemExit, match=rf"cannot write there \({os.strerror(getattr(errno, number))}\)"):
+        run_command(monkeypatch, "a bird", "--out", tmp_path / "new/out")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["a bird", "--seed", "-1"], "A seed is a whole number from 0 to 4,294,967,295, not -1"),
+        (["a bird", "--seed", str(2**32)], "A seed is a whole number"),
+        (["a bird", "--truncation", "0"], r"truncation must be in \(0, 1\] or none, not 0"),
+        (["a bird", "--truncation", "nan"], "or none, not nan"),
+        (["a bird", "--truncation", "half"], "a number or none, not 'half'"),
+    ],
+)
+def test_numbers_out_of_range_are_named_before_anything_is_loaded(arguments, said, tmp_path, monkeypatch):
+    monkeypatch.setattr(MirrorGAN, "load", None)
+    with pytest.raises(SystemExit, match=f"error: .*{said}"):
+        run_command(monkeypatch, *arguments, "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_any_caption_the_command_asks_for_one(monkeypatch, capsys):
+    with pytest.raises(SystemExit):
+        run_command(monkeypatch)
+    assert "type a caption, or name a file of captions with --file" in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------------------------------------- where it lies
+
+
+class AskedError(Exception):
+    pass
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    """The names that the Hub was asked for."""
+    asked = []
+
+    def ask(name, **options):
+        asked.append(name)
+        raise AskedError("no network")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", ask)
+    return asked
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "birds", "checkpoints/none", "checkpoints/birds/none", "runs/none", "packed/none", "./none", "../none/none",
+        "/a/b", "~/none", "a/b/c", "user/", "/name", "user//name", "user name/x", "user/na me", "-user/name",
+        "user/name.", "user/.name", "us--er/name", "user\\name", "http://x/y", "user/" + "x" * 100, "us\u00e9r/name", "user/name.git",
+        Path("user/name"), Path("birds"),
+    ],
+)  # fmt: skip
+def test_what_is_no_name_of_the_hub_is_no_such_folder(where, hub, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match="no such checkpoint folder"):
+        find_folder(where)
+    assert hub == []
+
+
+@pytest.mark.parametrize("where", ["user/name", "user-1/my.model_2", "x/y"])
+def test_a_name_of_the_hub_is_asked_for_there_unless_there_is_such_a_folder(where, hub, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match=f"{where}: no such folder, and not to be had from the Hub"):
+        find_folder(where)
+    assert hub == [where]
+    (tmp_path / where).mkdir(parents=True)
+    assert find_folder(where) == Path(where) and hub == [where]
+
+
+def test_a_checkpoint_beside_the_code_is_named_to_whoever_is_elsewhere(hub, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    beside = CODE / "checkpoints/birds"
+    with pytest.raises(FileNotFoundError, match=f"no such checkpoint folder; there is one at {beside}"):
+        find_folder("checkpoints/birds")
+    assert hub == [] and shipped("checkpoints/birds") == beside
+    monkeypatch.chdir(CODE)
+    assert shipped("checkpoints/birds") == Path("checkpoints/birds")
+
+
+@pytest.mark.parametrize("main", ["mirrorgan.__main__", "mirrorgan.benchmark"])
+def test_a_default_stands_beside_the_code_and_is_never_asked_of_the_hub(main, hub, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(pipeline, "CODE", tmp_path / "code")  # nothing was shipped
+    monkeypatch.setattr("sys.argv", ["mirrorgan", *(["a bird"] if main.endswith("__main__") else [])])
+    with pytest.raises(SystemExit, match=rf"error: {tmp_path}/code/checkpoints/birds: no such checkpoint folder"):
+        importlib.import_module(main).main()
+    assert hub == []
 
 
 # ---------------------------------------------------------------------------------------------- while it grows
@@ -753,9 +964,34 @@ def test_only_unknown_words_are_named_with_what_is_near(model):
 def test_a_caption_that_is_too_long_is_answered_in_words(model):
     with pytest.raises(CaptionError, match="10,000 characters; at most 400"):
         model.draw("bird " * 2000, 0)
-    with pytest.raises(CaptionError, match="13 known words; at most 12"):
-        model.draw("bird " * 13, 0)
     assert len(model.draw("bird " * 12, 0).words) == 12
+
+
+LONG = "a small red bird with a long beak has black wings and a white belly this blue bird"
+"""The last five words come after the twelve known ones that this model takes."""
+
+
+@pytest.mark.parametrize("cut", ["belly", "belly this blue bird", "zzzyx", "yelow belly zzzyx", "belly " * 40])
+def test_the_first_words_are_drawn_and_the_others_are_named(model, cut):
+    head = "a small red bird with a long beak has black wings zzzyx white"
+    long, short = model.draw(f"{head} {cut}", 1), model.draw(head, 1)
+    assert not differ(long, short) and long.known_words == short.known_words and len(long.known_words) == 12
+    assert [word.text for word in long.cut_words] == cut.split() and short.cut_words == ()
+    assert [word.text for word in long.unknown_words] == ["zzzyx"]
+    assert all((word.position, word.suggestion, word.known) == (None, None, False) for word in long.cut_words)
+    assert [word.text for word in long.words] == f"{head} {cut}".split()
+    assert long.scores == short.scores and long.expected == short.expected and long.redescription == short.redescription
+    assert [word["cut"] for word in long.plain["words"]] == [False] * 13 + [True] * len(cut.split())
+
+
+def test_every_way_to_draw_and_to_read_takes_a_long_caption(model, drawing):
+    assert [word.text for word in model.look_up(LONG) if word.cut] == LONG.split()[-5:]
+    assert len(list(model.walk((LONG, 1), ("a bird", 2), 2))) == 2
+    assert len(next(model.with_noise(LONG, 1, [0.5])).known_words) == 12
+    assert len(next(model.refine(LONG, 1, steps=0)).sketch.known_words) == 12
+    reading = model.read(drawing.image, LONG)
+    assert sum(word.known for word in reading.words) == len(reading.expected) == 12
+    assert sum(word.cut for word in reading.words) == 5
 
 
 def test_messages_of_long_captions_stay_short(model):
