@@ -207,8 +207,8 @@ def page(shown: dict[str, Any]) -> bytes:
     """The viewer with one drawing, on a page that needs no other file and no network."""
     inside = json.dumps({"drawing": shown, "tables": colour_tables()}).replace("<", "\\u003c")
     parts = {
-        "@@STYLE@@": (HERE / "viewer.css").read_text(),
-        "@@VIEWER@@": (HERE / "viewer.js").read_text(),
+        "@@STYLE@@": (HERE / "viewer.css").read_text(encoding="utf-8"),
+        "@@VIEWER@@": (HERE / "viewer.js").read_text(encoding="utf-8"),
         "@@DRAWING@@": inside,
     }
     text = PAGE

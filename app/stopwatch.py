@@ -14,6 +14,7 @@ from typing import Any
 
 from app.limits import MAX_SEED
 from app.visitors import quantiles
+from mirrorgan.console import escape_unencodable, whole_number
 
 CAPTIONS = (
     "a small yellow bird with black wings",
@@ -130,13 +131,12 @@ def measure(url: str, rounds: int, chromium: str) -> tuple[dict[str, list[float]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
+    escape_unencodable()
     parser = argparse.ArgumentParser(prog="python -m app.stopwatch", description="How long a person waits.")
     parser.add_argument("url", help="address of a running page, such as http://127.0.0.1:7860")
-    parser.add_argument("--rounds", type=int, default=12, help="captions typed (default: %(default)s)")
+    parser.add_argument("--rounds", type=whole_number(1), default=12, help="captions typed (default: %(default)s)")
     parser.add_argument("--chromium", default=shutil.which("chromium"), help="the browser (default: %(default)s)")
     given = parser.parse_args(arguments)
-    if given.rounds < 1:
-        parser.error("at least one round")
     if given.chromium is None:
         parser.error("there is no chromium here; name one with --chromium")
     waits, weights = measure(given.url, given.rounds, given.chromium)

@@ -10,9 +10,9 @@ from app.render import colour_tables
 
 HERE = Path(__file__).parent
 SCRIPTS = [
-    (HERE / "viewer.js").read_text(),
+    (HERE / "viewer.js").read_text(encoding="utf-8"),
     f"MirrorGAN.tables = {json.dumps(colour_tables())};",
-    (HERE / "board.js").read_text(),
+    (HERE / "board.js").read_text(encoding="utf-8"),
 ]
 HEAD = f"<script>{''.join(SCRIPTS)}</script>"
 """What the page's head needs; see `launch`."""

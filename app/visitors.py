@@ -23,6 +23,8 @@ from urllib.parse import urlsplit
 import httpx
 from PIL import Image, ImageDraw
 
+from mirrorgan.console import escape_unencodable
+
 LETTERS_A_SECOND = 7.0
 LOOKS = (2.0, 6.0)
 """Seconds that a visitor looks at a picture, at least and at most."""
@@ -220,14 +222,16 @@ def memory_of(port: int, processes: Path = Path("/proc")) -> int | None:
     sockets = set()
     for table in ("net/tcp", "net/tcp6"):
         try:
-            rows = [row.split() for row in (processes / table).read_text().splitlines()[1:]]
+            rows = [row.split() for row in (processes / table).read_text(encoding="utf-8").splitlines()[1:]]
         except OSError:
             continue
         sockets |= {f"socket:[{row[9]}]" for row in rows if row[3] == "0A" and int(row[1].split(":")[1], 16) == port}
     for process in processes.glob("[0-9]*"):
         try:
             if any(str(link.readlink()) in sockets for link in (process / "fd").iterdir()):
-                found = re.search(r"VmRSS:\s+(\d+) kB", (process / "status").read_text())
+                found = re.search(
+                    r"VmRSS:\s+(\d+) kB", (process / "status").read_text(encoding="utf-8", errors="replace")
+                )
                 return int(found[1]) * 1024 if found else None
         except OSError:  # it has ended, or is somebody else's
             continue
@@ -254,6 +258,7 @@ def invite(url: str, visitors: int, seconds: float, seed: int = 0) -> Tally:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
+    escape_unencodable()
     parser = argparse.ArgumentParser(
         prog="python -m app.visitors", description="Many visitors at once, and how they fare."
     )

@@ -30,6 +30,7 @@ from torch.overrides import TorchFunctionMode
 
 from mirrorgan import untrusted
 from mirrorgan.drawing import CheckpointError
+from mirrorgan.files import write_bytes, write_text
 from mirrorgan.untrusted import check_regular, name_content, readable, shortened
 from mirrorgan.vocabulary import Vocabulary
 
@@ -58,7 +59,7 @@ def save_part(
     """
     folder.mkdir(parents=True, exist_ok=True)
     content = {**extra, "config": dataclasses.asdict(config), "vocabulary": vocabulary}
-    (folder / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_text(folder / f"{name}.json", json.dumps(content, indent=2) + "\n")
     save_tensors(module, folder / f"{name}.safetensors", half)
 
 
@@ -70,9 +71,7 @@ def save_tensors(module: nn.Module, path: Path, half: bool = False) -> None:
 def write_tensors(tensors: dict[str, Tensor], path: Path, half: bool = False) -> None:
     """Writes tensors by name; see `save_tensors`."""
     kept = {key: value for key, value in tensors.items() if not key.endswith("num_batches_tracked")}
-    path.write_bytes(
-        save({key: _stored(value, half) for key, value in kept.items()})
-    )  # save_file's are its owner's only
+    write_bytes(path, save({key: _stored(value, half) for key, value in kept.items()}))  # save_file's: its owner's only
 
 
 def _stored(tensor: Tensor, half: bool) -> Tensor:
@@ -317,7 +316,7 @@ def write_manifest(folder: Path, content: dict[str, Any]) -> None:
     for path in files:
         check_regular(path)
     manifest = {"format": FORMAT, **content, "files": {path.name: sha256(path) for path in files}}
-    (folder / "checkpoint.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    write_text(folder / "checkpoint.json", json.dumps(manifest, indent=2) + "\n")
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

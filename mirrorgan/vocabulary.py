@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from mirrorgan.drawing import CheckpointError
+from mirrorgan.files import write_text
 from mirrorgan.untrusted import read_json, readable, shortened
 
 END = 0
@@ -138,8 +139,7 @@ class Vocabulary:
         return found
 
     def save(self, path: Path) -> None:
-        text = json.dumps({"sha256": self.hash, "words": self.words}, indent=0) + "\n"
-        path.write_text(text, encoding="utf-8")
+        write_text(path, json.dumps({"sha256": self.hash, "words": self.words}, indent=0) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> "Vocabulary":

@@ -15,6 +15,7 @@ import argparse
 import contextlib
 import hashlib
 import json
+import math
 import os
 import re
 import struct
@@ -30,6 +31,7 @@ from typing import IO, Any, BinaryIO, cast
 from tqdm import tqdm
 
 from mirrorgan.checkpoint import TRAINING_STATE, read_json, save_tensors, sha256
+from mirrorgan.console import escape_unencodable
 from mirrorgan.expert import NAME as EXPERT
 from mirrorgan.plugins import documentation
 from train.command import fail, parse
@@ -362,6 +364,7 @@ def check_content(folder: Path, name: str, digest: str, files: Mapping[str, str]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
+    escape_unencodable()
     parser = argparse.ArgumentParser(
         prog="python -m train.bundle",
         description=documentation(__name__),
@@ -378,8 +381,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     given, options = parser.parse_known_args(argv)
     if options and given.preset is None:
         parser.error(f"{options[0]!r} is an option of a training; it goes with --for PRESET")
-    if not given.part * 2**20 >= 1:
-        parser.error(f"--part must be positive, not {given.part}")
+    if not 1 <= given.part * 2**20 < math.inf:
+        parser.error(f"--part must be a positive number of MiB, not {given.part}")
     try:
         if given.open:
             print(unpack(given.folder, given.replace))

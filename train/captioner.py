@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from mirrorgan.captioner import Captioner, CaptionerConfig, Sentence
 from mirrorgan.checkpoint import save_part
+from mirrorgan.console import escape_unencodable
 from mirrorgan.losses import redescription_loss
 from train.batches import pick_captions
 from train.command import fail, parse
@@ -198,6 +199,7 @@ def validate(captioner: Captioner, split: PackedSplit, cached: CachedFeatures, r
 
 
 def main() -> None:
+    escape_unencodable()
     config = parse(PRESETS, prog="python -m train.captioner")
     try:
         print(f"captioner: {train(config)}")

@@ -16,10 +16,12 @@ from typing import Any
 
 from mirrorgan.benchmark import benchmark, processor
 from mirrorgan.checkpoint import TRAINING_STATE, has_part, read_json, without_training_state
+from mirrorgan.console import escape_unencodable, whole_number
 from mirrorgan.drawing import CheckpointError
 from mirrorgan.pipeline import MirrorGAN
 from mirrorgan.plugins import documentation
 from train.command import fail, field_help
+from train.files import write_text
 from train.history import picture_sizes
 
 SHUFFLED = ", sentences shuffled"
@@ -83,7 +85,7 @@ def read_card_text(path: Path) -> CardText:
 def write_card_text(text: CardText, path: Path) -> None:
     """Writes card.json, without what is not known."""
     known = {name: value for name, value in dataclasses.asdict(text).items() if value}
-    path.write_text(json.dumps(known, indent=2, ensure_ascii=False) + "\n")
+    write_text(path, json.dumps(known, indent=2, ensure_ascii=False) + "\n")
 
 
 def write_card(folder: Path) -> Path:
@@ -112,7 +114,7 @@ def write_card(folder: Path) -> Path:
         *about_limits(folder),
     ]
     path = folder / "README.md"
-    path.write_text("\n\n".join(section.strip() for section in sections if section) + "\n")
+    write_text(path, "\n\n".join(section.strip() for section in sections if section) + "\n")
     return path
 
 
@@ -239,7 +241,7 @@ def about_limits(folder: Path) -> list[str]:
     """What train.limits drew: captions that the model cannot follow."""
     if not all((folder / name).exists() for name in (LIMITS_PICTURE, LIMITS_TEXT)):
         return []
-    told = json.loads((folder / LIMITS_TEXT).read_text())
+    told = json.loads((folder / LIMITS_TEXT).read_text(encoding="utf-8"))
     rows = ["| what | caption | words it does not know | reads back (seed 0) |", "|---|---|---|---|"]
     for limit in told:
         for number, entry in enumerate(limit["captions"]):
@@ -366,6 +368,7 @@ def time_drawing(folder: Path, runs: int) -> str:
 
 
 def main() -> None:
+    escape_unencodable()
     parser = argparse.ArgumentParser(prog="python -m train.card", description=documentation(__name__, 1, 2))
     parser.add_argument("checkpoint", type=Path, help="the checkpoint's folder")
     documented = field_help(CardText)
@@ -373,7 +376,10 @@ def main() -> None:
         several: dict[str, Any] = {"nargs": "*"} if field.name == "tags" else {}
         parser.add_argument(f"--{field.name.replace('_', '-')}", help=documented[field.name], **several)
     parser.add_argument(
-        "--time", type=int, metavar="RUNS", help="measure a drawing so many times, and say how long it takes"
+        "--time",
+        type=whole_number(1),
+        metavar="RUNS",
+        help="measure a drawing so many times, and say how long it takes",
     )
     given = vars(parser.parse_args())
     folder, runs = given.pop("checkpoint"), given.pop("time")

@@ -68,6 +68,7 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
 from mirrorgan.checkpoint import read_json, read_tensors, same_weights
+from mirrorgan.console import escape_unencodable, whole_number
 from mirrorgan.pipeline import MirrorGAN
 from mirrorgan.plugins import documentation
 from train.card import SHUFFLED, picture_sizes, stages_made, written
@@ -396,6 +397,7 @@ def named(text: str) -> tuple[str, Path]:
 
 
 def main() -> None:
+    escape_unencodable()
     parser = argparse.ArgumentParser(
         prog="python -m train.compare",
         description=documentation(__name__, 1),
@@ -408,8 +410,8 @@ def main() -> None:
     parser.add_argument("--encoders", type=Path, help="run of train.damsm for all; each run's own if not given")
     parser.add_argument("--captioner", type=Path, help="run of train.captioner for all; each run's own if not given")
     parser.add_argument("--only", nargs="+", metavar="NAME", help=f"some of: {', '.join(SCORES)}")
-    parser.add_argument("--count", type=int, help="test pictures at most; all if not given")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="as in train.evaluate")
+    parser.add_argument("--count", type=whole_number(1), help="test pictures at most; all if not given")
+    parser.add_argument("--seeds", type=whole_number(0), nargs="+", default=[0], help="as in train.evaluate")
     parser.add_argument("--judge", type=Path, help="as in train.evaluate")
     parser.add_argument("--judge-encoders", type=Path, help="as in train.evaluate")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from mirrorgan.checkpoint import save_part
+from mirrorgan.console import escape_unencodable
 from mirrorgan.image_encoder import ImageEncoder, ImageEncoderConfig
 from mirrorgan.losses import damsm_loss
 from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
@@ -205,6 +206,7 @@ def save_encoders(nets: Encoders, split: PackedSplit, folder: Path) -> None:
 
 
 def main() -> None:
+    escape_unencodable()
     config = parse(PRESETS, prog="python -m train.damsm")
     try:
         print(f"encoders: {train(config)}")

@@ -35,6 +35,7 @@ from tqdm import tqdm
 from mirrorgan.backbones import fold_batch_norms
 from mirrorgan.captioner import Captioner, CaptionerConfig
 from mirrorgan.checkpoint import load_part, read_json, read_tensors, same_weights, sha256
+from mirrorgan.console import escape_unencodable, whole_number
 from mirrorgan.drawing import CheckpointError
 from mirrorgan.generators.base import GeneratorOutput
 from mirrorgan.image_encoder import ImageEncoder, ImageEncoderConfig
@@ -47,7 +48,7 @@ from train.boxes import boxes_in_squares
 from train.captioner import references
 from train.card import write_card
 from train.command import fail
-from train.files import whole, write_text
+from train.files import write_bytes, write_text
 from train.history import picture_sizes
 from train.memory import keep_memory
 from train.metrics import anatomy
@@ -385,8 +386,7 @@ def keep_file(path: Path, content: bytes) -> None:
     """Keeps what was computed for the next time, if the disk takes it."""
     try:
         path.parent.mkdir(exist_ok=True)
-        with whole(path) as part:
-            part.write_bytes(content)
+        write_bytes(path, content)
     except OSError as error:
         tqdm.write(f"{path} cannot be kept for the next time ({error.strerror})", file=sys.stderr)
 
@@ -1122,6 +1122,7 @@ def packed_folder(checkpoint: Path, given: Path | None) -> Path:
 
 
 def main() -> None:
+    escape_unencodable()
     parser = argparse.ArgumentParser(prog="python -m train.evaluate", description=documentation(__name__, 1, 2))
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument(
@@ -1130,19 +1131,19 @@ def main() -> None:
         help="what train.pack wrote: a folder, or its name in packed/; what the checkpoint was trained on if not given",
     )
     parser.add_argument("--only", nargs="+", metavar="NAME", help=f"some of: {', '.join(SCORES)}")
-    parser.add_argument("--count", type=int, help="test pictures at most; all if not given")
+    parser.add_argument("--count", type=whole_number(1), help="test pictures at most; all if not given")
     parser.add_argument(
         "--captions",
-        type=int,
+        type=whole_number(1),
         default=1,
         help="drawings a picture, each for another caption (the papers: 10); default 1",
     )
     parser.add_argument(
-        "--seeds", type=int, nargs="+", default=[0], help="draw all once a seed, and average; default 0"
+        "--seeds", type=whole_number(0), nargs="+", default=[0], help="draw all once a seed, and average; default 0"
     )
     parser.add_argument(
         "--size",
-        type=int,
+        type=whole_number(1),
         metavar="PIXELS",
         help="bring drawings to this size first, to compare them with others of it",
     )

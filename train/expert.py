@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from mirrorgan.backbones import available_backbones
 from mirrorgan.checkpoint import save_part
+from mirrorgan.console import escape_unencodable
 from mirrorgan.expert import NAME, PART_LEVEL, Expert, ExpertConfig
 from mirrorgan.images import from_uint8, to_channels_last
 from train.augment import colour
@@ -294,6 +295,7 @@ def card(config: ExpertConfig, scores: dict[str, float], learnt: int, held: int)
 
 
 def main() -> None:
+    escape_unencodable()
     config = parse(PRESETS, prog="python -m train.expert")
     try:
         print(f"expert: {train(config)}")

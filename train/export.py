@@ -29,6 +29,7 @@ from mirrorgan.checkpoint import (
     write_manifest,
     write_tensors,
 )
+from mirrorgan.console import escape_unencodable
 from mirrorgan.drawing import CheckpointError
 from mirrorgan.pipeline import MirrorGAN
 from mirrorgan.plugins import documentation
@@ -36,6 +37,7 @@ from mirrorgan.vocabulary import Vocabulary
 from train import training_state
 from train.card import LIMITS_PICTURE, PICTURES, read_card_text, write_card
 from train.command import fail
+from train.files import write_text
 from train.history import TRAININGS, chain, history
 from train.hub import check_name, describe, push
 from train.limits import write_limits
@@ -116,7 +118,7 @@ def export(
         write_weights(fresh, runs, vocabulary, described)
         if with_training_state:
             training_state.write(fresh, runs.generator)
-        (fresh / "training.json").write_text(json.dumps(record(runs), indent=2) + "\n")
+        write_text(fresh / "training.json", json.dumps(record(runs), indent=2) + "\n")
         manifest = {"name": out.name, "trained": True, "summary": summary, "examples": examples, "max_words": max_words}
         manifest |= {"vocabulary": vocabulary.hash} | ({} if reader is None else {"reader": reader.resolve().name})
         write_manifest(fresh, manifest)
@@ -282,6 +284,7 @@ def find_examples(runs: Runs) -> list[str]:
 
 
 def main() -> None:
+    escape_unencodable()
     parser = argparse.ArgumentParser(prog="python -m train.export", description=documentation(__name__, 1, 2))
     parser.add_argument("out", type=Path, help="the checkpoint's folder")
     for run, module in TRAININGS.items():

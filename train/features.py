@@ -119,7 +119,7 @@ def _whole(folder: Path, stem: str, kinds: tuple[str, ...], made_of: dict[str, A
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from mirrorgan import losses
 from mirrorgan.checkpoint import save_part
+from mirrorgan.console import escape_unencodable
 from mirrorgan.generators.base import BaseGenerator, GeneratorOutput
 from train import device, ema, training_state
 from train.augment import augment
@@ -542,6 +543,7 @@ def _train(config: GanConfig, world: World) -> Path:
 
 
 def main() -> None:
+    escape_unencodable()
     config = parse(PRESETS, prog="python -m train.gan")
     try:
         print(f"averaged generator: {train(config)}")

@@ -148,7 +148,7 @@ def machine(session: Mapping[str, Any]) -> str | None:
 def read_log(path: Path) -> list[dict[str, Any]]:
     """The reports of a log.jsonl; none if there is no such file. A line that a crash cut short is passed over."""
     reports = []
-    for line in path.read_text().splitlines() if path.exists() else []:
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
         try:
             report = json.loads(line)
         except ValueError:

@@ -14,6 +14,7 @@ from typing import Any
 from PIL import Image
 from tqdm import tqdm
 
+from mirrorgan.console import escape_unencodable
 from mirrorgan.drawing import CaptionError
 from mirrorgan.pipeline import MirrorGAN
 from mirrorgan.plugins import documentation
@@ -87,6 +88,7 @@ def write_limits(model: MirrorGAN, folder: Path) -> bool:
 
 
 def main() -> None:
+    escape_unencodable()
     parser = argparse.ArgumentParser(prog="python -m train.limits", description=documentation(__name__, 1, 2))
     parser.add_argument("checkpoint", type=Path, help="the checkpoint's folder")
     folder = parser.parse_args().checkpoint

@@ -37,9 +37,9 @@ def write_previews(model: MirrorGAN, out: Path, log: Path | None) -> None:
     drawings = [[model.draw(caption, seed) for seed in range(4)] for caption in tqdm(captions, desc="sheet")]
     save_picture(tile([[drawing.image for drawing in row] for row in drawings]), out / "sheet.jpg")
     best = max((drawing for row in drawings for drawing in row), key=match)
-    explain(best).savefig(out / "example.png", facecolor="white")
+    save_picture(explain(best), out / "example.png")
     if log is not None and log.exists():
-        plot_curves(log).savefig(out / "curves.png", facecolor="white")
+        save_picture(plot_curves(log), out / "curves.png")
 
 
 def match(drawing: Drawing) -> float:
@@ -94,7 +94,7 @@ def overlay(picture: Image.Image, heat: np.ndarray, opacity: float = 0.6) -> Ima
 
 def plot_curves(log: Path, smooth: int = 10) -> Figure:
     """The numbers of a run's log.jsonl over its steps, each a running mean of `smooth` reports."""
-    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     figure = Figure(figsize=(11, 5.5), dpi=110, layout="constrained")
     for axes, name in zip(figure.subplots(2, 3).flat, CURVES, strict=True):
         points = [(line["step"], line[name]) for line in lines if name in line]

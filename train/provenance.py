@@ -24,7 +24,11 @@ def code_version(root: Path = ROOT) -> str:
         if commit:
             return f"{commit.strip()[:12]}{' changed' if changes else ''}"
     settings = root / "pyproject.toml"
-    found = re.search(r'^version = "([^"]+)"', settings.read_text(), re.MULTILINE) if settings.is_file() else None
+    found = (
+        re.search(r'^version = "([^"]+)"', settings.read_text(encoding="utf-8"), re.MULTILINE)
+        if settings.is_file()
+        else None
+    )
     digest = hashlib.sha256()
     for path in sorted(path for package in CODE for path in (root / package).rglob("*.py")):
         digest.update(f"{path.relative_to(root).as_posix()} {sha256(path)}\n".encode())
@@ -33,7 +37,15 @@ def code_version(root: Path = ROOT) -> str:
 
 def _git(root: Path, *words: str) -> str | None:
     try:
-        done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, timeout=20, check=False)
+        done = subprocess.run(
+            ["git", "-C", str(root), *words],
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=20,
+            check=False,
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout if done.returncode == 0 else None
@@ -64,7 +76,9 @@ def machine() -> dict[str, Any]:
 def _processor() -> str:
     described = Path("/proc/cpuinfo")
     if described.is_file():
-        names = re.findall(r"^model name\s*:\s*(.+)$", described.read_text(errors="replace"), re.MULTILINE)
+        names = re.findall(
+            r"^model name\s*:\s*(.+)$", described.read_text(encoding="utf-8", errors="replace"), re.MULTILINE
+        )
         if names:
             return str(names[0]).strip()
     return platform.processor() or platform.machine()

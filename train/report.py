@@ -21,6 +21,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image, UnidentifiedImageError
 
+from mirrorgan.console import escape_unencodable
 from mirrorgan.plugins import documentation
 from train.files import write_text
 from train.journal import LOG, read_log, read_sessions, sheets_of
@@ -400,6 +401,7 @@ def write_report(folders: list[Path], out: Path | None = None) -> Path:
 
 
 def main() -> None:
+    escape_unencodable()
     parser = argparse.ArgumentParser(prog="python -m train.report", description=documentation(__name__, 1, 2))
     parser.add_argument("run", type=Path, nargs="+", help="folder of a run, such as runs/birds-128, or its name")
     parser.add_argument("--out", type=Path, help="the page; report.html in the run's folder, or runs/comparison.html")

@@ -31,6 +31,7 @@ from torch.nn import functional as F
 from mirrorgan import losses
 from mirrorgan.backbones import Backbone, build_backbone, fold_batch_norms
 from mirrorgan.captioner import Captioner, CaptionerConfig
+from mirrorgan.console import escape_unencodable, whole_number
 from mirrorgan.expert import NAME as EXPERT
 from mirrorgan.expert import Expert, ExpertConfig
 from mirrorgan.generators.base import BaseGenerator, Crop
@@ -290,11 +291,12 @@ def seconds(step: Callable[[], None], steps: int, place: str) -> float:
 
 
 def main() -> None:
+    escape_unencodable()
     parser = argparse.ArgumentParser(prog="python -m train.speed", description=documentation(__name__, 1, 2))
     parser.add_argument("preset", choices=sorted(PRESETS))
-    parser.add_argument("--rounds", type=int, default=5, help="turns that each loop gets")
-    parser.add_argument("--steps", type=int, default=1, help="steps of a turn")
-    parser.add_argument("--batch", type=int, help="pictures a step; of the preset if left out")
+    parser.add_argument("--rounds", type=whole_number(1), default=5, help="turns that each loop gets")
+    parser.add_argument("--steps", type=whole_number(1), default=1, help="steps of a turn")
+    parser.add_argument("--batch", type=whole_number(1), help="pictures a step; of the preset if left out")
     parser.add_argument("--device", default="auto", help="cpu, cuda, or auto")
     parser.add_argument("--compile", action="store_true", help="our networks compiled")
     parser.add_argument(
@@ -313,8 +315,6 @@ def main() -> None:
             raise ValueError("--against compares loops of one batch and device; give --batch and --device instead")
     except ValueError as error:
         sys.exit(f"error: {error}")
-    if min(given.rounds, given.steps) < 1:
-        sys.exit("error: rounds and steps must be at least 1")
     device.prepare(config.place)
     try:
         loops = {"ours": our_loop(config, given.compile)}

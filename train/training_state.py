@@ -32,7 +32,7 @@ from mirrorgan.drawing import CheckpointError
 from mirrorgan.expert import NAME as EXPERT
 from train.command import as_json, typed
 from train.config import BY_CONTENT, NAME, SESSION, check_steps, fixed_options, hold_to
-from train.files import write_text
+from train.files import write_bytes, write_text
 from train.journal import LOG, RUN, read_sessions
 from train.places import ORIGIN, record_of
 from train.players import Networks
@@ -142,8 +142,8 @@ def write(folder: Path, run: Path) -> None:
         "sessions": sessions,
         "config": read_json(run / "config.json"),
     }
-    (folder / f"{TRAINING_STATE}.json").write_text(json.dumps(content, indent=2) + "\n")
-    (folder / f"{TRAINING_STATE}.safetensors").write_bytes(save(tensors))
+    write_text(folder / f"{TRAINING_STATE}.json", json.dumps(content, indent=2) + "\n")
+    write_bytes(folder / f"{TRAINING_STATE}.safetensors", save(tensors))
 
 
 def state_of_step(run: Path, step: int) -> dict[str, Any]:

@@ -9,12 +9,12 @@ files. A set without STREAM is not read back, unless it borrows that of another 
 """
 
 import argparse
-import io
 import shlex
 import sys
 from pathlib import Path
 
 from mirrorgan.checkpoint import read_json
+from mirrorgan.console import escape_unencodable, whole_number
 from mirrorgan.drawing import CheckpointError
 from mirrorgan.plugins import documentation
 from mirrorgan.released.back import write_released
@@ -39,9 +39,7 @@ def first_caption(folder: Path) -> str:
 
 
 def main() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a console of ASCII shows file names and words escaped
-            stream.reconfigure(errors="backslashreplace")
+    escape_unencodable()
     parser = argparse.ArgumentParser(
         prog="python -m mirrorgan.released",
         description=documentation(__name__),
@@ -77,7 +75,7 @@ def main() -> None:
     parser.add_argument("--ends", action="store_true", help="STREAM was trained to end its sentences with <end>")
     parser.add_argument("--half", action="store_true", help="store weights as float16")
     parser.add_argument(
-        "--max-words", type=positive, default=defaults.max_words, help="of a caption; 25 birds, 20 COCO"
+        "--max-words", type=whole_number(1), default=defaults.max_words, help="of a caption; 25 birds, 20 COCO"
     )
     parser.add_argument("--summary", help="one line for the page: data, sizes")
     parser.add_argument("--examples", nargs="+", metavar="CAPTION", help="captions to show first")

@@ -20,6 +20,7 @@ from mirrorgan.checkpoint import (
     write_tensors,
 )
 from mirrorgan.drawing import CaptionError, CheckpointError
+from mirrorgan.files import write_text
 from mirrorgan.pipeline import MirrorGAN
 from mirrorgan.released import attngan, dfgan, encoders, ssagan, stream
 from mirrorgan.released.layout import TITLES, Part, Released, count_parameters, same, spoken
@@ -397,7 +398,7 @@ def check_together(networks: Released, parts: Iterable[Part]) -> None:
 def write_part(folder: Path, part: Part, tensors: State, vocabulary: str, half: bool) -> None:
     if part.config is not None:
         content = {**part.extra, "config": dataclasses.asdict(part.config), "vocabulary": vocabulary}
-        (folder / f"{part.name}.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        write_text(folder / f"{part.name}.json", json.dumps(content, indent=2) + "\n")
     try:
         write_tensors(tensors, folder / f"{part.name}.safetensors", half)
     except ValueError as error:
@@ -473,7 +474,7 @@ def write_sources(found: Set, folder: Path, borrowed: Path | None) -> None:
     }
     if borrowed is not None:
         content["borrowed"] = {"captioner": read_json(borrowed / "checkpoint.json")["name"]}
-    (folder / SOURCES).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_text(folder / SOURCES, json.dumps(content, indent=2) + "\n")
 
 
 def borrow_captioner(lender: Path, folder: Path, vocabulary: Vocabulary, half: bool) -> str:
@@ -491,8 +492,7 @@ def borrow_captioner(lender: Path, folder: Path, vocabulary: Vocabulary, half: b
         raise CheckpointError(f"{lender}/captioner.json: made with another dictionary than the one beside it")
     tensors = in_order(tensors, theirs, vocabulary)
     write_tensors(tensors, folder / "captioner.safetensors", half)
-    text = json.dumps(about | {"vocabulary": vocabulary.hash}, indent=2) + "\n"
-    (folder / "captioner.json").write_text(text, encoding="utf-8")
+    write_text(folder / "captioner.json", json.dumps(about | {"vocabulary": vocabulary.hash}, indent=2) + "\n")
     trunk = f"backbone.{about['config']['backbone']}.safetensors"
     weights = read_tensors(lender / trunk)
     if (folder / trunk).exists():

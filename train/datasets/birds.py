@@ -223,16 +223,21 @@ def write_example(root: Path) -> None:
         for folder in (cub / "images" / key, root / "text" / key):
             folder.parent.mkdir(parents=True)
         Image.new("RGB", (60, 40), colour).save(cub / "images" / f"{key}.jpg")
-        (root / "text" / f"{key}.txt").write_text(f"a {colour} bird\nthis bird is {colour}\n" * 5)
-    (cub / "images.txt").write_text("".join(f"{i} {key}.jpg\n" for i, key in enumerate(keys, start=1)))
-    (cub / "bounding_boxes.txt").write_text("".join(f"{i} 20.0 10.0 20.0 20.0\n" for i in (1, 2, 3)))
-    (cub / "parts").mkdir()
-    (cub / "parts/parts.txt").write_text("1 beak\n2 left eye\n3 right eye\n")
-    (cub / "parts/part_locs.txt").write_text(
-        "".join(f"{i} 1 25.0 20.0 1\n{i} 2 30.0 15.0 1\n{i} 3 0.0 0.0 0\n" for i in (1, 2, 3))
+        (root / "text" / f"{key}.txt").write_text(f"a {colour} bird\nthis bird is {colour}\n" * 5, encoding="utf-8")
+    (cub / "images.txt").write_text(
+        "".join(f"{i} {key}.jpg\n" for i, key in enumerate(keys, start=1)), encoding="utf-8"
     )
-    (cub / "classes.txt").write_text("".join(f"{i} {key.split('/')[0]}\n" for i, key in enumerate(keys, start=1)))
-    (cub / "image_class_labels.txt").write_text("1 1\n2 2\n3 3\n")
+    (cub / "bounding_boxes.txt").write_text("".join(f"{i} 20.0 10.0 20.0 20.0\n" for i in (1, 2, 3)), encoding="utf-8")
+    (cub / "parts").mkdir()
+    (cub / "parts/parts.txt").write_text("1 beak\n2 left eye\n3 right eye\n", encoding="utf-8")
+    (cub / "parts/part_locs.txt").write_text(
+        "".join(f"{i} 1 25.0 20.0 1\n{i} 2 30.0 15.0 1\n{i} 3 0.0 0.0 0\n" for i in (1, 2, 3)),
+        encoding="utf-8",
+    )
+    (cub / "classes.txt").write_text(
+        "".join(f"{i} {key.split('/')[0]}\n" for i, key in enumerate(keys, start=1)), encoding="utf-8"
+    )
+    (cub / "image_class_labels.txt").write_text("1 1\n2 2\n3 3\n", encoding="utf-8")
     for split, chosen in (("train", keys[:2]), ("test", keys[2:])):
         (root / split).mkdir()
         (root / split / "filenames.pickle").write_bytes(pickle.dumps(chosen, protocol=2))

@@ -119,4 +119,4 @@ def write_example(root: Path) -> None:
                 caption = f"A {colour} wall, seen {number} times. "
                 annotations.append({"image_id": index, "id": 10 * index + number, "caption": caption})
         content = {"info": {}, "licenses": [], "images": images, "annotations": annotations[::-1]}
-        (root / "annotations" / f"captions_{name}2017.json").write_text(json.dumps(content))
+        (root / "annotations" / f"captions_{name}2017.json").write_text(json.dumps(content), encoding="utf-8")

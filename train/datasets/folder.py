@@ -284,4 +284,4 @@ def write_example(root: Path) -> None:
         Image.new("RGB", (60, 40), colour).save(root / name)
         rows.append(f'{name},"a wall, painted {colour}",{"dull" if number % 2 else "bright"},20 10 20 20\n')
         rows.append(f"{name},the {colour} wall,,\n")
-    (root / "captions.csv").write_text("".join(rows))
+    (root / "captions.csv").write_text("".join(rows), encoding="utf-8")

@@ -199,4 +199,4 @@ def _paint(lots: random.Random, colour: str) -> tuple[int, int, int]:
 def write_example(root: Path) -> None:
     """The settings of a few pictures."""
     root.mkdir(parents=True, exist_ok=True)
-    (root / "shapes.json").write_text(json.dumps({"train": 12, "test": 4, "seed": 1}))
+    (root / "shapes.json").write_text(json.dumps({"train": 12, "test": 4, "seed": 1}), encoding="utf-8")
