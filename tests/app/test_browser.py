@@ -496,7 +496,7 @@ def test_files_that_are_saved_are_what_they_say(visit, browser, tmp_path):
     assert Image.open(kept["GIF"]).n_frames == 13
     assert Image.open(kept["This view"]).size == (512, 512)
     assert kept["Figure PDF"].read_bytes().startswith(b"%PDF")
-    assert json.loads(kept["JSON"].read_text())["seed"] == 5
+    assert json.loads(kept["JSON"].read_text(encoding="utf-8"))["seed"] == 5
     with np.load(io.BytesIO(kept["Maps"].read_bytes())) as maps:
         assert maps["words_128"].shape == (3, 64, 64)
     assert zipfile.ZipFile(kept["Everything"]).testzip() is None
@@ -788,6 +788,10 @@ def test_unknown_words_are_said(visit):
     expect(page.locator("#mirror .mv-note")).to_contain_text("“blurple” is not in the vocabulary and was ignored.")
     expect(page.locator("#mirror .mv-note")).to_contain_text("Nearest known word: “purple”.")
     expect(page.locator("#mirror .mv-word s")).to_have_text("blurple")
+    draw(page, "a bird with " + "red " * 15 + "black wings")
+    note = "Only the first 18 known words were drawn. Left out: “black”, “wings”."
+    expect(page.locator("#mirror .mv-note")).to_contain_text(note)
+    expect(page.locator("#mirror .mv-word s")).to_have_text(["black", "wings"])
 
 
 def test_a_phone_scrolls_only_down_and_a_tap_pins(visit):
@@ -841,7 +845,7 @@ def test_the_page_works_when_the_server_renders_it_first(browser, pipeline):
 def test_the_stopwatch_measures_every_wait(url):
     root = Path(__file__).parents[2]
     command = [sys.executable, "-m", "app.stopwatch", url, "--rounds", "1", "--chromium", CHROMIUM]
-    answer = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    answer = subprocess.run(command, cwd=root, capture_output=True, text=True, encoding="utf-8")
     assert answer.returncode == 0, answer.stderr
     for name in ("key press to first stage", "key press to all stages", "Enter to the sentence", "pointing at a word"):
         assert re.search(rf"^{name}.* +[1-9]\d* +\d+ ms +\d+ ms$", answer.stdout, re.MULTILINE), answer.stdout

@@ -213,6 +213,12 @@ def test_a_drawing_that_is_shown_again_fills_its_boxes():
         assert callbacks.recall(wrong) == (gr.skip(),) * 3
 
 
+def test_a_program_is_told_which_words_came_too_late(house):
+    long = callbacks.draw_for_programs(house, "a blurple bird " + "red " * 20 + "blue", 2, "fake", ME)
+    assert long["unknown_words"] == ["blurple"] and long["cut_words"] == ["red"] * 4 + ["blue"]
+    assert callbacks.draw_for_programs(house, "a red bird", 2, "fake", ME)["cut_words"] == []
+
+
 def test_a_program_gets_pictures_and_words(house):
     answer = callbacks.draw_for_programs(house, "a blurple bird", 2, "fake", ME)
     assert answer["seed"] == 2 and answer["unknown_words"] == ["blurple"]

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -223,11 +224,14 @@ def test_the_page_can_be_built_before_the_model_is_there(pipeline):
     assert pipeline.asked == []
 
 
-def test_the_command_starts_beside_the_package_of_the_same_name():
+def test_the_command_starts_anywhere_with_the_checkpoint_beside_it_even_where_letters_are_ascii(tmp_path):
     root = Path(__file__).parents[2]
-    answer = subprocess.run([sys.executable, "app.py", "--help"], cwd=root, capture_output=True, text=True)
-    assert answer.returncode == 0, answer.stderr
-    assert "--checkpoint" in answer.stdout and "checkpoints/birds" in answer.stdout
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "COLUMNS": "400"}
+    answer = subprocess.run(
+        [sys.executable, root / "app.py", "--help"], cwd=tmp_path, env=os.environ | ascii_only, capture_output=True
+    )
+    assert answer.returncode == 0, answer.stderr.decode()
+    assert "--checkpoint" in answer.stdout.decode() and str(root / "checkpoints/birds") in answer.stdout.decode()
 
 
 def test_two_at_a_time_draw_two_type_and_two_play(pipeline):
@@ -247,13 +251,13 @@ def test_no_template_holds_a_placeholder_and_no_value_reaches_one(pipeline):
 
 def test_scripts_put_text_in_as_text():
     for name in ("viewer.js", "board.js"):
-        script = (Path(__file__).parents[2] / "app" / name).read_text()
+        script = (Path(__file__).parents[2] / "app" / name).read_text(encoding="utf-8")
         for way in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function"):
             assert way not in script, f"{name}: {way}"
 
 
 def test_the_ten_lines_of_the_readme_draw(url, tmp_path, monkeypatch):
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     (block,) = (code for code in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "gradio_client" in code)
     monkeypatch.chdir(tmp_path)
     exec(compile(block.replace("http://127.0.0.1:7860", url), "README.md", "exec"), {})

@@ -195,6 +195,8 @@ def test_a_picture_is_read_and_matched(house):
     assert board["read"] == ["this", "red", "bird"] and board["unused"] == ["zzz"] and board["scores"]
     kinds = {match["kind"] for match in board["matches"]}
     assert kinds == {"replaced", "equal", "dropped"}
+    long = play.read_picture(house, file.getvalue(), "a zzz bird " + "red " * 17, "fake", ME)
+    assert long["unused"] == ["zzz"] and long["cut"] == ["red"] and long["max_words"] == 18
     alone = play.read_picture(house, file.getvalue(), "  ", "fake", ME)
     assert alone["matches"] == [] and alone["scores"] == [] and alone["typed"] == []
 

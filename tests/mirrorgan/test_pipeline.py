@@ -387,7 +387,7 @@ def quiet(silent, tmp_path):
 
 def naming_reader(folder, name):
     manifest = read_json(folder / "checkpoint.json")
-    (folder / "checkpoint.json").write_text(json.dumps(manifest | {"reader": name}))
+    (folder / "checkpoint.json").write_text(json.dumps(manifest | {"reader": name}), encoding="utf-8")
     return folder
 
 
@@ -544,7 +544,7 @@ def test_the_command_writes_stages_maps_and_what_was_read_back(staged, growing, 
     assert names == maps | {f"{size}.png" for size in sizes} | {"attention.npz", "drawing.json"}
     kept = np.load(tmp_path / "out/attention.npz")
     assert all(np.array_equal(kept[name], one) for name, one in drawing.maps.items())
-    said = json.loads((tmp_path / "out/drawing.json").read_text())["redescription"]["text"]
+    said = json.loads((tmp_path / "out/drawing.json").read_text(encoding="utf-8"))["redescription"]["text"]
     assert f"read back       {said}\n" in capsys.readouterr().out
 
 
@@ -564,7 +564,7 @@ def test_the_command_writes_masks_on_one_scale_and_says_that_nobody_reads(tmp_pa
 
 def test_the_command_takes_another_checkpoint_s_captioner(silent, folder, tmp_path, monkeypatch, capsys):
     run_command(monkeypatch, CAPTION, "--checkpoint", silent, "--reader", folder, "--out", tmp_path / "out")
-    assert json.loads((tmp_path / "out/drawing.json").read_text())["redescription"]["words"]
+    assert json.loads((tmp_path / "out/drawing.json").read_text(encoding="utf-8"))["redescription"]["words"]
     assert "no captioner" not in capsys.readouterr().out
     with pytest.raises(SystemExit, match=r"error: .*no such checkpoint folder"):
         run_command(monkeypatch, CAPTION, "--checkpoint", silent, "--reader", tmp_path / "nobody")
@@ -573,7 +573,7 @@ def test_the_command_takes_another_checkpoint_s_captioner(silent, folder, tmp_pa
 @pytest.mark.parametrize(("typed", "told"), [("0.5", ", truncation 0.5"), ("none", ", no truncation")])
 def test_the_command_truncates(dfgan, tmp_path, monkeypatch, typed, told):
     run_command(monkeypatch, CAPTION, "--checkpoint", dfgan, "--truncation", typed, "--out", tmp_path / "out")
-    assert json.loads((tmp_path / "out/drawing.json").read_text())["checkpoint"].endswith(told)
+    assert json.loads((tmp_path / "out/drawing.json").read_text(encoding="utf-8"))["checkpoint"].endswith(told)
 
 
 def test_the_command_says_which_truncation_cannot_be(dfgan, folder, monkeypatch):
@@ -739,7 +739,8 @@ def hub(monkeypatch):
     [
         "birds", "checkpoints/none", "checkpoints/birds/none", "runs/none", "packed/none", "./none", "../none/none",
         "/a/b", "~/none", "a/b/c", "user/", "/name", "user//name", "user name/x", "user/na me", "-user/name",
-        "user/name.", "user/.name", "us--er/name", "user\\name", "http://x/y", "user/" + "x" * 100, "us\u00e9r/name", "user/name.git",
+        "user/name.", "user/.name", "us--er/name", "user\\name", "http://x/y",
+        "user/" + "x" * 100, "us\u00e9r/name", "user/name.git",
         Path("user/name"), Path("birds"),
     ],
 )  # fmt: skip
@@ -1068,8 +1069,10 @@ def test_a_checkpoint_says_what_it_is(model):
 
 
 def test_a_checkpoint_shows_what_is_inside(copied):
-    (copied / "log.jsonl").write_text('{"step": 1, "kl": 0.5}\nnot json\n[1]\n{"step": 2, "kl": 0.4}\n')
-    (copied / "scores.json").write_text('{"scores": [{"name": "x", "value": 1.0}]}')
+    (copied / "log.jsonl").write_text(
+        '{"step": 1, "kl": 0.5}\nnot json\n[1]\n{"step": 2, "kl": 0.4}\n', encoding="utf-8"
+    )
+    (copied / "scores.json").write_text('{"scores": [{"name": "x", "value": 1.0}]}', encoding="utf-8")
     respoil(copied)
     model = MirrorGAN.load(copied)
     inside = model.inside()
@@ -1081,7 +1084,7 @@ def test_a_checkpoint_shows_what_is_inside(copied):
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"scores": 3}', '{"scores": [3]}', "half"])
 def test_a_history_that_is_damaged_is_none(copied, content):
-    (copied / "scores.json").write_text(content)
+    (copied / "scores.json").write_text(content, encoding="utf-8")
     respoil(copied)
     inside = MirrorGAN.load(copied).inside()
     assert inside.scores == () and inside.log == ()
@@ -1128,7 +1131,7 @@ def test_a_changed_file_is_named(copied):
 
 def respoil(folder, **changes):
     """Writes a manifest that agrees with the files, whatever was done to them."""
-    manifest = json.loads((folder / "checkpoint.json").read_text())
+    manifest = json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))
     about = {key: value for key, value in (manifest | changes).items() if key not in ("files", "format")}
     write_manifest(folder, {key: value for key, value in about.items() if value is not None})
 
@@ -1142,7 +1145,9 @@ def test_another_dictionary_is_refused(copied):
 
 def test_a_part_of_another_model_is_refused(copied):
     path = copied / "text_encoder.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"vocabulary": "bead" + 60 * "0"}))
+    path.write_text(
+        json.dumps(json.loads(path.read_text(encoding="utf-8")) | {"vocabulary": "bead" + 60 * "0"}), encoding="utf-8"
+    )
     respoil(copied)
     with pytest.raises(CheckpointError, match=r"text_encoder\.json: made with the dictionary bead0000"):
         MirrorGAN.load(copied)
@@ -1160,7 +1165,7 @@ def test_a_part_of_another_model_is_refused(copied):
 )
 def test_settings_that_cannot_be_are_named(copied, name, change, message):
     path = copied / f"{name}.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | change), encoding="utf-8")
     respoil(copied)
     with pytest.raises(CheckpointError, match=message):
         MirrorGAN.load(copied)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from train import captioner, damsm, gan
+from train import captioner, command, damsm, gan
 from train.command import as_json, fail, field_help, parse
 from train.config import RunConfig
 
@@ -46,6 +46,26 @@ def refused(capsys, *words):
 def test_a_preset_is_where_the_options_start_from():
     assert read("plain") == Settings()
     assert read("fast", "--rate", "0.1") == Settings(rate=0.1, quick=True)
+
+
+def test_what_comes_with_the_code_is_found_beside_it_from_anywhere(tmp_path, monkeypatch):
+    code, elsewhere = tmp_path / "code", tmp_path / "elsewhere"
+    (code / "checkpoints/birds").mkdir(parents=True)
+    elsewhere.mkdir()
+    monkeypatch.setattr(command, "CODE", code)
+    shipped, missing, own = Path("checkpoints/birds"), Path("checkpoints/none"), Path("runs/checkpoints/birds")
+    presets = {"a": Settings(file=shipped), "b": Settings(file=missing), "c": Settings(file=own, data=shipped)}
+    monkeypatch.chdir(elsewhere)
+    assert parse(presets, ["a"]).file == code / shipped
+    assert parse(presets, ["a", "--file", "checkpoints/birds"]).file == shipped  # as it was typed
+    assert parse(presets, ["b"]).file == missing
+    found = parse(presets, ["c", "--steps", "3"])
+    assert (found.file, found.data, found.steps) == (own, code / shipped, 3)
+    monkeypatch.chdir(code)
+    assert parse(presets, ["a"]) == presets["a"]
+    monkeypatch.chdir(elsewhere)
+    (elsewhere / "checkpoints/birds").mkdir(parents=True)
+    assert parse(presets, ["a"]) == presets["a"]
 
 
 def test_every_kind_of_option_is_read_as_its_field_says():
