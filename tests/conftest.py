@@ -77,13 +77,15 @@ def write_birds(root, pictures):
             path.parent.mkdir(parents=True, exist_ok=True)
         pixels = numbers.integers(-30, 31, (40, 48, 3)) + COLOURS[colour]
         Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(root / "CUB_200_2011/images" / f"{key}.jpg")
-        (root / "text" / f"{key}.txt").write_text(f"a small {colour} bird\nthis bird has {colour} wings and a beak\n")
+        (root / "text" / f"{key}.txt").write_text(
+            f"a small {colour} bird\nthis bird has {colour} wings and a beak\n", encoding="utf-8"
+        )
     lines = [f"{number} {key}.jpg\n" for number, key in enumerate(keys)]
-    (root / "CUB_200_2011/images.txt").write_text("".join(lines))
+    (root / "CUB_200_2011/images.txt").write_text("".join(lines), encoding="utf-8")
     (root / "CUB_200_2011/parts").mkdir()
-    (root / "CUB_200_2011/parts/parts.txt").write_text("1 beak\n2 left eye\n3 right eye\n")
+    (root / "CUB_200_2011/parts/parts.txt").write_text("1 beak\n2 left eye\n3 right eye\n", encoding="utf-8")
     places = "".join(f"{n} 1 30 10 1\n{n} 2 24 8 1\n{n} 3 0 0 0\n" for n in range(len(keys)))
-    (root / "CUB_200_2011/parts/part_locs.txt").write_text(places)
+    (root / "CUB_200_2011/parts/part_locs.txt").write_text(places, encoding="utf-8")
     for split, chosen in (("train", train), ("test", test)):
         (root / split).mkdir()
         (root / split / "filenames.pickle").write_bytes(pickle.dumps(chosen, protocol=2))
@@ -118,7 +120,7 @@ def runs(tiny_backbone, packed, tmp_path):
         run = folder / name
         (run / "best").mkdir(parents=True)
         config = dataclasses.replace(preset, data=packed, name=name, backbone="tiny", **options)
-        (run / "config.json").write_text(json.dumps(as_json(config)))
+        (run / "config.json").write_text(json.dumps(as_json(config)), encoding="utf-8")
         vocabulary.save(run / "best/vocabulary.json")
         save_tensors(tiny_backbone, run / "best/backbone.tiny.safetensors")
         return run
@@ -159,5 +161,5 @@ def runs(tiny_backbone, packed, tmp_path):
     }
     for name, reports in logs.items():
         lines = [json.dumps({"step": step, "seconds": seconds} | numbers) for step, seconds, numbers in reports]
-        (folder / name / "log.jsonl").write_text("\n".join(lines) + "\n")
+        (folder / name / "log.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return Runs(generator=folder / "second", encoders=encoders, captioner=captioner)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def named_in_the_tree() -> set[str]:
@@ -42,12 +42,12 @@ def test_every_module_that_a_command_runs_exists():
         spec = importlib.util.find_spec(module)
         assert spec is not None, module
         source = Path(str(spec.origin)).with_name("__main__.py") if spec.submodule_search_locations else spec.origin
-        assert '__name__ == "__main__"' in Path(str(source)).read_text(), module
+        assert '__name__ == "__main__"' in Path(str(source)).read_text(encoding="utf-8"), module
 
 
 def test_the_space_gets_the_gradio_that_was_tested():
     sdk = re.search(r"^sdk_version: (\d+\.\d+)\.\d+$", README, re.MULTILINE)
-    asked = re.search(r"^gradio>=(\d+\.\d+),", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
+    asked = re.search(r"^gradio>=(\d+\.\d+),", (ROOT / "requirements.txt").read_text(encoding="utf-8"), re.MULTILINE)
     assert sdk and asked and sdk.group(1) == asked.group(1)
 
 

@@ -55,20 +55,20 @@ def test_every_reader_that_is_named_ships_too(folder):
 
 
 def test_a_card_says_how_it_was_made_and_names_its_scores(folder):
-    card = (folder / "README.md").read_text()
+    card = (folder / "README.md").read_text(encoding="utf-8")
     for heading in ("## Data", "## Training", "## Scores", "## What it is bad at"):
         assert heading in card, heading
     scores = {
         (score["name"], score["on"]): score["value"]
-        for score in json.loads((folder / "scores.json").read_text())["scores"]
+        for score in json.loads((folder / "scores.json").read_text(encoding="utf-8"))["scores"]
     }
     retrieval = scores["retrieval 1 of 100", "test photographs"]
     assert f"{100 * retrieval:.1f} %" in card
 
 
 def test_scores_were_measured_on_these_weights(folder, model):
-    measured = json.loads((folder / "scores.json").read_text())["checkpoint"]["files"]
-    shipped = json.loads((folder / "checkpoint.json").read_text())["files"]
+    measured = json.loads((folder / "scores.json").read_text(encoding="utf-8"))["checkpoint"]["files"]
+    shipped = json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))["files"]
     assert without_training_state(measured) == without_training_state(shipped)
 
 
@@ -117,7 +117,7 @@ def test_the_command_line_writes_a_drawing(folder, model, tmp_path, monkeypatch,
     draw_from_the_command_line()
     said = capsys.readouterr().out
     assert "'blurple' is not in the vocabulary" in said and "read back" in said
-    drawn = json.loads((out / "drawing.json").read_text())
+    drawn = json.loads((out / "drawing.json").read_text(encoding="utf-8"))
     assert drawn["seed"] == 3 and drawn["redescription"]["text"] in said
     wanted = {f"{size}.png" for size in model.info.sizes} | {"attention.npz"}
     if "words" in MAPS[read_json(folder / "generator.json")["generator"]]:
@@ -167,6 +167,11 @@ def test_a_training_goes_on_from_what_grows(folder):
 def test_the_page_does_not_offer_what_still_grows():
     code = "import runpy; print(*runpy.run_path('app.py')['neighbours']('checkpoints/birds'))"
     said = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=FOLDERS[0].parents[1]
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=FOLDERS[0].parents[1],
+        encoding="utf-8",
     )
     assert said.stdout.split() == [f"checkpoints/{path.name}" for path in CHECKPOINTS if path.name != "birds"]

@@ -26,7 +26,7 @@ FLOORS = [
 def imported_modules(path: Path) -> set[str]:
     """Full names of everything that a file imports, wherever in the file it does."""
     names = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -89,12 +89,16 @@ def test_trainings_use_the_parts_and_not_the_pipeline():
 @pytest.mark.parametrize("program", ["train.gan", "train.damsm", "train.captioner", "train.expert"])
 def test_a_training_starts_without_what_only_plots_pages_and_scores_need(program):
     code = f"import sys, {program}; print(*sorted({{'matplotlib', 'nltk', 'gradio'}} & sys.modules.keys()))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, encoding="utf-8"
+    )
     assert done.stdout.split() == []
 
 
 def tracked_files() -> list[Path]:
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False, encoding="utf-8"
+    )
     if listed.returncode:
         pytest.skip("this folder is no git repository")
     return [ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
@@ -106,7 +110,7 @@ def test_no_file_names_a_place_of_somebody_s_own_machine():
     places = re.compile("|".join([rf"(?<![\w.~/-])/(?:{'|'.join(roots)})/", r"\.\./" + "shared", r"/wor" + r"k/main"]))
     for path in tracked_files():
         if path.suffix in (".py", ".md", ".toml", ".txt", ".yml", ".yaml", ".json", ".sh", ".css", ".js", ".html", ""):
-            for number, line in enumerate(path.read_text(errors="replace").splitlines(), start=1):
+            for number, line in enumerate(path.read_text(errors="replace", encoding="utf-8").splitlines(), start=1):
                 assert not places.search(line), f"{path.relative_to(ROOT)}, line {number}: {line.strip()[:80]}"
 
 
@@ -122,7 +126,7 @@ def test_weights_are_read_as_tensors_only():
     # torch.load runs code of the file unless it is told not to.
     for package in ALLOWED:
         for path in (ROOT / package).rglob("*.py"):
-            for node in ast.walk(ast.parse(path.read_text())):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
                     said = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
                     assert said.get("weights_only") == "True", f"{path.relative_to(ROOT)}, line {node.lineno}"

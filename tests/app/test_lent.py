@@ -23,7 +23,7 @@ def GPU(task, duration):
 @pytest.fixture
 def spaces(tmp_path, monkeypatch):
     """A package of the name that lends a GPU, and keeps what was asked of it."""
-    (tmp_path / "spaces.py").write_text(SPACES)
+    (tmp_path / "spaces.py").write_text(SPACES, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("SPACES_ZERO_GPU", "true")
     monkeypatch.delitem(sys.modules, "spaces", raising=False)
@@ -36,7 +36,7 @@ def spaces(tmp_path, monkeypatch):
 def test_nothing_is_lent_where_the_space_or_the_package_lacks(monkeypatch, tmp_path):
     monkeypatch.delenv("SPACES_ZERO_GPU", raising=False)
     assert not lent.available()
-    (tmp_path / "spaces.py").write_text(SPACES)
+    (tmp_path / "spaces.py").write_text(SPACES, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     assert not lent.available()
     monkeypatch.setenv("SPACES_ZERO_GPU", "false")

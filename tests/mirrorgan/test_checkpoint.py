@@ -77,12 +77,14 @@ def test_whoever_may_read_other_files_may_read_weights(folder):
 
 
 def test_tuples_are_tuples_again(folder):
-    read = read_config(Sizes, json.loads((folder / "part.json").read_text())["config"], folder / "part.json")
+    read = read_config(
+        Sizes, json.loads((folder / "part.json").read_text(encoding="utf-8"))["config"], folder / "part.json"
+    )
     assert read == Sizes()
 
 
 def test_notes_stand_beside_the_configuration(folder):
-    content = json.loads((folder / "part.json").read_text())
+    content = json.loads((folder / "part.json").read_text(encoding="utf-8"))
     assert content["note"] == "as we saved it" and content["vocabulary"] == HASH
 
 
@@ -145,9 +147,9 @@ def test_another_dictionary_is_refused_before_any_weight_is_read(folder):
 
 
 def test_a_tensor_of_another_shape_is_named_with_file_key_and_both_shapes(folder):
-    content = json.loads((folder / "part.json").read_text())
+    content = json.loads((folder / "part.json").read_text(encoding="utf-8"))
     content["config"]["channels"] = [5, 4]
-    (folder / "part.json").write_text(json.dumps(content))
+    (folder / "part.json").write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(CheckpointError, match=r"part\.safetensors: layer\.weight is \(4, 3\), .* \(4, 5\)"):
         load(folder)
 
@@ -176,7 +178,7 @@ def test_a_missing_tensor_and_one_too_many_are_named(folder):
     ],
 )
 def test_a_configuration_that_cannot_be_is_named(folder, config, message):
-    (folder / "part.json").write_text(json.dumps({"config": config, "vocabulary": HASH}))
+    (folder / "part.json").write_text(json.dumps({"config": config, "vocabulary": HASH}), encoding="utf-8")
     with pytest.raises(CheckpointError, match=rf"part\.json: .*{message}"):
         load(folder)
 
@@ -198,7 +200,7 @@ def test_no_pickle_is_read(folder, network, tmp_path):
 
 
 def test_the_manifest_names_the_sha256_of_every_file(folder):
-    (folder / "notes.txt").write_text("not a part")
+    (folder / "notes.txt").write_text("not a part", encoding="utf-8")
     write_manifest(folder, {"name": "bird"})
     manifest = read_manifest(folder)
     assert manifest["name"] == "bird"
@@ -256,8 +258,8 @@ def test_a_folder_that_is_none_and_one_without_a_manifest_are_named(folder, tmp_
 )
 def test_a_manifest_that_cannot_be_is_refused(folder, change, message):
     write_manifest(folder, {})
-    manifest = json.loads((folder / "checkpoint.json").read_text())
-    (folder / "checkpoint.json").write_text(json.dumps(manifest | change))
+    manifest = json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))
+    (folder / "checkpoint.json").write_text(json.dumps(manifest | change), encoding="utf-8")
     with pytest.raises(CheckpointError, match=message):
         read_manifest(folder)
 
@@ -265,8 +267,8 @@ def test_a_manifest_that_cannot_be_is_refused(folder, change, message):
 @pytest.mark.parametrize("name", ["..", ".", ""])
 def test_a_folder_is_no_file(folder, name):
     write_manifest(folder, {})
-    manifest = json.loads((folder / "checkpoint.json").read_text())
-    (folder / "checkpoint.json").write_text(json.dumps(manifest | {"files": {name: "0"}}))
+    manifest = json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))
+    (folder / "checkpoint.json").write_text(json.dumps(manifest | {"files": {name: "0"}}), encoding="utf-8")
     with pytest.raises((CheckpointError, FileNotFoundError)):
         read_manifest(folder)
 

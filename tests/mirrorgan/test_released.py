@@ -594,7 +594,7 @@ def test_networks_of_somebody_else(released, theirs, tmp_path):
 
 def test_a_folder_that_is_there_is_never_touched(released, tmp_path):
     (tmp_path / "ours").mkdir()
-    (tmp_path / "ours/note.txt").write_text("mine")
+    (tmp_path / "ours/note.txt").write_text("mine", encoding="utf-8")
     with pytest.raises(CheckpointError, match="already there; name a new folder"):
         convert(released["mirrorgan"].files.values(), tmp_path / "ours", Options())
     assert [path.name for path in (tmp_path / "ours").iterdir()] == ["note.txt"]

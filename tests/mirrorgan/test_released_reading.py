@@ -227,12 +227,14 @@ def test_the_command_converts_and_complains(theirs, tmp_path):
     torch.save(theirs.RnnEncoder(11, 7, 8).state_dict(), tmp_path / "text_encoder200.pth")
     python2(theirs, theirs.captions_of(), tmp_path / "captions.pickle")
     convert([tmp_path], tmp_path / "ours", Options(partial=True))
-    assert json.loads((tmp_path / "ours/text_encoder.json").read_text())["config"]["vocabulary_size"] == 11
-    assert set(json.loads((tmp_path / "ours/released.json").read_text())["files"]) == {
+    assert (
+        json.loads((tmp_path / "ours/text_encoder.json").read_text(encoding="utf-8"))["config"]["vocabulary_size"] == 11
+    )
+    assert set(json.loads((tmp_path / "ours/released.json").read_text(encoding="utf-8"))["files"]) == {
         "captions.pickle", "text_encoder200.pth"
     }  # fmt: skip
     command = [sys.executable, "-m", "mirrorgan.released", str(tmp_path), "--out", str(tmp_path / "more")]
-    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, encoding="utf-8")
     assert ran.returncode == 1
     assert ran.stderr.startswith("error: half of a set: no generator (netG*.pth), no cnn_encoder.ckpt")
     assert "Traceback" not in ran.stderr

@@ -108,9 +108,9 @@ def test_saving_and_loading_keeps_the_words(tmp_path):
 def test_a_vocabulary_that_was_changed_is_refused(tmp_path):
     path = tmp_path / "vocabulary.json"
     WORDS.save(path)
-    content = json.loads(path.read_text())
+    content = json.loads(path.read_text(encoding="utf-8"))
     content["words"][1], content["words"][2] = content["words"][2], content["words"][1]
-    path.write_text(json.dumps(content))
+    path.write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(CheckpointError, match=r"vocabulary\.json: .* changed or damaged"):
         Vocabulary.load(path)
 
@@ -121,7 +121,7 @@ def test_a_vocabulary_that_was_changed_is_refused(tmp_path):
 )
 def test_a_file_that_is_no_vocabulary_is_named(tmp_path, content):
     path = tmp_path / "vocabulary.json"
-    path.write_text(content)
+    path.write_text(content, encoding="utf-8")
     with pytest.raises(CheckpointError, match=r"vocabulary\.json"):
         Vocabulary.load(path)
 

@@ -22,7 +22,7 @@ PATHS = ("data", "encoders", "captioner")
 def main() -> None:
     torch.set_num_threads(1)
     backbones.BUILDERS["tiny"] = TinyBackbone
-    given = json.loads(Path(sys.argv[1]).read_text())
+    given = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     options = {key: Path(value) if key in PATHS else value for key, value in given.items()}
     options |= {key: tuple(value) for key, value in options.items() if isinstance(value, list)}
     train(GanConfig(**options))

@@ -119,7 +119,7 @@ def test_a_generator_learns_from_a_captioner_that_looks_at_regions(tmp_path, enc
         report_every=1,
     )  # fmt: skip
     gan.train(config)
-    lines = [json.loads(line) for line in (tmp_path / "runs/small/log.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (tmp_path / "runs/small/log.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [line["redescription"] > 0 for line in lines if "redescription" in line] == [True, True]
 
 

@@ -32,11 +32,13 @@ def give_scores(folder, files=None):
         {"name": "Frechet distance (x)", "on": "drawings to test photographs", "value": 100.0},
     ]
     files = read_json(folder / "checkpoint.json")["files"] if files is None else files
-    (folder / "scores.json").write_text(json.dumps({"checkpoint": {"files": files}, "scores": measured}))
+    (folder / "scores.json").write_text(
+        json.dumps({"checkpoint": {"files": files}, "scores": measured}), encoding="utf-8"
+    )
 
 
 def test_an_export_writes_a_card_with_every_heading_and_invents_nothing(folder):
-    text = (folder / "README.md").read_text()
+    text = (folder / "README.md").read_text(encoding="utf-8")
     assert [line for line in text.splitlines() if line.startswith("## ")] == list(HEADINGS)
     assert "license" not in text and "four colours. Draws a caption at 16 and 32 pixels" in text
     assert "12 pictures to train on, 4 pictures to test" in text  # of pack.json
@@ -45,13 +47,15 @@ def test_an_export_writes_a_card_with_every_heading_and_invents_nothing(folder):
 
 def test_a_card_names_the_checkpoint_that_reads_for_it(folder, runs):
     light = export(folder.with_name("light"), runs, "four colours", CAPTIONS, reader=folder)
-    text, theirs = ((one / "README.md").read_text() for one in (light, folder))
+    text, theirs = ((one / "README.md").read_text(encoding="utf-8") for one in (light, folder))
     assert "checkpoint `mine`" in text and "Draws a caption at 16 and 32 pixels." in text
     assert "reads a sentence back" in theirs and "checkpoint `" not in theirs
 
 
 def test_every_run_of_a_generator_that_grew_has_a_row(folder):
-    rows = [line for line in (folder / "README.md").read_text().splitlines() if line.startswith("| stage")]
+    rows = [
+        line for line in (folder / "README.md").read_text(encoding="utf-8").splitlines() if line.startswith("| stage")
+    ]
     assert rows[0].startswith("| stage 1, 16 px | `python -m train.gan birds-32 --batch 4") and "40 pictures" in rows[0]
     assert rows[0].endswith("| 2 min |")  # 90 s, then 30 s after it was begun anew
     assert rows[1].startswith("| stage 2, 32 px, stage 1 frozen |") and rows[1].endswith("| 80 pictures | 10 min |")
@@ -65,29 +69,29 @@ def test_paragraphs_of_a_person_survive_another_export(folder, runs):
     write_card_text(given, folder / "card.json")
     export(folder, runs, "four colours", CAPTIONS)
     assert read_card_text(folder / "card.json") == given
-    text = (folder / "README.md").read_text()
+    text = (folder / "README.md").read_text(encoding="utf-8")
     assert "Beaks." in text and "Ours: «four» colours." in text and "license_name: mine" in text and "- birds" in text
     assert "card.json" not in read_json(folder / "checkpoint.json")["files"]  # it may change without the weights
 
 
 def test_scores_stand_side_by_side_and_only_if_they_are_of_these_weights(folder):
     give_scores(folder)
-    text = write_card(folder).read_text()
+    text = write_card(folder).read_text(encoding="utf-8")
     assert "| 34.6 % | 50.0 % |" in text
     assert "BLEU-1 / 2 / 3 / 4 (same sentences shuffled) | 0.100 / 0.200 / 0.300 / 0.400 (0.050) |  |" in text
     assert "| 12.3 (training photographs) | 100.0 |" in text
     assert "None is comparable with a number printed in a paper" in text
     give_scores(folder, files={"generator.safetensors": "0" * 64})
-    text = write_card(folder).read_text()
+    text = write_card(folder).read_text(encoding="utf-8")
     assert "34.6 %" not in text and "other weights" in text
 
 
 def test_pictures_of_scores_are_shown_with_scores_and_not_without(folder):
     for name in card.PICTURES:
         (folder / name).touch()
-    assert "nearest.jpg" not in write_card(folder).read_text()  # whose drawings they are, nobody knows
+    assert "nearest.jpg" not in write_card(folder).read_text(encoding="utf-8")  # whose drawings they are, nobody knows
     give_scores(folder)
-    text = write_card(folder).read_text()
+    text = write_card(folder).read_text(encoding="utf-8")
     assert all(f"]({name})" in text for name in card.PICTURES)
 
 
@@ -97,10 +101,10 @@ def test_what_it_cannot_do_is_shown_with_what_became_of_every_caption(folder):
             {"caption": "two birds", "unknown": ["two"], "read_back": "a blue bird"},
             {"caption": "three", "refused": "None of these words is known: three."}]},
     ]  # fmt: skip
-    (folder / card.LIMITS_TEXT).write_text(json.dumps(told))
-    assert "Counts" not in write_card(folder).read_text()  # without the picture
+    (folder / card.LIMITS_TEXT).write_text(json.dumps(told), encoding="utf-8")
+    assert "Counts" not in write_card(folder).read_text(encoding="utf-8")  # without the picture
     (folder / card.LIMITS_PICTURE).touch()
-    text = write_card(folder).read_text()
+    text = write_card(folder).read_text(encoding="utf-8")
     assert "| Counts | two birds | two | a blue bird |" in text
     assert "|  | three |  | refused: None of these words is known: three. |" in text
     assert "- **Counts.** One bird each." in text and "beside each other: two birds." in text
@@ -117,7 +121,7 @@ def test_a_score_without_a_counterpart_leaves_its_place_empty():
     [('{"bad": "x"}', "no 'bad'; it has: opening"), ('{"bad_at": 3}', "must be a text, not 3"), ("{", "not JSON")],
 )
 def test_a_wrong_card_json_is_answered_in_words(folder, content, sentence, monkeypatch):
-    (folder / "card.json").write_text(content)
+    (folder / "card.json").write_text(content, encoding="utf-8")
     monkeypatch.setattr("sys.argv", ["card", str(folder)])
     with pytest.raises(SystemExit, match=sentence):
         card.main()
@@ -130,14 +134,14 @@ def test_options_of_the_command_go_into_card_json_beside_what_is_there(folder, m
     text = read_card_text(folder / "card.json")
     assert (text.data, text.bad_at, text.tags) == ("Kept.", "Wings.", ("a", "b"))
     assert "ms (median of 2" in (text.benchmark or "")
-    assert "Wings." in (folder / "README.md").read_text()
+    assert "Wings." in (folder / "README.md").read_text(encoding="utf-8")
 
 
 def test_a_run_is_described_by_what_it_wrote(runs):
     entry = describe("captioner", runs.captioner)
     assert entry["steps"] == 6 and entry["minutes"] == pytest.approx(12 / 60, abs=0.05)
     assert entry["kept_step"] == 2  # of two equal scores the first, as the run keeps
-    with (runs.captioner / "log.jsonl").open("a") as log:
+    with (runs.captioner / "log.jsonl").open("a", encoding="utf-8") as log:
         log.write('{"step": 8, "sec')  # a crash in the middle of a line
     assert describe("captioner", runs.captioner) == entry
     (runs.captioner / "log.jsonl").unlink()
@@ -145,17 +149,17 @@ def test_a_run_is_described_by_what_it_wrote(runs):
 
 
 def test_the_card_names_the_machines_that_a_run_says_it_ran_on(runs, folder):
-    assert "Trained on" not in (folder / "README.md").read_text()
+    assert "Trained on" not in (folder / "README.md").read_text(encoding="utf-8")
     sessions = [
         {"code": "abc", "processor": "A chip", "threads": 2},
         {"code": "abd", "processor": "A chip", "threads": 2, "accelerator": "1 x A card"},
         {"code": None},
     ]
-    (runs.generator / "run.json").write_text(json.dumps({"format": 1, "sessions": sessions}))
+    (runs.generator / "run.json").write_text(json.dumps({"format": 1, "sessions": sessions}), encoding="utf-8")
     entry = describe("generator", runs.generator)
     assert entry["machines"] == ["1 x A card", "2 threads of A chip"] and entry["code"] == ["abc", "abd"]
     export(folder, runs, "four colours", CAPTIONS)
-    assert "Trained on 1 x A card and 2 threads of A chip." in (folder / "README.md").read_text()
+    assert "Trained on 1 x A card and 2 threads of A chip." in (folder / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -183,8 +187,8 @@ def test_runs_that_a_generator_grew_from_are_followed_and_missing_ones_named(run
     entries = history(runs.encoders, runs.captioner, runs.generator)
     assert entries[2] == {"part": "generator", "run": "first", "missing": True}
     training = read_json(folder / "training.json") | {"history": entries}
-    (folder / "training.json").write_text(json.dumps(training))
-    assert "its record was not kept" in write_card(folder).read_text()
+    (folder / "training.json").write_text(json.dumps(training), encoding="utf-8")
+    assert "its record was not kept" in write_card(folder).read_text(encoding="utf-8")
 
 
 def test_a_run_that_moved_is_found_beside_the_one_that_grew_from_it(runs, tmp_path):
@@ -197,7 +201,7 @@ def test_what_made_a_checkpoint_is_known_of_a_run_that_grew_from_it_whatever_bec
     third = runs.generator.parent / "third"
     shutil.copytree(runs.generator, third)
     config = read_json(third / "config.json") | {"name": "third", "grow_from": str(given), "first_trained": 0}
-    (third / "config.json").write_text(json.dumps(config))
+    (third / "config.json").write_text(json.dumps(config), encoding="utf-8")
     remember(third, given)
     shutil.rmtree(runs.generator)
     shutil.rmtree(runs.encoders)
@@ -224,7 +228,7 @@ def test_what_made_a_checkpoint_is_known_of_a_run_that_grew_from_it_whatever_bec
 
 def test_a_run_that_grows_from_itself_is_refused(runs):
     config = read_json(runs.generator / "config.json") | {"grow_from": str(runs.generator)}
-    (runs.generator / "config.json").write_text(json.dumps(config))
+    (runs.generator / "config.json").write_text(json.dumps(config), encoding="utf-8")
     with pytest.raises(ValueError, match="grew from it"):
         chain(runs.generator)
 

@@ -53,7 +53,7 @@ def others(runs):
         write_tensors({key: tensor + 0.05 * number for key, tensor in read_tensors(path).items()}, path)
         made.append(run)
     about = read_json(made[1] / "average/generator.json")
-    (made[1] / "average/generator.json").write_text(json.dumps(about | {"images": 999}))
+    (made[1] / "average/generator.json").write_text(json.dumps(about | {"images": 999}), encoding="utf-8")
     return made
 
 
@@ -64,7 +64,7 @@ def run_it(runs, others, data, out):
 
 def test_two_runs_stand_in_one_table_with_curves_and_a_sheet(runs, others, data, tmp_path):
     path = run_it(runs, others, data, tmp_path / "out")
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     assert "| score | photographs | first | other |" in text
     assert re.search(r"^\| colour agreement \| [01]\.\d+ \| [01]\.\d+ \| [01]\.\d+ \|$", text, re.MULTILINE)
     assert "| attention inside the object: colour words |" in text
@@ -86,10 +86,10 @@ def test_what_was_measured_is_not_measured_again_until_the_run_goes_on(runs, oth
     real = evaluate.SCORES["colours"]
     monkeypatch.setitem(evaluate.SCORES, "colours", lambda e: counted.append(e.folder.name) or real(e))
     run_it(runs, others, data, tmp_path / "out")
-    first = (tmp_path / "out/comparison.md").read_text()
+    first = (tmp_path / "out/comparison.md").read_text(encoding="utf-8")
     assert counted == ["first-80", "other-80"]
     run_it(runs, others, data, tmp_path / "out")
-    assert len(counted) == 2 and (tmp_path / "out/comparison.md").read_text() == first
+    assert len(counted) == 2 and (tmp_path / "out/comparison.md").read_text(encoding="utf-8") == first
     path = others[0] / "average/generator.safetensors"
     write_tensors({key: tensor * 1.5 for key, tensor in read_tensors(path).items()}, path)
     run_it(runs, others, data, tmp_path / "out")
@@ -128,7 +128,9 @@ def test_what_judges_photographs_differently_looks_at_them_again(runs, others, d
 
 def test_folders_of_one_name_are_a_curve_and_the_longest_is_compared(runs, others, data, tmp_path):
     given = [("a", runs.generator), ("b", others[0]), ("b", others[1])]
-    text = compare(given, tmp_path / "out", Options(data=data), runs.encoders, runs.captioner, ["colours"]).read_text()
+    text = compare(given, tmp_path / "out", Options(data=data), runs.encoders, runs.captioner, ["colours"]).read_text(
+        encoding="utf-8"
+    )
     assert "| score | photographs | a | b |" in text
     assert re.search(r"^\| b \| .* \| 999 \|", text, re.MULTILINE)
     assert "They did not see the same number of pictures" in text
@@ -137,7 +139,9 @@ def test_folders_of_one_name_are_a_curve_and_the_longest_is_compared(runs, other
 def test_a_checkpoint_is_taken_as_it_is(runs, others, data, tmp_path):
     run_it(runs, others, data, tmp_path / "out")
     given = [("exported", tmp_path / "out/first-80"), ("run", others[0])]
-    text = compare(given, tmp_path / "again", Options(data=data), runs.encoders, runs.captioner, ONLY).read_text()
+    text = compare(given, tmp_path / "again", Options(data=data), runs.encoders, runs.captioner, ONLY).read_text(
+        encoding="utf-8"
+    )
     assert "| score | photographs | exported | run |" in text
     assert sorted(path.name for path in (tmp_path / "again").iterdir() if path.is_dir()) == ["run-80"]
 
@@ -210,7 +214,8 @@ def test_points_of_a_curve_are_scores_over_pictures_seen():
 
 def test_losses_are_plotted_over_pictures_not_steps(tmp_path):
     (tmp_path / "log.jsonl").write_text(
-        '{"step": 10, "seconds": 1, "adversarial": 2.0}\n{"step": 20, "seconds": 2, "adversarial": 1.0}\n'
+        '{"step": 10, "seconds": 1, "adversarial": 2.0}\n{"step": 20, "seconds": 2, "adversarial": 1.0}\n',
+        encoding="utf-8",
     )
     one = Model("a", None, tmp_path, {"images": 640}, {"batch": 32}, [])
     assert plot([one], [one]).axes[0].lines[0].get_xydata().tolist() == [[320, 2.0], [640, 1.0]]

@@ -149,7 +149,7 @@ RED = "001.Red_Bird/Red_Bird_0001"
 
 
 def test_what_is_left_out_is_counted_by_its_reason(root):
-    (root / "text" / f"{RED}.txt").write_text("\n  \n")
+    (root / "text" / f"{RED}.txt").write_text("\n  \n", encoding="utf-8")
     (root / "CUB_200_2011/images/002.Blue_Bird/Blue_Bird_0001.jpg").unlink()
     names = read_name_list(root / "test/filenames.pickle")
     (root / "test/filenames.pickle").write_bytes(pickle.dumps([*names, "nobody/knows"], protocol=2))
@@ -159,7 +159,7 @@ def test_what_is_left_out_is_counted_by_its_reason(root):
 
 
 def test_the_first_ten_captions_that_say_anything_are_used(root):
-    (root / "text" / f"{RED}.txt").write_text("\n".join(f"caption {n}\n" for n in range(14)))
+    (root / "text" / f"{RED}.txt").write_text("\n".join(f"caption {n}\n" for n in range(14)), encoding="utf-8")
     captions = read(root).splits["train"][0].captions
     assert captions == tuple(f"caption {n}" for n in range(10))
 
@@ -170,7 +170,7 @@ def test_captions_need_not_be_utf8(root):
 
 
 def test_boxes_and_classes_are_the_pictures_own(root):
-    (root / "CUB_200_2011/bounding_boxes.txt").write_text("2 1.0 2.0 3.0 4.0\n1 5.5 6 7 8\n")
+    (root / "CUB_200_2011/bounding_boxes.txt").write_text("2 1.0 2.0 3.0 4.0\n1 5.5 6 7 8\n", encoding="utf-8")
     listing = read(root)
     assert [example.box for example in listing.splits["train"]] == [(5.5, 6.0, 7.0, 8.0), (1.0, 2.0, 3.0, 4.0)]
     assert listing.splits["test"][0].box is None
@@ -183,10 +183,10 @@ def test_boxes_may_be_missing(root):
 
 
 def test_a_table_with_a_wrong_line_is_named_with_the_line(root):
-    (root / "CUB_200_2011/bounding_boxes.txt").write_text("1 2 3 4 5\n\n2 3 4\n")
+    (root / "CUB_200_2011/bounding_boxes.txt").write_text("1 2 3 4 5\n\n2 3 4\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"bounding_boxes\.txt, line 3: 3 columns where 5 are expected"):
         read(root)
-    (root / "CUB_200_2011/bounding_boxes.txt").write_text("1 2 3 four 5\n")
+    (root / "CUB_200_2011/bounding_boxes.txt").write_text("1 2 3 four 5\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"bounding_boxes\.txt, line 1: not a box of four numbers: 2 3 four 5"):
         read(root)
 
@@ -268,7 +268,7 @@ def test_a_lost_character_is_read_as_a_blank(root):
     ],
 )
 def test_tables_that_do_not_fit_are_named_with_the_line(root, table, content, said):
-    (root / f"CUB_200_2011/{table}.txt").write_text(content)
+    (root / f"CUB_200_2011/{table}.txt").write_text(content, encoding="utf-8")
     with pytest.raises(DataError, match=rf"{table}\.txt, {said}"):
         read(root)
 
@@ -285,10 +285,10 @@ def coco_root(tmp_path):
 def captions_of(root, change=None, name="train2017"):
     """Changes a file of captions in place."""
     path = root / f"annotations/captions_{name}.json"
-    content = json.loads(path.read_text())
+    content = json.loads(path.read_text(encoding="utf-8"))
     if change:
         change(content)
-    path.write_text(json.dumps(content))
+    path.write_text(json.dumps(content), encoding="utf-8")
     return content
 
 
@@ -326,8 +326,8 @@ def test_pictures_of_coco_without_caption_or_file_are_passed_over(coco_root):
 def test_the_papers_year_is_read_where_both_are_there(coco_root):
     for name in ("train", "val"):
         (coco_root / f"{name}2014").symlink_to(coco_root / f"{name}2017")
-        content = (coco_root / f"annotations/captions_{name}2017.json").read_text()
-        (coco_root / f"annotations/captions_{name}2014.json").write_text(content)
+        content = (coco_root / f"annotations/captions_{name}2017.json").read_text(encoding="utf-8")
+        (coco_root / f"annotations/captions_{name}2014.json").write_text(content, encoding="utf-8")
     assert coco.read(coco_root).splits["train"][0].key.startswith("train2014/")
     (coco_root / "annotations/captions_val2014.json").unlink()
     assert coco.read(coco_root).splits["train"][0].key.startswith("train2017/")
@@ -348,7 +348,7 @@ def test_the_papers_year_is_read_where_both_are_there(coco_root):
     ],
 )
 def test_captions_that_are_not_coco_s_are_named(coco_root, content, said):
-    (coco_root / "annotations/captions_train2017.json").write_text(content)
+    (coco_root / "annotations/captions_train2017.json").write_text(content, encoding="utf-8")
     with pytest.raises(DataError, match=said):
         coco.read(coco_root)
 
@@ -406,7 +406,7 @@ def test_the_same_rows_are_read_from_csv_and_from_jsonl(folder_root):
     (folder_root / "captions.csv").write_text(CSV, encoding="utf-8", newline="")
     from_csv = by_key(folder.read(folder_root))
     (folder_root / "captions.csv").unlink()
-    (folder_root / "captions.jsonl").write_text("\n".join(map(json.dumps, ROWS)))
+    (folder_root / "captions.jsonl").write_text("\n".join(map(json.dumps, ROWS)), encoding="utf-8")
     from_jsonl = by_key(folder.read(folder_root))
     for found in (from_csv, from_jsonl):
         assert {key: example.captions for key, example in found.items()} == {
@@ -424,7 +424,7 @@ def test_the_same_rows_are_read_from_csv_and_from_jsonl(folder_root):
 
 def test_captions_of_a_picture_may_be_a_list(folder_root):
     rows = [{"file": name, "caption": ["one", " ", "two"]} for name in ("a.png", "b.png", "c/d.png")]
-    (folder_root / "captions.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (folder_root / "captions.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     listing = folder.read(folder_root)
     assert {example.captions for example in all_examples(listing)} == {("one", "two")}
     assert count_reasons(listing.left_out) == {"empty caption": 3}
@@ -432,7 +432,7 @@ def test_captions_of_a_picture_may_be_a_list(folder_root):
 
 def test_what_cannot_be_used_is_left_out_with_its_line(folder_root):
     rows = "a.png,one\nb.png,one\nx.png,one\nc/d.png,\na.png,\na.png,one\n"
-    (folder_root / "captions.csv").write_text("file,caption\n" + rows)
+    (folder_root / "captions.csv").write_text("file,caption\n" + rows, encoding="utf-8")
     make_folder(folder_root, "e.png")
     listing = folder.read(folder_root)
     assert sorted(by_key(listing)) == ["a.png", "b.png"]
@@ -469,7 +469,7 @@ def test_what_cannot_be_used_is_left_out_with_its_line(folder_root):
     ],
 )
 def test_a_wrong_table_is_named_with_its_line(folder_root, table, said):
-    (folder_root / "captions.csv").write_text(table)
+    (folder_root / "captions.csv").write_text(table, encoding="utf-8")
     with pytest.raises(DataError, match=said):
         folder.read(folder_root)
 
@@ -487,7 +487,7 @@ def test_a_wrong_table_is_named_with_its_line(folder_root, table, said):
     ],
 )
 def test_a_wrong_line_of_jsonl_is_named(folder_root, line, said):
-    (folder_root / "captions.jsonl").write_text(f"\n{line}\n")
+    (folder_root / "captions.jsonl").write_text(f"\n{line}\n", encoding="utf-8")
     with pytest.raises(DataError, match=said):
         folder.read(folder_root)
 
@@ -512,7 +512,7 @@ def test_two_tables_and_folders_without_pictures_or_captions_are_refused(folder_
 
 def write_texts(root, **captions):
     for name, text in captions.items():
-        (root / f"{name.replace('__', '/')}.txt").write_text(text)
+        (root / f"{name.replace('__', '/')}.txt").write_text(text, encoding="utf-8")
 
 
 def test_captions_beside_their_pictures(folder_root):
@@ -553,7 +553,7 @@ def test_folders_are_split_and_class(tmp_path):
 
 def test_one_class_for_all_is_none(folder_root):
     rows = "".join(f"{name},a wall,wall\n" for name in ("a.png", "b.png", "c/d.png"))
-    (folder_root / "captions.csv").write_text("file,caption,class\n" + rows)
+    (folder_root / "captions.csv").write_text("file,caption,class\n" + rows, encoding="utf-8")
     assert all(example.group == example.key for example in all_examples(folder.read(folder_root)))
 
 
@@ -581,7 +581,7 @@ MANY = {"pairs": 0.667, "grounds": list(shapes.COLOURS)}
 @pytest.fixture(scope="module", params=[{}, MANY], ids=["one shape on white", "one or two on any colour"])
 def drawn(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("shapes")
-    (folder / "shapes.json").write_text(json.dumps(request.param))
+    (folder / "shapes.json").write_text(json.dumps(request.param), encoding="utf-8")
     return shapes.read(folder)
 
 
@@ -647,17 +647,17 @@ def test_shapes_stay_the_shapes_that_they_were():
 
 def test_shapes_json_says_how_many_and_which(tmp_path):
     drawn = shapes.read()
-    (tmp_path / "shapes.json").write_text('{"train": 3, "test": 2, "seed": 7}')
+    (tmp_path / "shapes.json").write_text('{"train": 3, "test": 2, "seed": 7}', encoding="utf-8")
     listing = shapes.read(tmp_path)
     assert [len(examples) for examples in listing.splits.values()] == [3, 2]
     assert listing.splits["train"] != drawn.splits["train"][:3]
-    (tmp_path / "shapes.json").write_text('{"train": 3, "test": 1}')
+    (tmp_path / "shapes.json").write_text('{"train": 3, "test": 1}', encoding="utf-8")
     assert shapes.read(tmp_path).splits == {name: drawn.splits[name][:n] for name, n in (("train", 3), ("test", 1))}
 
 
 @pytest.mark.parametrize(("share", "things"), [(0, {1}), (1, {2}), (0.5, {1, 2})])
 def test_shapes_json_says_how_many_pictures_show_two(tmp_path, share, things):
-    (tmp_path / "shapes.json").write_text(json.dumps({"train": 30, "test": 4, "pairs": share}))
+    (tmp_path / "shapes.json").write_text(json.dumps({"train": 30, "test": 4, "pairs": share}), encoding="utf-8")
     examples = shapes.read(tmp_path).splits["train"]
     assert {len(example.image.things) for example in examples} == things
 
@@ -678,7 +678,7 @@ def test_shapes_json_says_how_many_pictures_show_two(tmp_path, share, things):
     ],
 )
 def test_other_settings_of_shapes_are_refused(tmp_path, content, said):
-    (tmp_path / "shapes.json").write_text(content)
+    (tmp_path / "shapes.json").write_text(content, encoding="utf-8")
     with pytest.raises(DataError, match=said):
         shapes.read(tmp_path)
 
@@ -687,7 +687,7 @@ def test_parts_are_the_pictures_own(root):
     listing = read(root)
     assert listing.part_names == ("beak", "left eye", "right eye")
     assert all(example.parts == ((25.0, 20.0), (30.0, 15.0), None) for example in all_examples(listing))
-    (root / "CUB_200_2011/parts/part_locs.txt").write_text("2 1 3.5 4 1\n2 2 0 0 0\n")
+    (root / "CUB_200_2011/parts/part_locs.txt").write_text("2 1 3.5 4 1\n2 2 0 0 0\n", encoding="utf-8")
     assert [example.parts for example in read(root).splits["train"]] == [(), ((3.5, 4.0), None, None)]
 
 
@@ -709,7 +709,7 @@ def test_parts_may_be_missing(root):
     ],
 )
 def test_a_part_that_cannot_be_is_named_with_its_line(root, line, message):
-    (root / "CUB_200_2011/parts/part_locs.txt").write_text(f"{line}\n")
+    (root / "CUB_200_2011/parts/part_locs.txt").write_text(f"{line}\n", encoding="utf-8")
     with pytest.raises(DataError, match=message):
         read(root)
 
@@ -717,11 +717,13 @@ def test_a_part_that_cannot_be_is_named_with_its_line(root, line, message):
 def test_parts_of_photographs_that_were_cut_and_shrunk_are_followed_there(root):
     """A photograph of 300 x 200 with the box 100, 50, 80, 60 was cut to the square of 120 around it and halved."""
     cub = root / "CUB_200_2011"
-    (cub / "parts/original_bounding_boxes.txt").write_text("1 100 50 80 60\n2 100 50 80 60\n3 100 50 80 60\n")
-    (cub / "bounding_boxes.txt").write_text("".join(f"{i} 10 15 40 30\n" for i in (1, 2, 3)))
-    (cub / "parts/part_locs.txt").write_text("1 1 100 50 1\n")
+    (cub / "parts/original_bounding_boxes.txt").write_text(
+        "1 100 50 80 60\n2 100 50 80 60\n3 100 50 80 60\n", encoding="utf-8"
+    )
+    (cub / "bounding_boxes.txt").write_text("".join(f"{i} 10 15 40 30\n" for i in (1, 2, 3)), encoding="utf-8")
+    (cub / "parts/part_locs.txt").write_text("1 1 100 50 1\n", encoding="utf-8")
     beak = read(root).splits["train"][0].parts[0]
     assert beak == (10.0, 15.0)  # the corner of the box before is the corner of the box after
-    (cub / "parts/original_bounding_boxes.txt").write_text("2 100 50 80 60\n")
+    (cub / "parts/original_bounding_boxes.txt").write_text("2 100 50 80 60\n", encoding="utf-8")
     with pytest.raises(DataError, match="picture 1 was cut, but has no box before or after"):
         read(root)

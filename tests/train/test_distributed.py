@@ -116,7 +116,7 @@ def free_port():
 def run_processes(config, folder, count):
     """Runs a training in `count` processes, as torchrun starts them."""
     folder.mkdir()
-    (folder / "options.json").write_text(json.dumps(as_json(config) | {"grow_from": None}))
+    (folder / "options.json").write_text(json.dumps(as_json(config) | {"grow_from": None}), encoding="utf-8")
     script = Path(__file__).parent / "run_gan.py"
     place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": str(count)}
     running = [
@@ -127,13 +127,14 @@ def run_processes(config, folder, count):
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
+            encoding="utf-8",
         )
         for rank in range(count)
     ]
     for process in running:
         _, errors = process.communicate(timeout=280)
         assert process.returncode == 0, errors[-3000:]
-    lines = (folder / "runs/small/log.jsonl").read_text().splitlines()
+    lines = (folder / "runs/small/log.jsonl").read_text(encoding="utf-8").splitlines()
     return load_state(folder / "runs/small"), [json.loads(line) for line in lines]
 
 

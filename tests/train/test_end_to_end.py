@@ -68,8 +68,8 @@ def test_from_pictures_to_a_drawing_with_a_trunk_of_one_s_own(data, tiny_backbon
 
     for name in ("encoders", "captioner", "first", "second"):
         folder = tmp_path / "runs" / name
-        assert load_state(folder)["step"] == json.loads((folder / "config.json").read_text())["steps"]
-        assert (folder / "log.jsonl").read_text().count("\n") >= 1
+        assert load_state(folder)["step"] == json.loads((folder / "config.json").read_text(encoding="utf-8"))["steps"]
+        assert (folder / "log.jsonl").read_text(encoding="utf-8").count("\n") >= 1
     assert list((tmp_path / "runs/second/sheets").glob("*.png"))
 
 

@@ -226,7 +226,7 @@ def test_older_scores_of_other_weights_or_settings_are_not_kept(folder, birds):
     evaluate(folder, Options(data=birds), ["frechet"])
     saved = read_json(folder / "scores.json")
     saved["checkpoint"]["files"]["generator.safetensors"] = "0" * 64
-    (folder / "scores.json").write_text(json.dumps(saved))
+    (folder / "scores.json").write_text(json.dumps(saved), encoding="utf-8")
     assert len(evaluate(folder, Options(data=birds), ["inception"]).rows) == 2
     assert len(evaluate(folder, Options(data=birds, size=7), ["frechet"]).rows) == 2
 
@@ -235,7 +235,7 @@ def test_a_table_of_before_sizes_could_be_asked_for_goes_on(folder, birds):
     saved = evaluate(folder, Options(data=birds), ["frechet"]).content
     older = saved | {"scores": read_json(folder / "scores.json")["scores"]}
     del older["setting"]["size"]
-    (folder / "scores.json").write_text(json.dumps(older))
+    (folder / "scores.json").write_text(json.dumps(older), encoding="utf-8")
     assert len(evaluate(folder, Options(data=birds), ["inception"]).rows) == 4
 
 
@@ -460,7 +460,7 @@ def test_the_card_shows_the_scores_of_the_command(folder, birds, monkeypatch, ca
     value = rows_of(types.SimpleNamespace(rows=read_json(folder / "scores.json")["scores"]))[
         "retrieval 1 of 100", "test photographs"
     ]["value"]
-    assert f"{100 * value:.1f} %" in (folder / "README.md").read_text()
+    assert f"{100 * value:.1f} %" in (folder / "README.md").read_text(encoding="utf-8")
     assert "retrieval/damsm-1of100/v1" in said and "checkpoint.json " + sha256(folder / "checkpoint.json")[:8] in said
 
 
@@ -469,7 +469,7 @@ def test_data_is_named_by_folder_by_name_or_by_what_the_checkpoint_was_trained_o
     checkpoint = tmp_path / "mine"
     checkpoint.mkdir()
     assert module.packed_folder(checkpoint, None) == Path("packed/birds")
-    (checkpoint / "training.json").write_text(json.dumps({"generator": {"data": "packed/mine"}}))
+    (checkpoint / "training.json").write_text(json.dumps({"generator": {"data": "packed/mine"}}), encoding="utf-8")
     assert module.packed_folder(checkpoint, None) == Path("packed/mine")
     assert module.packed_folder(checkpoint, Path("birds")) == Path("birds")  # is said to be missing later
     (tmp_path / "packed" / "birds").mkdir(parents=True)

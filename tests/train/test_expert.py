@@ -133,9 +133,9 @@ def test_a_run_stops_and_goes_on_to_the_same_numbers(config, tmp_path, monkeypat
     folder = train(replace(config, name="halves", schedule="constant"))
     one, other = (load_state(tmp_path / "runs" / name)["network"] for name in ("whole", "halves"))
     assert all(torch.equal(one[key], other[key]) for key in one)
-    content = json.loads((folder / "expert.json").read_text())
+    content = json.loads((folder / "expert.json").read_text(encoding="utf-8"))
     assert content["pictures"] == 2 and 0 <= content["scores"]["classes"] <= 1
-    assert "names the class of" in (folder / "README.md").read_text()
+    assert "names the class of" in (folder / "README.md").read_text(encoding="utf-8")
 
 
 def test_what_was_kept_is_a_trunk_by_name(config, split, tmp_path, monkeypatch):
@@ -178,9 +178,9 @@ def test_without_an_expert_the_message_says_how_to_get_one(tmp_path):
 def test_another_shape_than_the_files_say_is_refused(config, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folder = train(config)
-    content = json.loads((folder / "expert.json").read_text())
+    content = json.loads((folder / "expert.json").read_text(encoding="utf-8"))
     content["config"]["classes"] = content["config"]["classes"][:3]
-    (folder / "expert.json").write_text(json.dumps(content))
+    (folder / "expert.json").write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(CheckpointError, match=r"to_classes\.weight is \(4, 8\), but the configuration"):
         load_expert(folder)
 

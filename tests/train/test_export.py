@@ -48,7 +48,7 @@ def test_an_export_in_earnest_is_enough_by_itself(runs, tmp_path, stages):
     assert [stage.size for stage in model.draw("a small red bird", 1).stages] == list(sizes)
     with Image.open(exported / "sheet.jpg") as sheet:
         assert sheet.size == (8 * sizes[-1], sizes[-1])
-    card = (exported / "README.md").read_text()
+    card = (exported / "README.md").read_text(encoding="utf-8")
     assert f"Draws a caption at {listed(sizes)} pixels" in card
     if stages == 5:
         assert "| stages 2, 3, 4 and 5, 32, 64, 128 and 256 px, stage 1 frozen |" in card
@@ -64,7 +64,7 @@ def grow_to(run, channels):
     kept = {key: made[key] for key in ("generator", "steps", "images")}
     save_part(Generator(shape), shape, run / "average", "generator", made["vocabulary"], **kept)
     config = read_json(run / "config.json") | {"channels": list(channels), "look_sizes": [64] * len(channels)}
-    (run / "config.json").write_text(json.dumps(config))
+    (run / "config.json").write_text(json.dumps(config), encoding="utf-8")
 
 
 def test_weights_are_the_run_s_rounded_to_half(runs, exported):
@@ -117,12 +117,12 @@ def test_a_weight_that_is_not_finite_is_refused_and_the_older_checkpoint_stays(r
 def test_pictures_of_scores_go_with_them(exported, runs):
     folder = exported
     files = read_json(folder / "checkpoint.json")["files"]
-    (folder / "scores.json").write_text(json.dumps({"checkpoint": {"files": files}, "scores": []}))
+    (folder / "scores.json").write_text(json.dumps({"checkpoint": {"files": files}, "scores": []}), encoding="utf-8")
     (folder / "nearest.jpg").write_bytes(b"copies")
     (folder / "photo.jpg").write_bytes(b"mine")
     export(folder, runs, "four colours", CAPTIONS)
     assert (folder / "nearest.jpg").read_bytes() == b"copies" and (folder / "scores.json").exists()
-    (folder / "scores.json").write_text(json.dumps({"checkpoint": {"files": {}}, "scores": []}))
+    (folder / "scores.json").write_text(json.dumps({"checkpoint": {"files": {}}, "scores": []}), encoding="utf-8")
     export(folder, runs, "four colours", CAPTIONS)
     assert not (folder / "nearest.jpg").exists() and not (folder / "scores.json").exists()
     assert (folder / "photo.jpg").read_bytes() == b"mine"
@@ -160,18 +160,18 @@ def test_an_export_cut_off_between_its_renames_is_made_good(runs, exported):
 
 
 def test_files_that_no_export_writes_are_kept_and_older_parts_are_not(runs, exported):
-    (exported / "notes.txt").write_text("mine")
+    (exported / "notes.txt").write_text("mine", encoding="utf-8")
     (exported / "backbone.other.safetensors").write_bytes(b"old")
     (exported / "pictures").mkdir()
     (exported / "pictures/a.png").write_bytes(b"a")
     export(exported, runs, "four colours", CAPTIONS)
-    assert (exported / "notes.txt").read_text() == "mine" and (exported / "pictures/a.png").exists()
+    assert (exported / "notes.txt").read_text(encoding="utf-8") == "mine" and (exported / "pictures/a.png").exists()
     assert not (exported / "backbone.other.safetensors").exists()
 
 
 def test_scores_stay_with_the_weights_they_were_measured_on(runs, exported):
     scores = {"checkpoint": {"files": read_json(exported / "checkpoint.json")["files"]}, "scores": []}
-    (exported / "scores.json").write_text(json.dumps(scores))
+    (exported / "scores.json").write_text(json.dumps(scores), encoding="utf-8")
     export(exported, runs, "another summary", CAPTIONS)
     assert read_json(exported / "scores.json") == scores
     spoil(runs.weights("generator") / "generator.safetensors", 0.25)
@@ -181,12 +181,12 @@ def test_scores_stay_with_the_weights_they_were_measured_on(runs, exported):
 
 def test_a_folder_of_something_else_is_not_replaced(runs, tmp_path):
     (tmp_path / "thesis").mkdir()
-    (tmp_path / "thesis/chapter.txt").write_text("precious")
+    (tmp_path / "thesis/chapter.txt").write_text("precious", encoding="utf-8")
     with pytest.raises(CheckpointError, match="no checkpoint; name a new one"):
         export(tmp_path / "thesis", runs, "four colours", CAPTIONS)
     with pytest.raises(CheckpointError, match="a file"):
         export(tmp_path / "thesis/chapter.txt", runs, "four colours", CAPTIONS)
-    assert (tmp_path / "thesis/chapter.txt").read_text() == "precious"
+    assert (tmp_path / "thesis/chapter.txt").read_text(encoding="utf-8") == "precious"
 
 
 def test_a_generator_without_its_encoders_is_refused(runs, tmp_path):
@@ -204,18 +204,18 @@ def test_a_generator_without_its_encoders_is_refused(runs, tmp_path):
 
 def test_parts_of_two_dictionaries_are_refused(runs, tmp_path):
     path = runs.weights("captioner") / "captioner.json"
-    path.write_text(json.dumps(read_json(path) | {"vocabulary": "0" * 64}))
+    path.write_text(json.dumps(read_json(path) | {"vocabulary": "0" * 64}), encoding="utf-8")
     with pytest.raises(CheckpointError, match=r"captioner\.json: made with another dictionary"):
         export(tmp_path / "mine", runs, "four colours", CAPTIONS)
 
 
 def test_the_examples_are_of_what_the_generator_was_trained_on(runs, packed, tmp_path):
     path = runs.generator / "config.json"
-    path.write_text(json.dumps(read_json(path) | {"data": str(packed)}))
+    path.write_text(json.dumps(read_json(path) | {"data": str(packed)}), encoding="utf-8")
     split = load_packed(packed, "train")
     examples = module.find_examples(runs)
     assert examples and all(split.vocabulary.knows(word) for caption in examples for word in caption.split())
-    path.write_text(json.dumps(read_json(path) | {"data": str(tmp_path / "gone")}))
+    path.write_text(json.dumps(read_json(path) | {"data": str(tmp_path / "gone")}), encoding="utf-8")
     with pytest.raises(FileNotFoundError, match=r"gone: no pack\.json.*; or give captions to show first: --examples"):
         module.find_examples(runs)
 

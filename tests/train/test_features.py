@@ -72,12 +72,12 @@ def test_what_a_kill_left_is_not_mistaken_for_whole(compute, split):
     whole, _ = compute()
     whole = features.CachedFeatures(np.array(whole.regional), np.array(whole.pooled))
     folder = split.folder / "features"
-    description = (folder / "train-tiny-32.json").read_text()
+    description = (folder / "train-tiny-32.json").read_text(encoding="utf-8")
     for damage in ("no description", "broken description", "no array", "short array", "another shape"):
         if damage == "no description":
             (folder / "train-tiny-32.json").unlink()
         elif damage == "broken description":
-            (folder / "train-tiny-32.json").write_text(description[:30])
+            (folder / "train-tiny-32.json").write_text(description[:30], encoding="utf-8")
         elif damage == "no array":
             (folder / "train-tiny-32-pooled.npy").unlink()
         elif damage == "short array":
@@ -99,8 +99,8 @@ def test_an_unfinished_computation_with_a_damaged_part_begins_anew(compute, spli
 
 def test_features_of_other_pictures_or_of_another_trunk_are_computed_anew(compute, split, tiny_backbone):
     first = np.array(compute()[0].pooled)
-    content = json.loads((split.folder / "pack.json").read_text())
-    (split.folder / "pack.json").write_text(json.dumps(content | {"dataset": "others"}))
+    content = json.loads((split.folder / "pack.json").read_text(encoding="utf-8"))
+    (split.folder / "pack.json").write_text(json.dumps(content | {"dataset": "others"}), encoding="utf-8")
     assert compute()[1] == 12
     before = trunk_hash(tiny_backbone)
     with torch.no_grad():

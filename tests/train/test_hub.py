@@ -128,7 +128,7 @@ def folder(runs, tmp_path, monkeypatch):
 
 
 def test_what_is_sent_is_loaded_by_its_name_and_draws_the_same(hub, folder, monkeypatch, tmp_path, capsys):
-    (folder / "notes.txt").write_text("not for everybody")
+    (folder / "notes.txt").write_text("not for everybody", encoding="utf-8")
     assert push(folder, "somebody/birds", private=True) == f"{hub.address}/somebody/birds"
     sent = hub.repositories["somebody/birds"]
     assert sent == {path.name: path.read_bytes() for path in contents(folder)}

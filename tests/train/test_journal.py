@@ -33,7 +33,7 @@ def report(session, first, last, every=10):
 
 
 def steps(folder):
-    return [json.loads(line)["step"] for line in (folder / "log.jsonl").read_text().splitlines()]
+    return [json.loads(line)["step"] for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
 def board_values(folder, name):
@@ -90,8 +90,8 @@ def test_a_line_that_was_cut_in_half_breaks_neither_reading_nor_going_on(begin, 
     report(session, 1, 20)
     session.close()
     log = folder / "log.jsonl"
-    whole = log.read_text().splitlines(keepends=True)
-    log.write_text(whole[0] + whole[1][:cut])
+    whole = log.read_text(encoding="utf-8").splitlines(keepends=True)
+    log.write_text(whole[0] + whole[1][:cut], encoding="utf-8")
     assert [line["step"] for line in read_log(log)] == ([10, 20] if cut == -1 else [10])
     second = begin(done=20)
     report(second, 21, 30)
@@ -101,7 +101,7 @@ def test_a_line_that_was_cut_in_half_breaks_neither_reading_nor_going_on(begin, 
 
 @pytest.mark.parametrize("text", ["", "\x00\x00", "[1]\n", '{"step": true}\n', '{"loss": 1}\n', "nonsense\n"])
 def test_what_is_no_report_is_passed_over(tmp_path, text):
-    (tmp_path / "log.jsonl").write_text(text + '{"step": 3, "loss": 1}\n')
+    (tmp_path / "log.jsonl").write_text(text + '{"step": 3, "loss": 1}\n', encoding="utf-8")
     found = [line["step"] for line in read_log(tmp_path / "log.jsonl")]
     assert found == ([] if text == "\x00\x00" else [3])
     assert read_log(tmp_path / "missing.jsonl") == []
@@ -109,7 +109,9 @@ def test_what_is_no_report_is_passed_over(tmp_path, text):
 
 def test_what_an_older_resumed_run_reported_twice_is_read_once(tmp_path):
     lines = [(10, 1), (20, 2), (30, 3), (20, 4), (20, 5), (40, 6)]
-    (tmp_path / "log.jsonl").write_text("".join(json.dumps({"step": s, "loss": v}) + "\n" for s, v in lines))
+    (tmp_path / "log.jsonl").write_text(
+        "".join(json.dumps({"step": s, "loss": v}) + "\n" for s, v in lines), encoding="utf-8"
+    )
     assert [(line["step"], line["loss"]) for line in read_log(tmp_path / "log.jsonl")] == [
         (10, 1), (20, 2), (20, 4), (20, 5), (40, 6)
     ]  # fmt: skip
@@ -147,24 +149,24 @@ def test_a_number_that_is_not_finite_is_named_with_its_step_and_kept(begin, tmp_
 
 def test_every_session_says_what_it_depends_on(begin, tmp_path):
     (tmp_path / "packed").mkdir()
-    (tmp_path / "packed/pack.json").write_text("{}")
+    (tmp_path / "packed/pack.json").write_text("{}", encoding="utf-8")
     session = begin(steps=100)
     report(session, 1, 3)
     session.close()
-    (tmp_path / "packed/pack.json").write_text('{"other": 1}')
+    (tmp_path / "packed/pack.json").write_text('{"other": 1}', encoding="utf-8")
     begin(done=3, steps=200).close()
     first, second = read_sessions(tmp_path / "birds")
     assert first["from"] == 0 and first["until"] == second["from"] == second["until"] == 3
     assert first["data"] == "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"  # of "{}"
     assert second["data"] != first["data"]
     assert first["code"] == provenance.code_version() and first["torch"] == torch.__version__
-    assert json.loads((tmp_path / "birds/config.json").read_text())["steps"] == 200
+    assert json.loads((tmp_path / "birds/config.json").read_text(encoding="utf-8"))["steps"] == 200
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"sessions": 3}', '{"sessions": [1]}'])
 def test_a_broken_record_of_sessions_does_not_stop_a_run(begin, tmp_path, text):
     (tmp_path / "birds").mkdir()
-    (tmp_path / "birds/run.json").write_text(text)
+    (tmp_path / "birds/run.json").write_text(text, encoding="utf-8")
     assert read_sessions(tmp_path / "birds") == []
     begin().close()
     assert len(read_sessions(tmp_path / "birds")) == 1
@@ -188,7 +190,7 @@ def test_a_sheet_is_kept_with_its_texts_and_dropped_if_it_will_be_drawn_again(be
 def test_a_full_disk_is_said_while_training_and_not_at_the_end(begin, monkeypatch):
     session = begin()
     session.log.close()
-    session.log = open("/dev/full", "a")  # noqa: SIM115
+    session.log = open("/dev/full", "a", encoding="utf-8")  # noqa: SIM115
     with pytest.raises(OSError, match="No space left"):
         session.report(10, {"loss": 1.0})
 
@@ -205,29 +207,33 @@ def test_a_full_disk_is_said_while_training_and_not_at_the_end(begin, monkeypatc
 def test_a_file_that_could_not_be_written_leaves_the_one_before_it(tmp_path):
     files.write_text(tmp_path / "a.json", "first")
     with pytest.raises(OSError, match="full"), files.whole(tmp_path / "a.json") as part:
-        part.write_text("sec")
+        part.write_text("sec", encoding="utf-8")
         raise OSError("the disk is full")
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
-    assert (tmp_path / "a.json").read_text() == "first"
+    assert (tmp_path / "a.json").read_text(encoding="utf-8") == "first"
 
 
 def test_a_folder_s_files_change_together_or_not_at_all(tmp_path):
     def write(text, fail=False):
         with files.refilled(tmp_path / "best") as folder:
-            (folder / "a").write_text(text)
+            (folder / "a").write_text(text, encoding="utf-8")
             if fail:
                 raise OSError("the disk is full")
-            (folder / "b").write_text(text)
+            (folder / "b").write_text(text, encoding="utf-8")
 
     write("first")
-    (tmp_path / "best/trunk").write_text("stays")
+    (tmp_path / "best/trunk").write_text("stays", encoding="utf-8")
     with pytest.raises(OSError, match="full"):
         write("second", fail=True)
-    assert {path.name: path.read_text() for path in (tmp_path / "best").iterdir()} == {
+    assert {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "best").iterdir()} == {
         "a": "first", "b": "first", "trunk": "stays",
     }  # fmt: skip
     write("second")
-    assert (tmp_path / "best/a").read_text() == (tmp_path / "best/b").read_text() == "second"
+    assert (
+        (tmp_path / "best/a").read_text(encoding="utf-8")
+        == (tmp_path / "best/b").read_text(encoding="utf-8")
+        == "second"
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["best"]
 
 
@@ -240,14 +246,16 @@ def code(tmp_path):
     root = tmp_path / "code"
     for name in ("train/provenance.py", "mirrorgan/layers.py"):
         (root / name).parent.mkdir(parents=True)
-        (root / name).write_text("1\n")
-    (root / "pyproject.toml").write_text('[project]\nversion = "3.2.1"\n')
+        (root / name).write_text("1\n", encoding="utf-8")
+    (root / "pyproject.toml").write_text('[project]\nversion = "3.2.1"\n', encoding="utf-8")
     return root
 
 
 def git(root, *words):
     identity = ("-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false")
-    return subprocess.run(["git", "-C", root, *identity, *words], check=True, capture_output=True, text=True).stdout
+    return subprocess.run(
+        ["git", "-C", root, *identity, *words], check=True, capture_output=True, text=True, encoding="utf-8"
+    ).stdout
 
 
 def test_the_code_version_is_the_commit_and_whether_files_differ_from_it(code):
@@ -256,12 +264,12 @@ def test_the_code_version_is_the_commit_and_whether_files_differ_from_it(code):
     git(code, "commit", "-qm", "first")
     commit = git(code, "rev-parse", "HEAD")[:12]
     assert provenance.code_version(code) == commit
-    (code / "notes.txt").write_text("no code")
+    (code / "notes.txt").write_text("no code", encoding="utf-8")
     assert provenance.code_version(code) == commit
-    (code / "mirrorgan/layers.py").write_text("2\n")
+    (code / "mirrorgan/layers.py").write_text("2\n", encoding="utf-8")
     assert provenance.code_version(code) == f"{commit} changed"
     git(code, "checkout", "-q", ".")
-    (code / "train/new.py").write_text("3\n")
+    (code / "train/new.py").write_text("3\n", encoding="utf-8")
     assert provenance.code_version(code) == f"{commit} changed"
 
 
@@ -270,5 +278,5 @@ def test_without_a_repository_of_its_own_the_code_version_is_of_its_files(code):
     assert first.startswith("3.2.1, files ")
     git(code.parent, "init", "-q")  # somebody else's repository around it
     assert provenance.code_version(code) == first
-    (code / "mirrorgan/layers.py").write_text("2\n")
+    (code / "mirrorgan/layers.py").write_text("2\n", encoding="utf-8")
     assert provenance.code_version(code) != first

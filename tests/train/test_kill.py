@@ -50,7 +50,9 @@ def test_kill_9_at_any_moment_and_going_on_equals_not_being_killed(config, tmp_p
     config = dataclasses.replace(config, steps=60, save_minutes=1e-9, redescription_share=0.5)
     for name in ("whole", "killed"):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "options.json").write_text(json.dumps(as_json(config) | {"grow_from": None}))
+        (tmp_path / name / "options.json").write_text(
+            json.dumps(as_json(config) | {"grow_from": None}), encoding="utf-8"
+        )
     assert start(tmp_path / "whole").wait() == 0
     run = tmp_path / "killed/runs/small"
     moments, at, killed = random.Random(0), [], 0

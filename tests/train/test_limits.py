@@ -32,7 +32,7 @@ def test_every_caption_is_drawn_or_refused_and_told_with_what_became_of_it(folde
     monkeypatch.setattr(module, "LIMITS", limits)
     model = MirrorGAN.load(folder)
     assert write_limits(model, folder)
-    told = json.loads((folder / "limits.json").read_text())
+    told = json.loads((folder / "limits.json").read_text(encoding="utf-8"))
     assert [limit["title"] for limit in told] == [limit.title for limit in limits]
     drawn = 0
     for limit, given in zip(told, limits, strict=True):
@@ -54,14 +54,16 @@ def test_what_nobody_reads_back_is_told_so(folder, of_birds):
     model.captioner = None
     assert write_limits(model, folder)
     write_card(folder)
-    assert "| Counts | two red birds | two, birds | not read back |" in (folder / "README.md").read_text()
+    assert "| Counts | two red birds | two, birds | not read back |" in (folder / "README.md").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_the_command_draws_and_writes_the_card(folder, of_birds, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["limits", str(folder)])
     module.main()
     assert "card: " in capsys.readouterr().out
-    assert "| Counts | two red birds | two, birds |" in (folder / "README.md").read_text()
+    assert "| Counts | two red birds | two, birds |" in (folder / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_command_says_what_it_is_for(folder, monkeypatch):
@@ -73,4 +75,6 @@ def test_the_command_says_what_it_is_for(folder, monkeypatch):
 def test_an_export_draws_them_too(runs, tmp_path, of_birds, monkeypatch):
     monkeypatch.setattr("train.export.write_previews", lambda model, out, log: None)
     folder = export(tmp_path / "mine", runs, "four colours", ["a small red bird"])
-    assert (folder / "limits.jpg").exists() and "limits.json" not in (folder / "checkpoint.json").read_text()
+    assert (folder / "limits.jpg").exists() and "limits.json" not in (folder / "checkpoint.json").read_text(
+        encoding="utf-8"
+    )

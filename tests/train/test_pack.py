@@ -70,7 +70,7 @@ def test_pictures_come_back_in_their_colours_and_order(root, tmp_path):
 
 def test_pack_json_says_what_is_inside(root, tmp_path):
     said = pack_birds(root, tmp_path / "packed")
-    assert said == json.loads((tmp_path / "packed/pack.json").read_text())
+    assert said == json.loads((tmp_path / "packed/pack.json").read_text(encoding="utf-8"))
     assert said["counts"] == {"train": 2, "test": 1} and said["left_out"] == {}
     assert set(said["files"]) == {p.name for p in (tmp_path / "packed").iterdir()} - {"pack.json"}
 
@@ -184,15 +184,17 @@ def test_strict_is_content_with_a_whole_data_set(root, tmp_path):
 
 
 def test_a_box_outside_its_picture_is_counted_and_named(root, tmp_path, capsys):
-    (root / "CUB_200_2011/bounding_boxes.txt").write_text("1 500 500 20 20\n2 20 10 20 20\n3 20 10 20 20\n")
+    (root / "CUB_200_2011/bounding_boxes.txt").write_text(
+        "1 500 500 20 20\n2 20 10 20 20\n3 20 10 20 20\n", encoding="utf-8"
+    )
     said = pack_birds(root, tmp_path / "packed")
     assert said["counts"]["train"] == 1 and said["left_out"] == {"its box lies outside the picture": 1}
     assert "bounding_boxes.txt, line 1): (500.0, 500.0, 20.0, 20.0) of 60 x 40 pixels" in capsys.readouterr().err
 
 
 def test_captions_without_a_word_are_left_out(root, tmp_path):
-    (root / "text" / f"{KEYS[0]}.txt").write_text("...\na red bird\n!!\n")
-    (root / "text" / f"{KEYS[1]}.txt").write_text("...\n")
+    (root / "text" / f"{KEYS[0]}.txt").write_text("...\na red bird\n!!\n", encoding="utf-8")
+    (root / "text" / f"{KEYS[1]}.txt").write_text("...\n", encoding="utf-8")
     said = pack_birds(root, tmp_path / "packed")
     assert said["left_out"] == {"no caption with a word": 1}
     assert load_packed(tmp_path / "packed", "train").counts.tolist() == [1]
@@ -213,9 +215,9 @@ def test_parts_smaller_than_a_picture_are_joined_again(root, tmp_path, limit):
     with _Parts(tmp_path / "packed", "train", limit) as parts:
         parts.write(whole[:150])
         parts.write(whole[150:])
-    said = json.loads((tmp_path / "packed/pack.json").read_text())
+    said = json.loads((tmp_path / "packed/pack.json").read_text(encoding="utf-8"))
     said["files"] |= {path.name: sha256(path) for path in (tmp_path / "packed").glob("train-*.webp")}
-    (tmp_path / "packed/pack.json").write_text(json.dumps(said))
+    (tmp_path / "packed/pack.json").write_text(json.dumps(said), encoding="utf-8")
     written = sorted((tmp_path / "packed").glob("train-*.webp"))
     assert len(written) == -(-len(whole) // limit)
     assert all(path.stat().st_size <= limit for path in written)
@@ -290,17 +292,17 @@ def test_packing_again_in_fewer_parts_forgets_the_others(root, tmp_path, monkeyp
 
 def test_what_is_damaged_can_be_packed_again(root, tmp_path):
     pack_birds(root, tmp_path / "packed")
-    (tmp_path / "packed/pack.json").write_text("{")
+    (tmp_path / "packed/pack.json").write_text("{", encoding="utf-8")
     pack_birds(root, tmp_path / "packed")
     assert len(load_packed(tmp_path / "packed", "train")) == 2
 
 
 def test_other_files_in_the_folder_stay(root, tmp_path):
     (tmp_path / "packed/features").mkdir(parents=True)
-    (tmp_path / "packed/features/mine.txt").write_text("mine")
+    (tmp_path / "packed/features/mine.txt").write_text("mine", encoding="utf-8")
     pack_birds(root, tmp_path / "packed")
     pack_birds(root, tmp_path / "packed")
-    assert (tmp_path / "packed/features/mine.txt").read_text() == "mine"
+    assert (tmp_path / "packed/features/mine.txt").read_text(encoding="utf-8") == "mine"
 
 
 def test_packing_twice_gives_the_same_files(root, tmp_path):
@@ -425,7 +427,9 @@ split.pictures(16), hold_out(split, 1), pick_captions(split, torch.arange(2), 18
 print(len(split))
 """
     command = [sys.executable, "-c", code, str(tmp_path / "packed")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(module.__file__).parent.parent)
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=Path(module.__file__).parent.parent, encoding="utf-8"
+    )
     assert done.stdout == "2\n", done.stderr
 
 

@@ -165,6 +165,7 @@ def test_killed_anywhere_and_gone_on_with_equals_never_stopped(packed, steps, ki
     done = subprocess.run(
         [sys.executable, __file__, str(packed), str(steps)], env={**os.environ, "PYTHONPATH": str(root)},
         capture_output=True, text=True, timeout=280, check=False,
+        encoding="utf-8",
     )  # fmt: skip
     found = re.findall(r"^killed (\d+) times $", done.stdout, re.MULTILINE)
     assert done.returncode == 0 and found, done.stderr[-2000:]
@@ -198,7 +199,10 @@ def test_the_best_step_is_kept_and_named(config, material):
     scores = {line["step"]: line["score"] for line in read_log(config.folder / "log.jsonl") if "score" in line}
     assert list(scores) == [5, 10, 15, 20, 25, 30]
     best = max(scores, key=scores.get)
-    assert json.loads((config.folder / "best/best.json").read_text()) == {"step": best, "score": scores[best]}
+    assert json.loads((config.folder / "best/best.json").read_text(encoding="utf-8")) == {
+        "step": best,
+        "score": scores[best],
+    }
     assert best != 30
     whole = Toy(dataclasses.replace(config, name="to-best"), material)
     for step in range(best):
@@ -213,7 +217,7 @@ def test_without_held_out_classes_the_last_step_is_kept(config, material):
     material = dataclasses.replace(material, held=torch.arange(0))
     toy = Toy(config, material)
     toy.train()
-    assert json.loads((config.folder / "best/best.json").read_text()) == {"step": 30, "score": None}
+    assert json.loads((config.folder / "best/best.json").read_text(encoding="utf-8")) == {"step": 30, "score": None}
     kept = read_tensors(config.folder / "best/toy.safetensors")
     assert torch.equal(kept["0.weight"], toy.network[0].weight)
 
@@ -263,7 +267,7 @@ def test_best_weights_that_could_not_be_written_leave_the_ones_before(config, ma
     toy.keep = full
     with pytest.raises(OSError, match=r"No space left on device.*state of step 14 is kept: make room"):
         toy.train()
-    assert json.loads((config.folder / "best/best.json").read_text())["step"] == 10
+    assert json.loads((config.folder / "best/best.json").read_text(encoding="utf-8"))["step"] == 10
     read_tensors(config.folder / "best/toy.safetensors")
     assert load_state(config.folder)["best step"] == 10
 
@@ -335,10 +339,10 @@ def test_fewer_steps_than_were_done_are_refused(config, material):
 def test_a_run_does_not_go_on_with_options_that_make_another_one(config, material, change, said):
     short = dataclasses.replace(config, steps=3)
     Toy(short, material).train()
-    before = (config.folder / "config.json").read_text()
+    before = (config.folder / "config.json").read_text(encoding="utf-8")
     with pytest.raises(ValueError, match=f"{said}; give the options"):
         Toy(dataclasses.replace(config, **change), material).train()
-    assert (config.folder / "config.json").read_text() == before
+    assert (config.folder / "config.json").read_text(encoding="utf-8") == before
 
 
 def test_options_that_may_change_are_said_and_rates_are_those_that_are_asked_for(config, material, capfd):

@@ -92,7 +92,8 @@ def test_what_is_no_number_is_not_plotted_and_a_step_s_last_value_counts():
 
 def test_numbers_that_are_not_finite_leave_a_gap_and_are_told(tmp_path):
     (tmp_path / "log.jsonl").write_text(
-        '{"step": 1, "loss": 1}\n{"step": 2, "loss": NaN}\n{"step": 3, "loss": Infinity}\n'
+        '{"step": 1, "loss": 1}\n{"step": 2, "loss": NaN}\n{"step": 3, "loss": Infinity}\n',
+        encoding="utf-8",
     )
     (found,) = curves(read_record(tmp_path).lines).values()
     (line,) = plot([found]).axes[0].lines
@@ -124,8 +125,8 @@ def test_the_page_is_enough_by_itself(run):
 
 def test_hostile_names_and_captions_are_text(run, tmp_path):
     folder = run("run", [1.0, 2.0], sheets=[1], caption=HOSTILE, number=HOSTILE)
-    config = json.loads((folder / "config.json").read_text()) | {"summary": HOSTILE, HOSTILE: "x"}
-    (folder / "config.json").write_text(json.dumps(config))
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8")) | {"summary": HOSTILE, HOSTILE: "x"}
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     worse = tmp_path / "<b onclick=z>$\\frac{ & _run"
     folder.rename(worse)
     text = page([read_record(worse), read_record(worse)])
@@ -163,8 +164,8 @@ def test_an_empty_or_half_run_has_a_page(tmp_path, run):
     folder = run("empty")
     assert "Nothing has been reported yet." in "".join(shown(folder).texts)
     (tmp_path / "half").mkdir()
-    (tmp_path / "half/log.jsonl").write_text('{"step": 1, "loss": 0.5}\n{"step": 2, "lo')
-    (tmp_path / "half/config.json").write_text('{"steps": 1')
+    (tmp_path / "half/log.jsonl").write_text('{"step": 1, "loss": 0.5}\n{"step": 2, "lo', encoding="utf-8")
+    (tmp_path / "half/config.json").write_text('{"steps": 1', encoding="utf-8")
     assert "step 1, 0 s of training" in "".join(shown(tmp_path / "half").texts)
     (tmp_path / "half/log.jsonl").unlink()
     shown(tmp_path / "half")
@@ -174,12 +175,14 @@ def test_the_page_says_configuration_code_data_and_time(run):
     folder = run("a", [1.0, 0.5])
     sessions = journal.read_sessions(folder)
     sessions[-1] |= {"seconds": 3723.0, "data": "ab" * 32}
-    (folder / "run.json").write_text(json.dumps({"sessions": sessions}))
+    (folder / "run.json").write_text(json.dumps({"sessions": sessions}), encoding="utf-8")
     said = "".join(shown(folder).texts)
     assert "step 2 of 100, 1 h 02 min of training" in said
     assert f"code {sessions[0]['code']}" in said and "pack.json abababababab" in said
     assert "sizes[1, 2]" in said and "rate0.5" in said and f"{torch.__version__}" in said
-    (folder / "run.json").write_text(json.dumps({"sessions": [sessions[-1] | {"data": "cd" * 32}, sessions[-1]]}))
+    (folder / "run.json").write_text(
+        json.dumps({"sessions": [sessions[-1] | {"data": "cd" * 32}, sessions[-1]]}), encoding="utf-8"
+    )
     assert "Not all sessions of this run saw the same data" in "".join(shown(folder).texts)
 
 
@@ -200,7 +203,7 @@ def test_the_command_writes_one_page_in_the_run_or_one_beside_several(run, tmp_p
         monkeypatch.setattr("sys.argv", ["report", *words])
         report.main()
         assert capsys.readouterr().out.strip().endswith(out)
-        assert (tmp_path / out).read_text().startswith("<!doctype html>")
+        assert (tmp_path / out).read_text(encoding="utf-8").startswith("<!doctype html>")
     monkeypatch.setattr("sys.argv", ["report", "c"])
     with pytest.raises(SystemExit, match="error: c: no folder of a run"):
         report.main()

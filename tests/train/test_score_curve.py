@@ -45,7 +45,7 @@ def test_another_file_is_refused_with_its_line_and_kept(tmp_path):
     write_text(path, '{"step": 1}\n')
     with pytest.raises(ValueError, match=r"log\.jsonl, line 1: no scores of a checkpoint"):
         add_line(path, 1, 64, rows(0.5))
-    assert path.read_text() == '{"step": 1}\n'
+    assert path.read_text(encoding="utf-8") == '{"step": 1}\n'
     with pytest.raises(ValueError, match="nothing was scored"):
         add_line(tmp_path / "new.jsonl", 1, 64, [])
 

@@ -133,12 +133,12 @@ def test_files_of_a_folder_are_replaced_when_all_are_written(tmp_path):
     folder = tmp_path / "average"
     for content in ("old", "new"):
         with replacing(folder) as unfinished:
-            (unfinished / "weights").write_text(content)
-    assert (folder / "weights").read_text() == "new"
+            (unfinished / "weights").write_text(content, encoding="utf-8")
+    assert (folder / "weights").read_text(encoding="utf-8") == "new"
     with pytest.raises(SaveError), replacing(folder) as unfinished:
-        (unfinished / "weights").write_text("half")
+        (unfinished / "weights").write_text("half", encoding="utf-8")
         raise OSError("no space left")
-    assert (folder / "weights").read_text() == "new"
+    assert (folder / "weights").read_text(encoding="utf-8") == "new"
     assert [path.name for path in tmp_path.iterdir()] == ["average"]
 
 

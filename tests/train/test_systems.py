@@ -63,7 +63,7 @@ def test_resuming_equals_not_stopping_bit_for_bit(system, tmp_path, monkeypatch)
     folder = train(dataclasses.replace(system, name="in-parts", steps=3))
     whole, parts = (load_state(tmp_path / "runs" / name) for name in ("at-once", "in-parts"))
     assert_same(whole, parts)
-    about = json.loads((folder / "generator.json").read_text())
+    about = json.loads((folder / "generator.json").read_text(encoding="utf-8"))
     assert about["generator"] == system.generator
     assert (folder / "text_encoder.json").exists() == (system.text_training != "frozen")
     module = find_generator(about["generator"])

@@ -151,7 +151,7 @@ def test_a_resumed_run_is_one_run_with_its_whole_history(config, checkpoint):
     (entry,) = [e for e in read_json(checkpoint / "training.json")["history"] if e["part"] == "generator"]
     assert (entry["steps"], entry["images"]) == (10, 32 + 2 * 6)
     assert len(read_sessions(config.folder)) == 3
-    assert "44 pictures" in (checkpoint / "README.md").read_text()
+    assert "44 pictures" in (checkpoint / "README.md").read_text(encoding="utf-8")
 
 
 def test_a_run_that_grew_keeps_what_it_grew_from_and_its_rates(config, split):
@@ -320,10 +320,10 @@ def test_an_export_without_the_option_has_no_training_state(config, checkpoint):
     shutil.copytree("kept", config.folder)
     names = {f"training_state.{kind}" for kind in ("json", "safetensors")}
     assert names <= {path.name for path in checkpoint.iterdir()} and names <= read_manifest(checkpoint)["files"].keys()
-    assert "hold what the training needs to go on" in (checkpoint / "README.md").read_text()
+    assert "hold what the training needs to go on" in (checkpoint / "README.md").read_text(encoding="utf-8")
     exported(config, with_training_state=False)
     assert not names & {path.name for path in checkpoint.iterdir()}
-    assert "training_state" not in (checkpoint / "README.md").read_text()
+    assert "training_state" not in (checkpoint / "README.md").read_text(encoding="utf-8")
 
 
 def test_nothing_that_draws_reads_it_and_the_manifest_covers_it(checkpoint, monkeypatch):
@@ -349,10 +349,14 @@ def test_there_is_no_pickle_in_it(checkpoint):
 
 def test_scores_stay_with_the_weights_whatever_the_training_state(config, checkpoint):
     files = read_json(checkpoint / "checkpoint.json")["files"]
-    (checkpoint / "scores.json").write_text(json.dumps({"checkpoint": {"files": files}, "scores": []}))
+    (checkpoint / "scores.json").write_text(
+        json.dumps({"checkpoint": {"files": files}, "scores": []}), encoding="utf-8"
+    )
     shutil.copytree("kept", config.folder)
     exported(config, with_training_state=False)
-    assert (checkpoint / "scores.json").exists() and "other weights" not in write_card(checkpoint).read_text()
+    assert (checkpoint / "scores.json").exists() and "other weights" not in write_card(checkpoint).read_text(
+        encoding="utf-8"
+    )
 
 
 def test_a_run_without_a_state_or_of_another_step_is_named(config, checkpoint):
@@ -502,7 +506,7 @@ def test_it_is_at_most_12_mb(tmp_path, monkeypatch):
     run, folder = tmp_path / "run", tmp_path / "checkpoint"
     state = {"generator": generator, "discriminators": discriminators, "moments": known}
     save_state(run, {"step": 9} | {name: module.state_dict() for name, module in state.items()})
-    (run / "config.json").write_text("{}")
+    (run / "config.json").write_text("{}", encoding="utf-8")
     save_part(generator, shape, folder, "generator", "hash", half=True, steps=9, images=144)
     training_state.write(folder, run)
     size = sum((folder / f"training_state.{kind}").stat().st_size for kind in ("json", "safetensors"))
