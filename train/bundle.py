@@ -382,7 +382,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if options and given.preset is None:
         parser.error(f"{options[0]!r} is an option of a training; it goes with --for PRESET")
     if not 1 <= given.part * 2**20 < math.inf:
-        parser.error(f"--part must be a positive number of MiB, not {given.part}")
+        parser.error(f"--part must be positive and finite, not {given.part}")
     try:
         if given.open:
             print(unpack(given.folder, given.replace))
