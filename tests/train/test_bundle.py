@@ -57,12 +57,12 @@ def test_a_bundle_trains_where_there_is_nothing_else_and_comes_home(home, tmp_pa
 def test_what_is_there_stays_unless_told_otherwise(home, tmp_path):
     write(tmp_path / "away", needs(home, tmp_path), part=10**6)
     before = sha256(Path("packed/four/pack.json"))
-    Path("runs/encoders/text_encoder.json").write_text("mine")
+    Path("runs/encoders/text_encoder.json").write_text("mine", encoding="utf-8")
     with pytest.raises(FileExistsError, match=r"are there; --replace puts these in their place"):
         unpack(tmp_path / "away")
-    assert Path("runs/encoders/text_encoder.json").read_text() == "mine"
+    assert Path("runs/encoders/text_encoder.json").read_text(encoding="utf-8") == "mine"
     unpack(tmp_path / "away", replace=True)
-    assert Path("runs/encoders/text_encoder.json").read_text() != "mine"
+    assert Path("runs/encoders/text_encoder.json").read_text(encoding="utf-8") != "mine"
     assert sha256(Path("packed/four/pack.json")) == before
 
 
