@@ -2,7 +2,10 @@
 
 import dataclasses
 import json
+import os
 import pickle
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: tensors are small, and pytest may run in two processes
 
 import numpy as np
 import pytest

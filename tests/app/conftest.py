@@ -10,6 +10,8 @@ import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+if "PYTEST_XDIST_WORKER" in os.environ:  # gw0, gw1: each tries a hundred ports of its own
+    os.environ["GRADIO_SERVER_PORT"] = str(7860 + 100 * int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw")))
 
 from app.callbacks import House
 from app.interface import build_demo, launch
