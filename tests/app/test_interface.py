@@ -256,9 +256,9 @@ def test_scripts_put_text_in_as_text():
             assert way not in script, f"{name}: {way}"
 
 
-def test_the_ten_lines_of_the_readme_draw(url, tmp_path, monkeypatch):
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    (block,) = (code for code in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "gradio_client" in code)
+def test_the_ten_lines_of_the_documentation_draw(url, tmp_path, monkeypatch):
+    page = (Path(__file__).parents[2] / "docs/api.md").read_text(encoding="utf-8")
+    (block,) = (code for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "gradio_client" in code)
     monkeypatch.chdir(tmp_path)
-    exec(compile(block.replace("http://127.0.0.1:7860", url), "README.md", "exec"), {})
+    exec(compile(block.replace("http://127.0.0.1:7860", url), "docs/api.md", "exec"), {})
     assert Image.open(tmp_path / "bird.png").size == (128, 128)
