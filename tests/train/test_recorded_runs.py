@@ -84,6 +84,11 @@ def machine():
 
 
 @pytest.fixture
+def few_drawings_beside_the_steps():
+    """Not here: what was recorded are whole trainings."""
+
+
+@pytest.fixture
 def with_expert(encoders, tiny_backbone):
     config = ExpertConfig(backbone="tiny", classes=("a", "b"), parts=("beak", "left eye", "right eye"))
     with torch.random.fork_rng():
