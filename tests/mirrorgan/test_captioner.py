@@ -1,3 +1,4 @@
+import functools
 import itertools
 import math
 
@@ -228,6 +229,27 @@ def test_without_an_end_a_beam_of_full_width_finds_the_best_of_the_longest(tiny_
         assert len(found) == 27
         assert [sentence.tokens for sentence in found[:5]] == [words for _, words in ranked[:5]]
         assert not any(sentence.complete for sentence in found)
+
+
+def beam_by_loops(likelihood, width, longest):
+    """Of a captioner that learns no end: after every word the `width` most probable beginnings are kept."""
+    kept = [()]
+    for _ in range(longest):
+        grown = [(*words, word) for words in kept for word in range(1, 5)]
+        kept = sorted(grown, key=likelihood, reverse=True)[:width]
+    return [list(words) for words in kept]
+
+
+def test_after_every_word_as_many_beginnings_are_kept_as_the_beam_is_wide(tiny_backbone):
+    captioner = build(tiny_backbone, ends=False)
+    differ = set()
+    for seen in look(captioner, 3) * 3:
+        likelihood = functools.cache(lambda words, seen=seen: sum(log_probabilities(captioner, seen, words)))
+        expected = {width: beam_by_loops(likelihood, width, 4) for width in (1, 2, 3, 4)}
+        for width, sentences in expected.items():
+            assert [sentence.tokens for sentence in captioner.beam(seen[None], width, longest=4)] == sentences
+        differ |= {width for width in (1, 2, 3) if expected[width] != expected[width + 1][:width]}
+    assert differ == {1, 2, 3}  # or a beam of another width would have passed too
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, 10])

@@ -108,6 +108,19 @@ def growing(staged):
     return model, tuple(8 * 2**stage for stage in range(stages)), model.draw(CAPTION, 3)
 
 
+def test_drawings_and_pictures_are_read_by_a_beam_of_three(model, drawing, monkeypatch):
+    widths, real = [], Captioner.beam
+
+    def beam(self, seen, width, *rest):
+        widths.append(width)
+        return real(self, seen, width, *rest)
+
+    monkeypatch.setattr(Captioner, "beam", beam)
+    assert model.draw(CAPTION, 3).redescription == drawing.redescription
+    model.read(drawing.image)
+    assert widths == [3, 3]
+
+
 @pytest.fixture
 def copied(folder, tmp_path):
     """A checkpoint that a test may spoil."""
@@ -166,7 +179,7 @@ def test_drawing_many_is_drawing_one_after_another(model, drawing):
 
 
 def test_drawing_many_needs_as_many_seeds_as_captions(model):
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="shorter"):
         list(model.draw_many(["a bird", "a bird"], [1]))
     assert list(model.draw_many([], [])) == []
 

@@ -99,6 +99,19 @@ def test_cutting_out_greys_a_square_and_leaves_the_rest():
         assert ((cut == 0) | (cut == 1)).all()
 
 
+@pytest.mark.parametrize(("share", "side"), [(0.1, 4), (0.25, 10), (0.3, 12), (0.5, 20), (1.0, 40)])
+def test_a_hole_in_the_middle_has_that_share_of_the_side(share, side):
+    hole = cutout(torch.ones(1, 3, 40, 40), torch.full((1, 2), 0.5), share)[0, 0] == 0
+    assert int(hole.any(dim=1).sum()) == int(hole.any(dim=0).sum()) == side
+    assert int(hole.sum()) == side**2
+
+
+@pytest.mark.parametrize(("strength", "side"), [(1.0, 12), (0.5, 6)])
+def test_augmentation_cuts_three_tenths_of_the_side(strength, side):
+    middle = torch.full((1, NUMBERS), 0.5)  # no other change
+    assert int((augment(torch.ones(1, 3, 40, 40), middle, strength)[0, 0] == 0).sum()) == side**2
+
+
 def test_colours_keep_the_hue():
     # Brightness, saturation and contrast are one straight line on all three channels: their order stays.
     images = torch.rand(16, 3, 1, 1) * 0.5
@@ -115,6 +128,17 @@ def test_brightness_and_contrast_stay_in_their_bounds():
     spread = colour(halves, numbers(500, 3), 1.0)
     contrast = spread[..., 0] - spread[..., 1]
     assert 0.75 - 1e-5 <= contrast.min() < 0.8 and 1.2 < contrast.max() <= 1.25 + 1e-5
+
+
+@pytest.mark.parametrize(
+    ("number", "strength", "factor"),
+    [(0.0, 1.0, 0.6), (0.5, 1.0, 1.0), (1.0, 1.0, 1.4), (0.0, 0.5, 0.8), (1.0, 0.5, 1.2)],
+)
+def test_saturation_scales_the_distance_from_grey(number, strength, factor):
+    images = torch.rand(4, 3, 1, 1)
+    numbers = torch.tensor([[0.5, number, 0.5]]).expand(4, -1)  # brightness and contrast stay
+    changed, grey = colour(images, numbers, strength), images.mean(dim=1, keepdim=True)
+    torch.testing.assert_close(changed - grey, factor * (images - grey))
 
 
 def test_half_the_strength_is_half_the_change():

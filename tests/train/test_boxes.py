@@ -1,6 +1,8 @@
+import io
+
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from train.boxes import box_in_square, boxes_in_squares
 from train.datasets.base import DataError, Example
@@ -60,3 +62,33 @@ def test_a_picture_that_is_shown_upright_has_its_sides_exchanged(tmp_path):
     picture.save(tmp_path / "plain.jpg")
     sizes = [size_of(Example("x", tmp_path / name, ("a bird",), "x")) for name in ("turned.jpg", "plain.jpg")]
     assert sizes == [(40, 60), (60, 40)]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_box_is_of_the_picture_as_it_is_shown_however_it_is_stored(tmp_path, orientation):
+    box, size = (120, 20, 60, 30), (200, 110)
+    shown = example(box, *size).image()
+    # A camera stores the picture so that turning it back gives what was seen: the inverse of each turn.
+    back = {5: 5, 6: 8, 7: 7, 8: 6}.get(orientation, orientation)
+    stored = turned(shown, back)
+    exif = stored.getexif()
+    exif[ORIENTATION] = orientation
+    stored.save(tmp_path / "a.png", exif=exif)
+    given = Example("a", tmp_path / "a.png", ("a bird",), "a", box)
+    assert size_of(given) == size
+    blob = encode_picture(given, 1000, 100)
+    square = _decode(blob, (0, len(blob)), 256)
+    red = (square[..., 0] > 120) & (square[..., 1] < 100)
+    rows, columns = np.flatnonzero(red.any(axis=1)), np.flatnonzero(red.any(axis=0))
+    x, y, w, h = box_in_square(given, *size_of(given))
+    expected = [256 * edge for edge in (x, y, x + w, y + h)]
+    assert [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1] == pytest.approx(expected, abs=4)
+
+
+def turned(picture, orientation):
+    """The picture that is shown where `picture` is stored with an orientation of EXIF."""
+    exif = picture.getexif()
+    exif[ORIENTATION] = orientation
+    file = io.BytesIO()
+    picture.save(file, "PNG", exif=exif)
+    return ImageOps.exif_transpose(Image.open(file))

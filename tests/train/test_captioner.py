@@ -66,6 +66,15 @@ def test_a_step_moves_the_captioner_and_not_its_trunk(captioner, config, split, 
     assert all(torch.equal(value, trunk[key]) for key, value in tiny_backbone.state_dict().items())
 
 
+@pytest.mark.parametrize(("clip", "largest"), [(1e-4, 1.01e-4), (1e6, 1e6)])
+def test_the_gradient_is_clipped_to_the_norm_that_is_asked_for(captioner, config, split, cached, clip, largest):
+    material = Material(split, captioner.backbone, [cached, cached], *hold_out(split, 0))
+    standing = torch.optim.SGD(captioner.parameters(), 0.0)
+    train_step(captioner, standing, replace(config, clip=clip), material, 0)
+    norm = torch.stack([p.grad.norm() for p in captioner.parameters() if p.grad is not None]).norm()
+    assert 0.99 * min(clip, 0.01) < norm <= largest  # a step as it comes has more than 0.01
+
+
 def test_it_learns_to_say_the_colours(captioner, config, split, cached):
     captioner.norm.momentum = 0.1  # its 0.01 is for thousands of steps
     seen = torch.randn(4, 8)[split.groups.long()] + 0.1 * torch.randn(len(split), 8)  # every colour looks its own
