@@ -42,14 +42,12 @@ DISCRIMINATOR_NAME = "pyramid"
 
 def parts(released: Released, options: Options) -> list[Part]:
     """The generator and the discriminators that are there."""
-    found = []
-    for kind in (ATTNGAN, MIRRORGAN):
-        if kind in released:
-            found.append(generator_part(generator_config(released, kind, options)))
-    for size, kind in DISCRIMINATORS.items():
-        if kind in released:
-            found.append(discriminator_part(discriminator_config(released, size)))
-    return found
+    generators = [kind for kind in (ATTNGAN, MIRRORGAN) if kind in released]
+    sizes = [size for size, kind in DISCRIMINATORS.items() if kind in released]
+    return [
+        *(generator_part(generator_config(released, kind, options)) for kind in generators),
+        *(discriminator_part(discriminator_config(released, size)) for size in sizes),
+    ]
 
 
 def generator_config(released: Released, kind: str, options: Options) -> mirrorgan.Config:

@@ -181,7 +181,7 @@ def test_a_run_that_grew_keeps_what_it_grew_from_and_its_rates(config, split):
 
 
 def test_encoders_that_learnt_beside_go_on_too(config):
-    config = dataclasses.replace(config, text_training="beside", damsm=0.5, **{"frechet": 0.0})
+    config = dataclasses.replace(config, text_training="beside", damsm=0.5, frechet=0.0)
     train(config)
     learnt = load_state(config.folder)["text encoder"]
     checkpoint = exported(config)
