@@ -9,6 +9,9 @@ from torch import Tensor
 
 from train.pack import PackedSplit
 
+LEAST_HELD_OUT = 2
+"""Pictures that a score needs: a sentence of one is right among no others, and CIDEr counts words over pictures."""
+
 
 def pick_captions(
     split: PackedSplit, rows: Tensor, longest: int, generator: torch.Generator
@@ -53,23 +56,26 @@ def hold_out(split: PackedSplit, groups: int, seed: int = 0) -> tuple[Tensor, Te
     Whole classes, as many as asked for, if they are a usable part: 100 pictures or a tenth of all, no more than a
     third, and no more than a fifth of the classes, as 10 of birds' 150 are. Otherwise (few classes, or up to one a
     picture) a tenth of the pictures is split off, or up to 100 but no more than a fifth: in whole classes where there
-    are many, of any class where there are few.
+    are many, of any class where there are few. Of fewer than 10 pictures none is: no score can be computed from a
+    single one.
 
     Args:
         groups: how many classes; 0 splits off nothing.
 
     Returns:
-        rows to train on, and rows held out, each (n,) int64, ascending.
+        rows to train on, and rows held out (none, or at least LEAST_HELD_OUT), each (n,) int64, ascending.
     """
     generator = torch.Generator().manual_seed(seed)
     of_row, count = split.groups.long(), len(split)
+    if count // 5 < LEAST_HELD_OUT:
+        groups = 0
     order = torch.randperm(int(of_row.max()) + 1, generator=generator)
-    wanted = min(max(1, count // 10, min(100, count // 5)), count - 1)
+    wanted = max(count // 10, min(100, count // 5))
     held = torch.isin(of_row, order[:groups])
     if groups and not (groups <= len(order) / 5 and min(100, wanted) <= int(held.sum()) <= count / 3):
         chosen = _fitting(torch.bincount(of_row)[order].tolist(), wanted) if groups <= len(order) / 5 else []
         held = torch.isin(of_row, order[chosen])
-        if not chosen:
+        if int(held.sum()) < LEAST_HELD_OUT:
             held = torch.isin(torch.arange(count), torch.randperm(count, generator=generator)[:wanted])
     return (~held).nonzero().flatten(), held.nonzero().flatten()
 

@@ -215,7 +215,7 @@ def history_row(entry: dict[str, Any], training: dict[str, Any]) -> str:
         seen = f"{entry['images']:,} pictures{', trained on since then' if entry.get('trained_since') else ''}"
     else:
         what = {"encoders": "STEM and image encoder (DAMSM)", "captioner": "STREAM"}[part]
-        seen = f"{entry['steps']:,} steps of {entry['batch']}"
+        seen = f"{entry['steps']:,} steps of {entry['batch']}" if "steps" in entry else f"batches of {entry['batch']}"
         if "kept_step" in entry:
             seen += f", kept: step {entry['kept_step']:,} ({entry['score_name']} {entry['score']:.3f})"
     time = duration(entry["minutes"]) if "minutes" in entry else ""

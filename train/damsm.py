@@ -123,12 +123,14 @@ def train(config: DamsmConfig) -> Path:
     """Trains, or goes on with, the run `config.name`; returns the folder with the best encoders so far.
 
     Raises:
-        ValueError: the data cannot teach it: all pictures are of one class.
+        ValueError: the data cannot teach it: all of several pictures are of one class.
         others: see `pretrain`.
     """
     with held(config.folder), closing(Stopper(config.minutes)) as stopper:
         material = read_material(config, stopper)
-        if len(material.split.groups.unique()) < 2:
+        if len(material.split) == 1:
+            print("there is only one picture: no other caption can be wrong for it, so the encoders learn nothing")
+        elif len(material.split.groups.unique()) < 2:
             raise ValueError(f"{config.data}: all pictures are of one class; pictures of others are needed beside them")
         config = fit_batch(config, material)
         nets = build(config, material)

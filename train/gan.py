@@ -335,7 +335,9 @@ def measure(
     say("looking at the real pictures, and at what is drawn so far, for the Frechet loss")
     sentences: list[Tensor] = []
     features: list[list[Tensor]] = [[] for _ in every]
-    for step in tqdm(range(len(feed.split) // config.batch), "real pictures", leave=False, disable=not world.leader):
+    for step in tqdm(
+        range(max(1, len(feed.split) // config.batch)), "real pictures", leave=False, disable=not world.leader
+    ):
         if world.agree(due()):
             return
         batch = feed.read(step)
@@ -442,6 +444,8 @@ def _train(config: GanConfig, world: World) -> Path:
     watch = Watch(margin=config.goal.margin)
     folder = config.folder / "average"
     captions = sheet_captions(split)
+    if len(split) < config.batch:
+        notes.append(f"{len(split)} pictures are fewer than a batch of {config.batch} holds: some are in it repeatedly")
 
     def say(text: str) -> None:
         if journal is not None:

@@ -105,8 +105,12 @@ def describe(part: str, run: Path) -> dict[str, Any]:
         made = read_json(run / "average" / "generator.json")
         entry |= {"steps": made["steps"], "images": made["images"], "sizes": picture_sizes(made)}
         entry["first_trained"] = config["first_trained"]
-    elif reports:
-        entry["steps"] = max(report["step"] for report in reports)
+    else:
+        steps = [report["step"] for report in reports]
+        if not steps and (run / "best" / "best.json").exists():  # too short for a report, and without held-out pictures
+            steps.append(read_json(run / "best" / "best.json")["step"])
+        if steps:
+            entry["steps"] = max(steps)
         scored = [(name, report) for report in reports for name in report if name.startswith("held-out")]
         if scored:
             name, best = max(scored, key=lambda found: found[1][found[0]])  # the first of equals, as the run does

@@ -144,6 +144,8 @@ def read_material(config: PretrainConfig, stopper: Stopper, regional: bool = Tru
     backbone = load_trunk(config.backbone, config.weights)
     split = load_packed(config.data, "train")
     kept, held = hold_out(split, config.held_out)
+    if config.held_out and not len(held):
+        print(f"{len(split)} pictures are too few to hold some out: all are learnt from, the last step is kept")
 
     def due() -> bool:
         return stopper.due(reserve=1)
@@ -189,18 +191,14 @@ def stack_sides(cached: list[CachedFeatures], place: str, chunk: int = 1024) -> 
 
 
 def fit_batch(config: Pretraining, material: Material) -> Pretraining:
-    """The same configuration with a smaller batch where there are fewer pictures than one needs.
-
-    Raises:
-        ValueError: there are not even two pictures.
-    """
+    """The same configuration with a smaller batch where there are fewer pictures than one needs. No batch is smaller
+    than 2, which batch norms need: a single picture is in it twice."""
     count = len(material.kept)
-    if count < 2:
-        raise ValueError(f"{config.data}: {count} pictures to learn from; at least 2 are needed")
     if count >= config.batch:
         return config
-    print(f"there are only {count} pictures to learn from: batches of {count} in place of {config.batch}")
-    return replace(config, batch=count)
+    batch = max(2, count)
+    print(f"pictures to learn from: {count}, fewer than a batch of {config.batch} needs; batches of {batch} instead")
+    return replace(config, batch=batch)
 
 
 def rate_at(config: PretrainConfig, step: int, epoch: int) -> float:

@@ -190,11 +190,20 @@ def epoch_order(size: int, seed: int, epoch: int) -> Tensor:
 def batch_rows(size: int, batch: int, seed: int, step: int) -> Tensor:
     """Which items the batch of a step holds, (batch,): epochs of whole batches, the rest of an epoch left out.
 
+    Where there are fewer items than a batch holds, every batch holds each of them once or more, in a random order that
+    is repeated, so that neighbours (the last row and the first are, too) are two items wherever that is possible.
+
     Raises:
-        ValueError: there are fewer items than a batch needs.
+        ValueError: there is no item.
     """
+    if size < 1:
+        raise ValueError(f"a batch of {batch} needs pictures; there are none")
     if size < batch:
-        raise ValueError(f"a batch of {batch} needs at least as many pictures; there are {size}")
+        order = epoch_order(size, seed, step)
+        rows = order.repeat(-(-batch // size))[:batch]
+        if batch % size == 1 and size > 2:
+            rows[-1] = order[1]
+        return rows
     epoch, place = divmod(step, size // batch)
     return epoch_order(size, seed, epoch)[place * batch : (place + 1) * batch]
 

@@ -110,7 +110,9 @@ def test_of_birds_the_classes_are_held_out_that_the_shipped_encoders_never_saw()
     assert sorted(classes_of(groups, held)) == [35, 44, 49, 54, 69, 75, 84, 95, 108, 121]
 
 
-@pytest.mark.parametrize(("count", "expected"), [(2, 1), (4, 1), (23, 4), (300, 60), (700, 100), (4000, 400)])
+@pytest.mark.parametrize(
+    ("count", "expected"), [(1, 0), (4, 0), (9, 0), (10, 2), (23, 4), (300, 60), (700, 100), (4000, 400)]
+)
 def test_where_every_picture_is_its_own_class_a_share_is_held_out(count, expected):
     kept, held = hold_out(of_groups(list(range(count))), 10)
     assert len(held) == expected and sorted([*kept.tolist(), *held.tolist()]) == list(range(count))
@@ -141,6 +143,15 @@ def test_other_seeds_hold_out_other_pictures_and_the_same_seed_the_same():
     for groups in (list(range(1000)), [row % 3 for row in range(1000)], [row % 100 for row in range(1000)]):
         first, again, other = (hold_out(of_groups(groups), 10, seed)[1] for seed in (1, 1, 2))
         assert torch.equal(first, again) and not torch.equal(first, other)
+
+
+@pytest.mark.parametrize("classes", [1, 2, 5, 100])
+@pytest.mark.parametrize("asked", [1, 2, 10])
+def test_never_is_a_single_picture_held_out(classes, asked):
+    for count in range(1, 60):
+        for seed in range(5):
+            kept, held = hold_out(of_groups([row % classes for row in range(count)]), asked, seed)
+            assert len(held) != 1 and len(kept) + len(held) == count and len(held) <= len(kept)
 
 
 def test_holding_out_nothing_keeps_everything(split):

@@ -200,9 +200,19 @@ def test_epochs_have_different_orders():
     assert len(orders) == 10
 
 
-def test_too_few_items_for_a_batch_are_answered_in_words():
-    with pytest.raises(ValueError, match="a batch of 8 needs at least as many pictures; there are 3"):
-        batch_rows(3, 8, 0, 0)
+def test_no_items_for_a_batch_are_answered_in_words():
+    with pytest.raises(ValueError, match="a batch of 8 needs pictures; there are none"):
+        batch_rows(0, 8, 0, 0)
+
+
+@pytest.mark.parametrize(("size", "batch"), [(1, 2), (1, 8), (2, 3), (2, 8), (3, 4), (3, 8), (6, 8), (7, 8), (15, 16)])
+def test_few_items_fill_a_batch_each_with_another_beside_it(size, batch):
+    for step in range(20):
+        rows = batch_rows(size, batch, seed=3, step=step).tolist()
+        assert len(rows) == batch and set(rows) == set(range(size))
+        same = sum(here == before for here, before in zip(rows, [rows[-1], *rows[:-1]], strict=True))
+        assert same == (batch if size == 1 else batch % size if size == 2 else 0)
+    assert size < 3 or len({tuple(batch_rows(size, batch, 3, step).tolist()) for step in range(20)}) > 1
 
 
 def test_every_random_number_of_a_step_comes_from_its_seed():
