@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 from tqdm import tqdm
 
@@ -30,7 +31,7 @@ from train.damsm import DamsmConfig
 from train.expert import ExpertTraining
 from train.features import CachedFeatures, StoppedEarly
 from train.journal import Journal, read_log
-from train.pack import load_packed
+from train.pack import load_packed, pack
 from train.presets import GanConfig
 from train.pretrain import Material, PretrainConfig, fit_batch, rate_at, stack_sides
 from train.state import Stopper, load_state, seed_step
@@ -541,6 +542,22 @@ def test_pictures_of_one_class_cannot_teach_the_encoders(packed, weights, monkey
     config = DamsmConfig(data=packed, image_size=32, device="cpu", backbone="tiny", weights=weights)
     with pytest.raises(ValueError, match="all pictures are of one class"):
         damsm.train(config)
+
+
+@pytest.mark.parametrize("count", [2, 8, 20])
+def test_few_pictures_of_one_s_own_teach_both_to_the_last_step(count, weights, tmp_path, capsys):
+    for number in range(count):
+        Image.new("RGB", (40, 40), (12 * number, 90, 30)).save(tmp_path / f"{number}.png")
+        (tmp_path / f"{number}.txt").write_text(f"wall number {number}")
+    pack("folder", tmp_path, tmp_path / "packed", 32, 90, 48, strict=True)
+    common = {"data": tmp_path / "packed", "steps": 2, "validate_every": 1, "image_size": 32, "device": "cpu"}
+    for stage, kind in ((damsm, DamsmConfig), (captioner, CaptionerTraining)):
+        config = kind(**common, name=stage.__name__, backbone="tiny", weights=weights)
+        best = stage.train(config)
+        assert load_state(config.folder)["step"] == 2 and (best / "vocabulary.json").is_file()
+    said = capsys.readouterr().out
+    assert ("too few to hold some out" in said) == (count < 20)
+    assert ("there is only one picture" in said) == (count == 2)
 
 
 def test_the_judge_is_another_captioner():
