@@ -26,13 +26,15 @@ import os
 import re
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
-from dataclasses import dataclass
+from contextlib import closing, nullcontext, suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -47,14 +49,31 @@ from mirrorgan.console import escape_unencodable
 from mirrorgan.images import PictureError, picture_size, read_picture, to_rgb
 from mirrorgan.plugins import documentation
 from mirrorgan.vocabulary import Vocabulary, tokenize
+from train.caption_files import describe_formats
 from train.datasets import available_datasets, find_dataset, needs_folder
-from train.datasets.base import Box, DataError, Example, LeftOut, Listing, count_reasons, cut_of
+from train.datasets.base import (
+    MOST_PIXELS,
+    Box,
+    DataError,
+    Example,
+    LeftOut,
+    Listing,
+    Member,
+    count_reasons,
+    cut_of,
+    describe_left_out,
+    open_regular,
+    read_json,
+    shown,
+)
 from train.files import write_text
 
 CHUNK = 256  # pictures that are decoded together
 SMALLEST = 16  # pixels of the short side; what is smaller is no picture to learn from
 LONGEST_WEBP = 16383  # pixels; the format's limit
-NAMED = 3  # of those that were left out for the same reason
+LARGE = 25_000_000  # pixels; of larger pictures one is decoded at a time
+MOST_WORDS = 1000  # of a caption; what is longer is cut
+MOST_CAPTIONS = 1000  # of a picture
 CACHES = ("decoded", "features")  # folders of what was computed from the pictures
 
 
@@ -75,6 +94,8 @@ def cut_to_box(image: Image.Image, box: Box | None) -> Image.Image:
     if box is None:
         return image
     x, y, w, h = box
+    if not all(abs(number) <= MOST_PIXELS for number in box):  # nor is NaN
+        raise Unusable("its box lies outside the picture", f"{box} of {image.width} x {image.height} pixels")
     left, top, right, bottom = cut_of(box, image.width, image.height)
     touches = x < image.width and y < image.height and x + w > 0 and y + h > 0
     if not touches or right <= left or bottom <= top:
@@ -101,21 +122,38 @@ def parts_in_square(example: Example, count: int) -> Tensor:
     return where
 
 
+_one_large_picture = threading.Lock()
+
+
+def _file_of(image: Path | Member) -> BinaryIO:
+    return image.open() if isinstance(image, Member) else open_regular(image)
+
+
 def size_of(example: Example) -> tuple[int, int]:
     """Width and height of a picture as it is shown, without decoding it."""
-    return picture_size(example.image) if isinstance(example.image, Path) else example.image().size
+    if not isinstance(example.image, Path | Member):
+        return example.image().size
+    with _file_of(example.image) as file:
+        return picture_size(file)
 
 
 def open_picture(example: Example) -> Image.Image:
     """The picture of an example as it is shown: RGB, turned as its EXIF data says.
 
     Raises:
-        Unusable: the file is no picture.
+        Unusable: the file is no picture, or no regular file.
     """
     try:
-        return read_picture(example.image) if isinstance(example.image, Path) else to_rgb(example.image())
+        if not isinstance(example.image, Path | Member):
+            return to_rgb(example.image())
+        with _file_of(example.image) as file:
+            return read_picture(file)
     except PictureError as error:
         raise Unusable(error.reason, error.detail) from error
+    except DataError as error:
+        raise Unusable("no regular file", str(error)) from error
+    except OSError as error:
+        raise Unusable(f"not a readable picture ({type(error).__name__})") from error
 
 
 def encode_picture(example: Example, size: int, quality: int) -> bytes:
@@ -124,6 +162,21 @@ def encode_picture(example: Example, size: int, quality: int) -> bytes:
     Raises:
         Unusable: the file is no picture, a tiny or an endless one, or its box lies outside it.
     """
+    with _one_large_picture if _is_large(example) else nullcontext():
+        return _encode(example, size, quality)
+
+
+def _is_large(example: Example) -> bool:
+    """Whether a picture takes so much memory that no other of the kind is to be decoded beside it."""
+    if not isinstance(example.image, Path | Member):
+        return False
+    try:
+        return math.prod(size_of(example)) > LARGE
+    except Exception:  # it is opened again, and what is wrong said there
+        return False
+
+
+def _encode(example: Example, size: int, quality: int) -> bytes:
     image = cut_to_box(open_picture(example), example.box)
     short = min(image.size)
     if short < SMALLEST:
@@ -154,7 +207,13 @@ def pack(name: str, root: Path | None, out: Path, size: int, quality: int, part_
     if root is not None and out.resolve() == root.resolve():
         raise DataError(f"{out}: the data set itself is there; pack it into a folder of its own")
     listing = find_dataset(name).read(root) if root is not None else find_dataset(name).read()
+    for line in listing.understood:
+        _print(line)
     _check_keys(listing)
+    for split, examples in listing.splits.items():
+        if not examples:
+            _say(listing.left_out)
+            raise DataError(f"the split {split!r} of {name} has no usable picture")
     staging = out / "unfinished"
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
@@ -181,6 +240,7 @@ def _write(name: str, listing: Listing, folder: Path, size: int, quality: int, p
     """Writes all files, pack.json last."""
     left_out = list(listing.left_out)
     _hold_to(strict, left_out)
+    listing = replace(listing, splits={split: _bounded(some, left_out) for split, some in listing.splits.items()})
     captions = [c for examples in listing.splits.values() for e in examples for c in e.captions]
     vocabulary = Vocabulary.from_captions(captions)
     if len(vocabulary) > 32767:
@@ -228,6 +288,22 @@ def _write(name: str, listing: Listing, folder: Path, size: int, quality: int, p
     return content
 
 
+def _bounded(examples: list[Example], left_out: list[LeftOut]) -> list[Example]:
+    """The examples with no caption of more than MOST_WORDS words and no more than MOST_CAPTIONS captions: a table of
+    all tokens has room for the longest in every row."""
+    kept = []
+    for example in examples:
+        captions = example.captions
+        if len(captions) > MOST_CAPTIONS:
+            left_out.append(LeftOut(f"all but the first {MOST_CAPTIONS:,} captions of a picture", example.place))
+            captions = captions[:MOST_CAPTIONS]
+        if any(len(caption) > MOST_WORDS and len(caption.split()) > MOST_WORDS for caption in captions):
+            left_out.append(LeftOut(f"all but the first {MOST_WORDS:,} words of a caption", example.place))
+            captions = tuple(" ".join(caption.split()[:MOST_WORDS]) for caption in captions)
+        kept.append(example if captions is example.captions else replace(example, captions=captions))
+    return kept
+
+
 def _write_split(
     folder: Path,
     split: str,
@@ -260,12 +336,12 @@ def _write_split(
 
 def _put_in_place(staging: Path, out: Path) -> None:
     """Exchanges what was packed before, and what was computed from it, for the new files; pack.json comes last."""
-    for cache in CACHES:
-        for path in [*(out / cache).glob("*.npy"), *(out / cache).glob("*.part")]:
+    for computed in CACHES:
+        for path in [*(out / computed).glob("*.npy"), *(out / computed).glob("*.part")]:
             path.unlink()
     old = {}
     with suppress(FileNotFoundError, DataError):  # nothing there, or damaged, which is why it is packed again
-        old = _read(out / "pack.json", _json).get("files", {})
+        old = _manifest(out)["files"]
     (out / "pack.json").unlink(missing_ok=True)
     for name in old:
         (out / Path(name).name).unlink(missing_ok=True)
@@ -275,13 +351,14 @@ def _put_in_place(staging: Path, out: Path) -> None:
 
 def _say(left_out: list[LeftOut]) -> None:
     """Prints how much was left out, by reason, with the first few of each."""
-    for reason, count in count_reasons(left_out).most_common():
-        print(f"left out {count} x {reason}", file=sys.stderr)
-        places = [one.where for one in left_out if one.reason == reason]
-        for place in places[:NAMED]:
-            print(f"    {place}", file=sys.stderr)
-        if count > NAMED:
-            print(f"    and {count - NAMED} more", file=sys.stderr)
+    for line in describe_left_out(left_out):
+        print(shown(line), file=sys.stderr)
+
+
+def _print(text: str) -> None:
+    """Prints a line that may hold names of files, on a console of whatever encoding."""
+    encoding = sys.stdout.encoding or "utf-8"
+    print(shown(text).encode(encoding, "backslashreplace").decode(encoding))
 
 
 def _hold_to(strict: bool, left_out: list[LeftOut]) -> None:
@@ -418,7 +495,7 @@ class PackedSplit:
 
     def _read_parts(self) -> bytes:
         """The run of all pictures, held to its sha256."""
-        named = _read(self.folder / "pack.json", _json).get("files", {})
+        named = _manifest(self.folder)["files"]
         parts = [name for name in named if re.fullmatch(rf"{re.escape(self.name)}-\d+\.webp", name)]
         parts.sort(key=lambda name: int(Path(name).stem.rsplit("-", 1)[1]))
         check_files(self.folder, parts)
@@ -448,13 +525,14 @@ def load_packed(folder: Path, split: str) -> PackedSplit:
     """
     if not (folder / "pack.json").is_file():
         raise FileNotFoundError(f"{folder}: no pack.json; make it with: python -m train.pack NAME ROOT --out {folder}")
-    content = _read(folder / "pack.json", _json)
+    content = _manifest(folder)
     if split not in content["counts"]:
         raise DataError(f"{folder}: no split {split!r}; there are: {', '.join(content['counts'])}")
     check_files(folder, ["vocabulary.json", f"{split}.safetensors", f"{split}.keys.json"])
     vocabulary = Vocabulary.load(folder / "vocabulary.json")
     tensors = _read(folder / f"{split}.safetensors", load_file)
     named = _read(folder / f"{split}.keys.json", _json)
+    _check_content(folder / split, tensors, named)
     return PackedSplit(
         folder,
         split,
@@ -470,6 +548,30 @@ def load_packed(folder: Path, split: str) -> PackedSplit:
     )
 
 
+def _manifest(folder: Path) -> dict:
+    """What pack.json says.
+
+    Raises:
+        DataError: it is not what `pack` writes.
+    """
+    content = _read(folder / "pack.json", _json)
+    for key, kind in {"counts": int, "files": str}.items():
+        values = content.get(key)
+        if not isinstance(values, dict) or not all(type(value) is kind for value in values.values()):
+            raise DataError(f"{folder / 'pack.json'}: damaged ({key} is {str(values)[:60]}); pack the data set again")
+    return content
+
+
+def _check_content(path: Path, tensors: dict[str, Tensor], named: dict) -> None:
+    """Raises DataError unless a split's tokens and keys are of the same pictures."""
+    keys, groups = named.get("keys"), named.get("groups")
+    known = all(isinstance(names, list) and all(isinstance(n, str) for n in names) for names in (keys, groups))
+    count = len(keys) if known and keys is not None else -1
+    sizes = {"tokens": count, "counts": count, "groups": count, "offsets": count + 1}
+    if count < 1 or any(name not in tensors or len(tensors[name]) != size for name, size in sizes.items()):
+        raise DataError(f"{path}.safetensors, {path.name}.keys.json: not of the same pictures; pack the data set again")
+
+
 def check_files(folder: Path, names: list[str]) -> None:
     """Holds files of a packed data set to pack.json.
 
@@ -477,7 +579,7 @@ def check_files(folder: Path, names: list[str]) -> None:
         FileNotFoundError: one is missing.
         DataError: one was changed, cut short or exchanged, or pack.json does not name it.
     """
-    expected = _read(folder / "pack.json", _json).get("files", {})
+    expected = _manifest(folder)["files"]
     for name in names:
         if not (folder / name).is_file():
             raise FileNotFoundError(f"{folder / name}: missing; pack the data set again")
@@ -493,13 +595,20 @@ def _read(path: Path, how: Callable[[Path], dict]) -> dict:
 
 
 def _json(path: Path) -> dict:
-    return json.loads(path.read_text(encoding="utf-8"))
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise DataError(f"{type(content).__name__} where an object is expected")
+    return content
 
 
 def main() -> None:
     escape_unencodable()
     parser = argparse.ArgumentParser(
-        prog="python -m train.pack", description=documentation(__name__, 1, 2), allow_abbrev=False
+        prog="python -m train.pack",
+        description=documentation(__name__, 1, 2),
+        epilog=f"captions that the data set folder reads:\n{describe_formats()}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("dataset", choices=available_datasets())
     parser.add_argument("root", type=Path, nargs="?", help="the data set's folder; what is drawn needs none")
@@ -519,7 +628,7 @@ def main() -> None:
     try:
         content = pack(given.dataset, given.root, given.out, given.size, given.quality, given.part_size, given.strict)
     except (DataError, SafetensorError) as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {shown(str(error))}")
     except OSError as error:
         after = f" while packing; {given.out} is as it was before" if error.errno else ""  # the system's own sentence
         sys.exit(f"error: {error}{after}")
@@ -527,7 +636,7 @@ def main() -> None:
         sys.exit(f"stopped; {given.out} is as it was before")
     counted = " and ".join(f"{count} {split}" for split, count in content["counts"].items())
     written = sum((given.out / name).stat().st_size for name in content["files"]) / 2**20
-    print(
+    _print(
         f"packed {counted} pictures into {given.out}: {written:.1f} MiB, {time.monotonic() - start:.1f} s; "
         f"left out: {sum(content['left_out'].values()) or 'nothing'}"
     )

@@ -1,9 +1,12 @@
 import io
 import json
+import os
 import shutil
+import struct
 import subprocess
 import sys
 import warnings
+import zlib
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -555,3 +558,174 @@ def test_what_has_no_parts_is_packed_without(tmp_path):
     pack("birds", tmp_path / "birds", tmp_path / "packed", 32, 90, 48, False)
     split = load_packed(tmp_path / "packed", "test")
     assert split.parts is None and split.part_names == ()
+
+
+# ------------------------------------------------------------------------------------------ hostile or odd content
+
+
+def example_of(path, box=None):
+    return Example("a", path, ("a",), "a", box)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("strange", ["fifo", "device", "folder", "circle", "nowhere"])
+def test_a_picture_that_is_no_regular_file_is_named_and_never_waited_for(tmp_path, strange):
+    path = tmp_path / "a.png"
+    if strange == "fifo":
+        os.mkfifo(path)
+    elif strange == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to({"device": "/dev/zero", "circle": path.name, "nowhere": "b.png"}[strange])
+    with pytest.raises(DataError, match=r"no regular file: .*a\.png: "):
+        encode_picture(example_of(path), 32, 90)
+
+
+@pytest.mark.parametrize("number", [1e308, -1e308, float("nan"), float("inf"), 1e7])
+@pytest.mark.parametrize("place", range(4))
+def test_a_box_of_impossible_numbers_lies_outside_the_picture(number, place):
+    box = [30.0, 20.0, 20.0, 20.0]
+    box[place] = number
+    with pytest.raises(DataError, match="lies outside the picture"):
+        cut_to_box(Image.new("RGB", (100, 80)), tuple(box))
+
+
+def bomb(width, height):
+    """A PNG that says it is large and holds nothing."""
+
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(("width", "height"), [(60_000, 60_000), (2**31 - 1, 2**31 - 1), (2**31 - 1, 1), (0, 5)])
+def test_a_picture_of_billions_of_pixels_is_left_out_before_it_is_decoded(tmp_path, width, height):
+    (tmp_path / "a.png").write_bytes(bomb(width, height))
+    with pytest.raises(DataError, match="not a readable picture"):
+        encode_picture(example_of(tmp_path / "a.png"), 32, 90)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 40 40\n%%EndComments\nshowpage\n",
+        b"P6 40 40 255\n" + b"x" * 4800,
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n",
+        b"<html><body>404</body></html>",
+        b"II*\x00\xff\xff\xff\xff",
+        b"GIF89a" + b"\xff" * 40,
+        b"RIFF\x04\x00\x00\x00WEBPVP8 " + b"\x00" * 12,
+        b"BM" + b"\xff" * 60,
+    ],
+)
+def test_what_is_no_picture_of_a_kind_that_is_read_is_left_out(tmp_path, content):
+    (tmp_path / "a.jpg").write_bytes(content)
+    with pytest.raises(DataError, match="not a readable picture"):
+        encode_picture(example_of(tmp_path / "a.jpg"), 32, 90)
+
+
+def test_the_content_of_a_picture_counts_and_not_its_name(tmp_path):
+    Image.new("RGB", (40, 40), "blue").save(tmp_path / "a.png")
+    (tmp_path / "a.png").rename(tmp_path / "a.jpg")
+    assert open_picture(example_of(tmp_path / "a.jpg")).getpixel((3, 3)) == (0, 0, 255)
+
+
+def test_of_large_pictures_one_is_decoded_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "LARGE", 1000)
+    running, most = [0], [0]
+    original = module._encode
+
+    def counted(*given):
+        running[0] += 1
+        most[0] = max(most[0], running[0])
+        try:
+            return original(*given)
+        finally:
+            running[0] -= 1
+
+    monkeypatch.setattr(module, "_encode", counted)
+    examples = []
+    for number in range(8):
+        Image.new("RGB", (400, 300), "red").save(tmp_path / f"{number}.png")
+        examples.append(Example(str(number), tmp_path / f"{number}.png", ("a",), "a"))
+    assert all(isinstance(found, bytes) for _, found in module._encoded(examples, 32, 90, "train"))
+    assert most == [1]
+
+
+def test_endless_captions_are_cut_and_counted(tmp_path, monkeypatch):
+    long = Example("a", grey, ("word " * 5000, "b"), "a")
+    many = Example("c", grey, tuple(f"caption {number}" for number in range(1200)), "c")
+    listing_of(monkeypatch, train=[long, many], test=[Example("t", grey, ("one",), "t")])
+    said = pack_birds(tmp_path, tmp_path / "packed")
+    assert load_packed(tmp_path / "packed", "train").tokens.shape == (2, 1000, 1000)
+    assert said["left_out"] == {
+        "all but the first 1,000 words of a caption": 1,
+        "all but the first 1,000 captions of a picture": 1,
+    }
+
+
+def test_where_a_split_is_empty_the_reasons_are_said_before_any_picture_is_read(root, tmp_path, monkeypatch, capsys):
+    for path in (root / "text").glob("*/*.txt"):
+        path.write_text("")
+    monkeypatch.setattr(module, "_encoded", None)
+    with pytest.raises(DataError, match="the split 'train' of birds has no usable picture"):
+        pack_birds(root, tmp_path / "packed")
+    assert capsys.readouterr().err.startswith("left out 3 x no caption\n")
+
+
+def test_what_was_understood_is_printed_on_any_console(tmp_path, monkeypatch):
+    names = [f"{split}/\u00e9t\u00e9/{n}" for split in ("train", "test") for n in range(2)]
+    for name in names:
+        (tmp_path / f"raw/{name}").parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (40, 30)).save(tmp_path / f"raw/{name}.png")
+        (tmp_path / f"raw/{name}.txt").write_text("a wall")
+    console = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", console)
+    monkeypatch.setattr(sys, "argv", ["pack", "folder", str(tmp_path / "raw"), "--out", str(tmp_path / "\u00fc")])
+    module.main()
+    console.flush()
+    said = console.buffer.getvalue().decode()
+    assert "split: from folders; 2 train, 2 test; no classes" in said and r"\xfc" in said
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[]",
+        "3",
+        "{}",
+        '{"counts": [], "files": {}}',
+        '{"counts": {"train": "2"}, "files": {}}',
+        '{"counts": {"a": 1}, "files": {"a": 3}}',
+        "[" * 50_000,
+    ],
+)
+def test_a_pack_json_of_another_shape_is_named(root, tmp_path, content):
+    pack_birds(root, tmp_path / "packed")
+    (tmp_path / "packed/pack.json").write_text(content)
+    with pytest.raises(DataError, match=r"pack\.json: damaged .*pack the data set again"):
+        load_packed(tmp_path / "packed", "train")
+
+
+@pytest.mark.parametrize("content", ["[]", '{"keys": ["a"], "groups": ["b"]}', '{"keys": [1, 2], "groups": []}', "{}"])
+def test_keys_of_other_pictures_are_named(root, tmp_path, content):
+    pack_birds(root, tmp_path / "packed")
+    keys, manifest = tmp_path / "packed/train.keys.json", tmp_path / "packed/pack.json"
+    keys.write_text(content)
+    said = json.loads(manifest.read_text())
+    said["files"]["train.keys.json"] = sha256(keys)
+    manifest.write_text(json.dumps(said))
+    with pytest.raises(DataError, match=r"train\.keys\.json: .*pack the data set again"):
+        load_packed(tmp_path / "packed", "train")
+
+
+def test_the_help_lists_what_is_read(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["pack", "--help"])
+    with pytest.raises(SystemExit):
+        module.main()
+    said = capsys.readouterr().out
+    assert all(
+        word in said for word in ("metadata.csv", "captions.txt", "results.csv", "Flickr8k.token", "shard-000.tar")
+    )

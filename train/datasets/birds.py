@@ -14,6 +14,7 @@ Photographs belong to their owners; the data set is for non-commercial research.
 """
 
 import math
+import os
 import pickle
 import sys
 from collections.abc import Callable
@@ -23,7 +24,19 @@ from PIL import Image
 
 from mirrorgan.drawing import CheckpointError
 from mirrorgan.untrusted import as_text, read_pickle, readable
-from train.datasets.base import Box, DataError, Example, LeftOut, Listing, Point, cut_of, inside, read_text
+from train.datasets.base import (
+    Box,
+    DataError,
+    Example,
+    LeftOut,
+    Listing,
+    Point,
+    cut_of,
+    inside,
+    parse_box,
+    read_bytes,
+    read_text,
+)  # fmt: skip
 
 CAPTIONS_PER_IMAGE = 10
 SPLITS = ("train", "test")
@@ -60,7 +73,7 @@ def read(root: Path) -> Listing:
                 continue
             image, captions_file = cub / "images" / names[ids[key]], text / f"{key}.txt"
             captions = _captions(captions_file)
-            if not image.is_file():
+            if not os.path.isfile(image):
                 left_out.append(LeftOut("no picture file", str(image)))
             elif not captions:
                 left_out.append(LeftOut("no caption", str(captions_file)))
@@ -105,17 +118,12 @@ def _boxes(path: Path, names: dict[str, str]) -> dict[str, tuple[Box, str]]:
     """Box of each picture, and where it is written."""
     found: dict[str, tuple[Box, str]] = {}
     for where, (index, *values) in _rows(path, 5) if path.exists() else []:
-        try:
-            x, y, width, height = (float(value) for value in values)
-        except ValueError as error:
-            raise DataError(f"{where}: not a box of four numbers: {' '.join(values)}") from error
-        if not (all(map(math.isfinite, (x, y))) and 0 < width < math.inf and 0 < height < math.inf):
-            raise DataError(f"{where}: a box needs a width and a height above 0: {' '.join(values)}")
+        box = parse_box(values, where)
         if index not in names:
             raise DataError(f"{where}: a box for picture {index}, which images.txt does not list")
         if index in found:
             raise DataError(f"{where}: the second box of picture {index}")
-        found[index] = ((x, y, width, height), where)
+        found[index] = (box, where)
     return found
 
 
@@ -188,9 +196,9 @@ def _check_classes(cub: Path, names: dict[str, str]) -> None:
 
 def _captions(path: Path) -> tuple[str, ...]:
     """What is no UTF-8 becomes U+FFFD, as a lost character is in the released files; the tokeniser reads a blank."""
-    if not path.is_file():
+    if not os.path.isfile(path):
         return ()
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = read_bytes(path).decode("utf-8", "replace").splitlines()
     return tuple(line.strip() for line in lines if line.strip())[:CAPTIONS_PER_IMAGE]
 
 

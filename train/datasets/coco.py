@@ -1,7 +1,7 @@
 """COCO captions, 2014 or 2017, as downloaded from cocodataset.org.
 
     annotations/captions_train2014.json, annotations/captions_val2014.json    (or 2017)
-    train2014/, val2014/                                                      the pictures
+    train2014/, val2014/                                     the pictures; they may be in a folder images/
 
 The pictures of train are the split "train", those of val the split "test". Both years have the same pictures, divided
 in another way: where both are there, 2014 is read, as in the papers. Five captions a picture are used. A picture is
@@ -11,12 +11,13 @@ Lin et al., "Microsoft COCO: Common Objects in Context" (ECCV 2014); Chen et al.
 """
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from train.datasets.base import DataError, Example, LeftOut, Listing, find_files, inside, read_text
+from train.datasets.base import DataError, Example, LeftOut, Listing, find_files, inside, read_json
 
 CAPTIONS_PER_IMAGE = 5
 YEARS = ("2014", "2017")
@@ -35,7 +36,7 @@ def read(root: Path) -> Listing:
     left_out: list[LeftOut] = []
     for split, name in SPLITS.items():
         folder, table = f"{name}{year}", root / "annotations" / f"captions_{name}{year}.json"
-        splits[split] = _read_split(root / folder, folder, table, left_out)
+        splits[split] = _read_split(_pictures(root, folder) or root / folder, folder, table, left_out)
     return Listing(splits, left_out)
 
 
@@ -45,11 +46,17 @@ def _find_year(root: Path) -> str:
     for year in YEARS:
         wanted = [f"{name}{year}" for name in SPLITS.values()]
         missing[year] = [f"annotations/captions_{name}.json" for name in wanted]
-        missing[year] = [path for path in [*missing[year], *wanted] if not (root / path).exists()]
+        missing[year] = [path for path in missing[year] if not (root / path).exists()]
+        missing[year] += [name for name in wanted if _pictures(root, name) is None]
         if not missing[year]:
             return year
     nearest = min(YEARS, key=lambda year: len(missing[year]))
     raise FileNotFoundError(f"{root}: no {', no '.join(missing[nearest])}; the layout is in train/datasets/coco.py")
+
+
+def _pictures(root: Path, name: str) -> Path | None:
+    """The folder of the pictures of a split, if it is there."""
+    return next((folder for folder in (root / name, root / "images" / name) if folder.is_dir()), None)
 
 
 def _read_split(folder: Path, prefix: str, table: Path, left_out: list[LeftOut]) -> list[Example]:
@@ -73,12 +80,12 @@ def _read_split(folder: Path, prefix: str, table: Path, left_out: list[LeftOut])
             captions[index].append(" ".join(caption.split()))
 
     left_out += [LeftOut("empty caption", f"{where}: {names[index]}") for index, where in empty if captions[index]]
-    files = set(find_files(folder))
+    files = set(find_files(folder, left_out=left_out))
     examples = []
     for index, name in names.items():
         if not captions[index]:
             left_out.append(LeftOut("no caption", str(folder / name)))
-        elif name not in files and not (folder / name).is_file():
+        elif name not in files and not os.path.isfile(folder / name):
             left_out.append(LeftOut("no picture file", str(folder / name)))
         else:
             key = f"{prefix}/{Path(name).with_suffix('').as_posix()}"
@@ -88,10 +95,7 @@ def _read_split(folder: Path, prefix: str, table: Path, left_out: list[LeftOut])
 
 
 def _read_table(table: Path) -> tuple[list[Any], list[Any]]:
-    try:
-        content = json.loads(read_text(table))
-    except json.JSONDecodeError as error:
-        raise DataError(f"{table}, line {error.lineno}: not JSON ({error.msg}); download it again") from error
+    content = read_json(table)
     if not isinstance(content, dict) or not all(isinstance(content.get(k), list) for k in ("images", "annotations")):
         raise DataError(f'{table}: not COCO\'s captions: it needs the lists "images" and "annotations"')
     return content["images"], content["annotations"]

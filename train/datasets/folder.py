@@ -1,60 +1,95 @@
-"""Your own pictures: a folder of them, with captions in one of three ways.
+"""Your own pictures: a folder of them, with captions in one of the ways that people have.
 
     captions.csv      a table with the columns file and caption; class, box and split may be added
     captions.jsonl    the same, one JSON object a line; caption may be a list, box is [x, y, width, height]
     <name>.txt        beside each picture <name>.jpg, one caption a line
 
-A picture with several captions has several rows, a list, or several lines. Files are named relative to the folder.
+and others: train/caption_files.py has the table of them all, `python -m train.pack --help` prints it. A picture with
+several captions has several rows, a list, or several lines. Files are named relative to the table or to the folder;
+case, composed letters (NFC, NFD) and "/" or a backslash make no difference. If a table finds none of its pictures
+there, they are looked for in the one place below the folder where there are such names.
 
 class    pictures of one class are never each other's wrong pairs; without it, every picture is a class of its own
 box      x y width height in pixels around what the captions speak of: the picture is cut to 1.5 x the longer side
-split    train or test, for all pictures or for none
+split    train, val or test, for all pictures or for none
 
-Beside a .txt, class and split come from the folders: below train/ and test/, if there are such, a picture's folder is
-its class. If all pictures are of one class, every picture is a class of its own.
+Beside files of captions, the class comes from the folders: a picture's folder is its class. If all pictures are of one
+class, every picture is a class of its own.
+
+The split comes from the table; else from the table's own name or folder (train.csv, test/metadata.jsonl); else from
+the names of the folders, of whatever depth: train, training, train2017, train_images; val, valid, validation, dev;
+test, testing, eval. A picture below a folder of test is never trained on. Pictures beside such folders are left out.
+Without a test, val is the test; with one, val is packed apart, and no training reads it. Where this cannot be told, the
+reading stops with a sentence. What was understood is printed.
 
 Without a split, a tenth of the pictures becomes the test split, chosen by a hash of the file name, so that more
 pictures do not move earlier ones; of fewer than 80 pictures it is 8, of fewer than 32 a quarter.
 """
 
-import csv
-import io
-import json
-import math
-import re
-from collections.abc import Iterator
+import os
+import posixpath
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from PIL import Image
 
-from train.datasets.base import Box, DataError, Example, LeftOut, Listing, find_files, inside, read_text, share
+from train import caption_files
+from train.caption_files import BESIDE, NO_CAPTIONS, NOT_READ, OWN, SHARDS, TABLES, Row
+from train.datasets.base import (
+    PICTURE_SUFFIXES,
+    DataError,
+    Example,
+    LeftOut,
+    Listing,
+    Member,
+    Names,
+    describe_left_out,
+    find_files,
+    fold,
+    inside,
+    read_text,
+    share,
+    split_in,
+    splits_of,
+)
 
-TABLES = ("captions.csv", "captions.jsonl")
-COLUMNS = ("file", "caption", "class", "box", "split")
-REQUIRED = COLUMNS[:2]
-FIELD_TYPES: dict[str, tuple[type, ...]] = {
-    "file": (str,),
-    "caption": (str, list),
-    "class": (str, int),
-    "split": (str,),
-}
-SPLITS = ("train", "test")
+IMAGE_FOLDERS = {"images", "image", "imgs", "img", "pictures", "photos", "jpg", "jpgs", "png"}
+TEXT_FOLDERS = {"text", "texts", "txt", "txts", "captions", "caption", "labels", "annotations", "text_c10"}
+"""Folders that stand side by side, with the same names of files in them."""
+SPLITS = ("train", "val", "test")
 TEST_SHARE = 0.1
 SMALLEST_TEST = 8
 
 
 @dataclass
 class _Picture:
-    """What the rows of one picture say together."""
+    """What is known of one picture."""
 
     file: str
     listed: str
     """Where its first row is."""
+    image: Path | Member
     captions: list[str] = field(default_factory=list)
     facts: dict[str, tuple[Any, str]] = field(default_factory=dict)
     """Its class, box and split, and where each was said."""
+    table_split: tuple[str, str] | None = None
+    """What the name or the folder of the table says of the split, and which table."""
+    folders: tuple[str, ...] = ()
+    """Where it lies below the root."""
+
+    def state(self, kind: str, value: Any, where: str) -> None:
+        """Takes down a fact.
+
+        Raises:
+            DataError: another row says another thing.
+        """
+        if value is None or value == "":
+            return
+        before, line = self.facts.setdefault(kind, (value, where))
+        if before != value:
+            raise DataError(f"{where}: {kind} {value!r} of {self.file}, but {before!r} in {line.rsplit(', ', 1)[-1]}")
 
 
 def read(root: Path) -> Listing:
@@ -62,208 +97,379 @@ def read(root: Path) -> Listing:
 
     Raises:
         FileNotFoundError: there is no such folder.
-        DataError: it has no pictures or no captions, a table cannot be understood, or two rows contradict each other.
+        DataError: it has no pictures or no captions, a table cannot be understood, two rows contradict each other, or
+            it cannot be told which pictures are to be trained on.
     """
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: no such folder")
-    files = find_files(root)
-    tables = [root / name for name in TABLES if (root / name).is_file()]
-    if len(tables) > 1:
-        raise DataError(f"{root}: both {TABLES[0]} and {TABLES[1]}; keep one of them")
-    if not files:
-        raise DataError(f"{root}: no pictures below this folder")
     left_out: list[LeftOut] = []
-    if not tables:
-        pictures = _beside(root, files, left_out)
+    files = find_files(root, PICTURE_SUFFIXES, left_out)
+    texts = find_files(root, tuple({*TABLES, *BESIDE}), left_out)
+    shards = find_files(root, SHARDS, left_out)
+    if not files and not shards:
+        others = _not_read(root, [])
+        raise DataError("\n".join([*describe_left_out(left_out), f"{root}: no pictures below this folder{others}"]))
+    beside, candidates = _sort_texts(files, texts)
+    tables = _find_tables(root, candidates, left_out)
+    understood = []
+    if files and tables:
+        pictures = _from_tables(root, files, tables, left_out)
+        understood.append("captions: " + "; ".join(dict.fromkeys(said for _, _, said in tables)))
+    elif files and beside:
+        pictures = _beside(root, files, beside, left_out)
+        left_out += [LeftOut("captions without a picture", str(root / name)) for name in candidates if _is_text(name)]
+        kinds = Counter(posixpath.splitext(name)[1].lower() for name in beside)
+        understood.append(f"captions: {' and '.join(kinds)} beside the pictures")
+    elif shards:
+        pictures = _from_shards(root, shards, left_out)
+        left_out += [LeftOut("no caption", str(root / name)) for name in files]
+        understood.append(f"captions: in {len(shards)} archives, beside their pictures")
     else:
-        rows = _csv_rows(tables[0]) if tables[0].suffix == ".csv" else _jsonl_rows(tables[0])
-        pictures = _from_rows(root, rows, left_out)
-        found = set(files)
-        left_out += [LeftOut("no caption", str(root / name)) for name in files if name not in pictures]
-        for name in [name for name in pictures if name not in found and not (root / name).is_file()]:
-            left_out.append(LeftOut("no picture file", f"{pictures[name].listed}: {name}"))
-            del pictures[name]
+        said = (
+            f"{root}: no captions: neither captions.csv nor captions.jsonl, nor a .txt beside a picture, nor another "
+            f"layout that is read (python -m train.pack --help lists them){_not_read(root, candidates)}"
+        )
+        raise DataError("\n".join([*describe_left_out(left_out), said]))
+    if files and shards and (tables or beside):
+        left_out += [LeftOut("an archive beside pictures that are read", str(root / name)) for name in shards]
     for name in [name for name, picture in pictures.items() if not picture.captions]:
         left_out.append(LeftOut("no caption", f"{pictures[name].listed}: {name}"))
         del pictures[name]
     if len(pictures) < 2:
-        raise DataError(
-            f"{root}: {len(pictures)} pictures with a caption; there must be one to train on and one to test"
-        )
-    return Listing(_divide(root, pictures), left_out)
+        raise DataError(_too_few(root, len(pictures), left_out))
+    splits, said = _divide(root, pictures, left_out)
+    return Listing(splits, left_out, understood=(*understood, said))
+
+
+def _too_few(root: Path, count: int, left_out: list[LeftOut]) -> str:
+    """The reasons, then what follows from them."""
+    said = f"{root}: {count} pictures with a caption; there must be one to train on and one to test"
+    return "\n".join([*describe_left_out(left_out), said])
+
+
+def _not_read(root: Path, candidates: list[str]) -> str:
+    """What lies there instead, for a message."""
+    other = {posixpath.splitext(name)[1].lower(): name for name in find_files(root, tuple(NOT_READ))}
+    found = [f"{name} ({NOT_READ[suffix]})" for suffix, name in other.items() if suffix in NOT_READ]
+    for name in candidates[:5]:
+        head = caption_files.Source(root / name, []).head.strip()
+        found.append(f"{name} (its first line is {head[:60]!r})" if head else f"{name} (empty)")
+    more = f" and {len(found) - 4} more" if len(found) > 4 else ""
+    return f"; found, but not read: {', '.join(found[:4])}{more}" if found else ""
 
 
 # ------------------------------------------------------------------------------------------------------- tables
 
 
-def _csv_rows(table: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Rows of a CSV file below its header: where each begins, and its columns that are not blank."""
-    reader = csv.reader(io.StringIO(read_text(table), newline=""), strict=True)
-    header: list[str] | None = None
-    while True:
-        where = f"{table}, line {reader.line_num + 1}"
-        try:
-            values = next(reader, None)
-        except csv.Error as error:
-            raise DataError(f"{where}: not a row of a table ({error})") from error
-        if values is None:
-            break
-        if not any(value.strip() for value in values):
-            continue
-        if header is None:
-            header = [value.strip().lower() for value in values]
-            _check_columns(header, where)
-        elif len(values) != len(header):
-            raise DataError(
-                f"{where}: {len(values)} columns where the header has {len(header)}; "
-                "a caption with a comma in it needs quotes around it"
-            )
-        else:
-            row = {name: value.strip() for name, value in zip(header, values, strict=True) if value.strip()}
-            yield where, row | ({"box": re.split(r"[\s,;]+", row["box"])} if "box" in row else {})
-    if header is None:
-        raise DataError(f"{table}: empty; its first line must name the columns: {', '.join(REQUIRED)}")
+def _sort_texts(files: list[str], texts: list[str]) -> tuple[list[str], list[str]]:
+    """Files of captions of the same names as pictures, of the first suffix of which there are any; and files that may
+    be tables."""
+    stems = {posixpath.splitext(posixpath.basename(fold(name)))[0] for name in files}
+    of_pictures, candidates = [], []
+    for name in texts:
+        stem, suffix = posixpath.splitext(posixpath.basename(fold(name)))
+        if suffix in BESIDE and stem in stems and stem + suffix not in OWN:
+            of_pictures.append(name)
+        elif suffix in (*TABLES, ".caption") and not NO_CAPTIONS.match(posixpath.basename(fold(name))):
+            candidates.append(name)
+    used = [name for name in of_pictures if not name.lower().endswith(".json")] or of_pictures
+    return used, candidates
 
 
-def _check_columns(names: list[str], where: str) -> None:
-    missing = [name for name in REQUIRED if name not in names]
-    unknown = [name for name in names if name not in COLUMNS]
-    if missing or unknown or len(set(names)) < len(names):
-        raise DataError(
-            f"{where}: the columns must be {' and '.join(REQUIRED)}, and may be {', '.join(COLUMNS[2:])}, "
-            f"with commas between them; found: {', '.join(names)[:120]}"
-        )
+def _is_text(name: str) -> bool:
+    return name.lower().endswith(BESIDE[:2])
 
 
-def _jsonl_rows(table: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Objects of a JSONL file: where each is, and its fields that are not null."""
-    for number, line in enumerate(read_text(table).split("\n"), start=1):
-        where = f"{table}, line {number}"
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DataError(f"{where}: not JSON ({error.msg})") from error
-        if not isinstance(row, dict):
-            raise DataError(f"{where}: one object a line is expected, found {line.strip()[:80]}")
-        if "file" not in row or not set(row) <= set(COLUMNS):
-            raise DataError(
-                f"{where}: the fields must be {' and '.join(REQUIRED)}, and may be {', '.join(COLUMNS[2:])}; "
-                f"found: {', '.join(row)[:120]}"
-            )
-        for name, kinds in FIELD_TYPES.items():
-            if row.get(name) is not None and not isinstance(row[name], kinds):
-                raise DataError(f"{where}: {name} cannot be {str(row[name])[:80]}")
-        if isinstance(row.get("caption"), list) and not all(isinstance(caption, str) for caption in row["caption"]):
-            raise DataError(f"{where}: caption must be a sentence or a list of sentences")
-        yield where, {name: value for name, value in row.items() if value is not None}
+def _find_tables(root: Path, candidates: list[str], left_out: list[LeftOut]) -> list[tuple[str, list[Row], str]]:
+    """Those of the candidates that are tables: their names, their rows, and what was understood.
+
+    Raises:
+        DataError: two in one folder hold captions and do not differ by split, or one cannot be understood.
+    """
+    tables: list[tuple[str, list[Row], str]] = []
+    places: dict[tuple[str, str | None], str] = {}
+
+    def claim(name: str) -> None:
+        place = (posixpath.dirname(name), split_in(_stem(name))[0])
+        if places.setdefault(place, name) != name:
+            raise DataError(f"{root}: both {places[place]} and {name} hold captions; keep one of them")
+
+    for name in candidates:
+        if posixpath.basename(name).casefold() in OWN:  # even if there is nothing in it yet
+            claim(name)
+    for name in candidates:
+        read = caption_files.read_table(root / name, left_out)
+        if read is not None:
+            claim(name)
+            tables.append((name, *read))
+    return tables
 
 
-def _from_rows(root: Path, rows: Iterator[tuple[str, dict[str, Any]]], left_out: list[LeftOut]) -> dict[str, _Picture]:
+def _stem(name: str) -> str:
+    return posixpath.splitext(posixpath.basename(name))[0].casefold()
+
+
+def _from_tables(
+    root: Path, files: list[str], tables: list[tuple[str, list[Row], str]], left_out: list[LeftOut]
+) -> dict[str, _Picture]:
     """Pictures by file, in the order of their first rows."""
+    names = Names(files)
     pictures: dict[str, _Picture] = {}
-    empty = []
-    for where, row in rows:
-        name = inside(root, row.get("file", ""), where)
-        picture = pictures.setdefault(name, _Picture(name, where))
-        captions = row.get("caption", "")
-        for caption in [captions] if isinstance(captions, str) else captions:
-            caption = " ".join(caption.split())
-            if not caption:
-                empty.append((name, where))
-            elif caption in picture.captions:
-                left_out.append(LeftOut("the same caption of a picture again", f"{where}: {name}"))
-            else:
-                picture.captions.append(caption)
-        facts = {"class": str(row.get("class", "")).strip(), "box": _box(row, where), "split": row.get("split")}
-        for kind, value in facts.items():
-            if value in (None, ""):
+    empty: list[tuple[str, str]] = []
+    table_splits = splits_of(
+        [part for name, _, _ in tables for part in (*PurePosixPath(name).parent.parts, _stem(name))]
+    )
+    for table, rows, _ in tables:
+        folder = posixpath.dirname(table)
+        parts = (*PurePosixPath(table).parent.parts, _stem(table))
+        of_table = next((table_splits[part][0] for part in parts[::-1] if table_splits.get(part, ("", False))[1]), None)
+        known: dict[str, str | None] = {}
+        for row in rows:
+            if row.file not in known:
+                known[row.file] = _resolve(root, folder, row, names)
+        if not any(known.values()):  # the table's names are not relative to where it lies
+            known = {name: names.ending(name) for name in known}
+        missing = set()
+        for row in rows:
+            file = known[row.file]
+            if file is None:
+                if row.file not in missing:
+                    hint = names.hint(row.file)
+                    left_out.append(LeftOut("no picture file", f"{row.where}: {row.file}{hint}"))
+                missing.add(row.file)
                 continue
-            before, line = picture.facts.setdefault(kind, (value, where))
-            if before != value:
-                raise DataError(f"{where}: {kind} {value!r} of {name}, but {before!r} in {line.rsplit(', ', 1)[1]}")
+            folders = PurePosixPath(file).parent.parts
+            picture = pictures.setdefault(file, _Picture(file, row.where, root / file, folders=folders))
+            if of_table is not None:
+                picture.table_split = picture.table_split or (of_table, table)
+                if picture.table_split[0] != of_table:
+                    raise DataError(
+                        f"{row.where}: {file} is of {of_table} by the name of this table, but of "
+                        f"{picture.table_split[0]} by that of {picture.table_split[1]}"
+                    )
+            for caption in row.captions:
+                if not caption:
+                    empty.append((file, row.where))
+                elif caption in picture.captions:
+                    left_out.append(LeftOut("the same caption of a picture again", f"{row.where}: {file}"))
+                else:
+                    picture.captions.append(caption)
+            picture.state("class", row.label, row.where)
+            picture.state("box", row.box, row.where)
+            picture.state("split", row.split, row.where)
+    left_out += [LeftOut("no caption", str(root / name)) for name in files if name not in pictures]
     left_out += [LeftOut("empty caption", f"{where}: {name}") for name, where in empty if pictures[name].captions]
     return pictures
 
 
-def _box(row: dict[str, Any], where: str) -> Box | None:
-    if "box" not in row:
-        return None
-    values = row["box"]
-    try:
-        x, y, width, height = (float(value) for value in values)
-        valid = math.isfinite(x) and math.isfinite(y) and 0 < width < math.inf and 0 < height < math.inf
-    except (TypeError, ValueError):
-        valid = False
-    if not valid:
-        said = " ".join(map(str, values)) if isinstance(values, list) else values
-        raise DataError(f"{where}: a box is x y width height, width and height above 0; found {said!r}")
-    return x, y, width, height
+def _resolve(root: Path, folder: str, row: Row, names: Names) -> str | None:
+    """The file that a row means, beside its table or below the root.
+
+    Raises:
+        DataError: it lies outside the folder.
+    """
+    file = inside(root, posixpath.join(folder, row.file) if row.file.strip() else row.file, row.where)
+    below_root = inside(root, row.file, row.where) if not row.file.startswith("..") else file
+    for name in (file, below_root):
+        if (found := names.find(name)) is not None:
+            return found
+    for name in (file, below_root):  # one that is hidden, or has another suffix
+        if os.path.isfile(root / name):
+            return name
+    return None
 
 
-# --------------------------------------------------------------------------------------------- .txt beside them
+# ------------------------------------------------------------------------------------- files beside the pictures
 
 
-def _beside(root: Path, files: list[str], left_out: list[LeftOut]) -> dict[str, _Picture]:
-    """Pictures by file; captions are in a .txt of the same name, class and split in the names of their folders."""
-    texts = {str(PurePosixPath(name).with_suffix("")): root / name for name in find_files(root, (".txt",))}
-    if not texts:
-        raise DataError(f"{root}: no captions: neither {TABLES[0]} nor {TABLES[1]}, nor a .txt beside a picture")
-    split_by_folder = {file.split("/")[0] for file in files} == set(SPLITS)
+def _beside(root: Path, files: list[str], texts: list[str], left_out: list[LeftOut]) -> dict[str, _Picture]:
+    """Pictures by file; captions are in a file of the same name, class and split in the names of their folders."""
+    by_stem: dict[str, list[str]] = {}
+    by_place: dict[str, list[str]] = {}
+    for name in texts:
+        by_stem.setdefault(_place(name, ()), []).append(name)
+        by_place.setdefault(_place(name, TEXT_FOLDERS), []).append(name)
     pictures: dict[str, _Picture] = {}
     owners: dict[str, str] = {}
-    for file in files:
-        stem = str(PurePosixPath(file).with_suffix(""))
-        if stem not in texts:
+    for file in sorted(files, key=lambda file: _place(file, ()) not in by_stem):  # those with a text beside them first
+        exact = posixpath.splitext(file)[0]
+        near = by_stem.get(_place(file, ())) or by_place.get(_place(file, IMAGE_FOLDERS), [])
+        mine = [name for name in near if posixpath.splitext(name)[0] == exact] or near
+        if not mine:
             left_out.append(LeftOut("no caption", str(root / file)))
             continue
-        if stem in owners:
-            raise DataError(f"{texts[stem]}: captions of both {owners[stem]} and {file}; rename one of the two")
-        owners[stem] = file
-        picture = pictures[file] = _Picture(file, str(texts[stem]))
+        if len(mine) > 1:
+            raise DataError(f"{root / file}: captions in both {mine[0]} and {mine[1]}; keep one of the two")
+        (text,) = mine
+        if text in owners:
+            raise DataError(f"{root / text}: captions of both {owners[text]} and {file}; rename one of the two")
+        owners[text] = file
+        folders = PurePosixPath(file).parent.parts
+        if text not in by_stem.get(_place(file, ()), []):  # images/ beside text/: that folder is no class
+            folders = _without(folders, IMAGE_FOLDERS)
         try:
-            lines = read_text(texts[stem]).splitlines()
+            content = read_text(root / text)
+            if text.lower().endswith(".json"):
+                captions = caption_files.caption_in_json(content, str(root / text))
+            else:
+                captions = caption_files.captions_in_text(content)
         except DataError as error:
-            left_out.append(LeftOut("captions that are not UTF-8", str(error)))
-            del pictures[file]
+            reason = "captions that are not UTF-8" if "UTF-8" in str(error) else "captions that cannot be read"
+            left_out.append(LeftOut(reason, str(error)))
             continue
-        picture.captions = list(dict.fromkeys(" ".join(line.split()) for line in lines if line.strip()))
-        folders = list(PurePosixPath(file).parent.parts)
-        if split_by_folder:
-            picture.facts["split"] = (folders.pop(0), picture.listed)
-        if folders:
-            picture.facts["class"] = ("/".join(folders), picture.listed)
-    left_out += [LeftOut("captions without a picture", str(path)) for stem, path in texts.items() if stem not in owners]
+        picture = pictures[file] = _Picture(file, str(root / text), root / file, folders=folders)
+        picture.captions = [caption for caption in dict.fromkeys(captions) if caption]
+        picture.facts["class"] = ("", "")  # of its folders, once it is known which of them name a split
+    left_out += [LeftOut("captions without a picture", str(root / name)) for name in texts if name not in owners]
+    return {file: pictures[file] for file in files if file in pictures}
+
+
+def _place(name: str, leave_out: set[str] | tuple[str, ...]) -> str:
+    """Where a file lies, without its suffix and without a folder of one of the names."""
+    path = PurePosixPath(posixpath.splitext(fold(name))[0])
+    return "/".join((*_without(path.parent.parts, leave_out), path.name))
+
+
+def _without(folders: tuple[str, ...], names: set[str] | tuple[str, ...]) -> tuple[str, ...]:
+    """The folders but for the first that has one of the names."""
+    place = next((place for place, name in enumerate(folders) if name.casefold() in names), None)
+    return folders if place is None else (*folders[:place], *folders[place + 1 :])
+
+
+def _from_shards(root: Path, shards: list[str], left_out: list[LeftOut]) -> dict[str, _Picture]:
+    """Pictures of archives, by archive and name."""
+    pictures: dict[str, _Picture] = {}
+    for shard in shards:
+        try:
+            samples = caption_files.read_shard(root / shard, left_out)
+        except DataError as error:
+            left_out.append(LeftOut("an archive that cannot be read", str(error)))
+            continue
+        for name, sample in samples.items():
+            key = f"{shard}/{name}"
+            folders = (*PurePosixPath(shard).with_suffix("").parts, *PurePosixPath(name).parent.parts)
+            picture = pictures[key] = _Picture(key, str(root / shard), sample.picture, folders=folders)
+            picture.captions = [caption for caption in dict.fromkeys(sample.captions) if caption]
+            picture.state("class", sample.label, picture.listed)
     return pictures
 
 
 # -------------------------------------------------------------------------------------------------------- split
 
 
-def _divide(root: Path, pictures: dict[str, _Picture]) -> dict[str, list[Example]]:
-    """Train and test, each in the order of the pictures."""
-    one_class = len({picture.facts.get("class", (name,))[0] for name, picture in pictures.items()}) == 1
-    said = {name: picture.facts["split"] for name, picture in pictures.items() if "split" in picture.facts}
-    for name, (split, where) in said.items():
-        if split not in SPLITS:
-            raise DataError(f"{where}: split {split!r} of {name}; it is {' or '.join(SPLITS)}")
+def _divide(root: Path, pictures: dict[str, _Picture], left_out: list[LeftOut]) -> tuple[dict[str, list[Example]], str]:
+    """Train and test (and val, if there is one beside a test), each in the order of the pictures; and what was
+    understood."""
+    splits, how = _find_splits(root, pictures, left_out)
+    sure = splits_of([folder for picture in pictures.values() for folder in picture.folders])
+    for picture in pictures.values():
+        if "class" in picture.facts and not picture.facts["class"][0]:
+            folders = [name for name in picture.folders if not sure.get(name, ("", False))[1]]
+            picture.facts["class"] = ("/".join(folders), picture.listed)
+    classes = {picture.facts.get("class", ("",))[0] or name for name, picture in pictures.items()}
+    named = {picture.facts.get("class", ("",))[0] for picture in pictures.values()} - {""}
+    present = {splits[name] for name in pictures if name in splits}
+    examples: dict[str, list[Example]] = {split: [] for split in SPLITS if split in present}
+    for name, picture in pictures.items():
+        if name in splits:
+            group = (picture.facts.get("class", ("",))[0] or name) if len(classes) > 1 else name
+            box = picture.facts.get("box", (None,))[0]
+            example = Example(name, picture.image, tuple(picture.captions), group, box, picture.listed)
+            examples[splits[name]].append(example)
+    said = f"split: {how if how == 'by hash' else 'from ' + how}"
+    if how == "by hash":
+        said += ", a tenth (of few pictures up to a quarter) for the test"
+    counted = ", ".join(f"{len(some)} {split}" for split, some in examples.items())
+    apart = " (val is kept apart: no training reads it)" if "val" in examples else ""
+    group_count = f"{len(named)} classes" if len(classes) > 1 and named else "no classes"
+    return examples, f"{said}; {counted}{apart}; {group_count}"
+
+
+def _find_splits(root: Path, pictures: dict[str, _Picture], left_out: list[LeftOut]) -> tuple[dict[str, str], str]:
+    """The split of each picture that is in one, and where it was found.
+
+    Raises:
+        DataError: it cannot be told which pictures are to be trained on.
+    """
+    of_folders = _splits_of_folders(root, pictures)
+    said = {name: picture.facts["split"][0] for name, picture in pictures.items() if "split" in picture.facts}
+    how = "the table"
     if said and len(said) < len(pictures):
         name = next(name for name in pictures if name not in said)
         raise DataError(f"{pictures[name].listed}: {name} has no split, but others have; name it for all or for none")
-    if said:
-        chosen = {name for name, (split, _) in said.items() if split == "test"}
-        if len(chosen) in (0, len(pictures)):
-            raise DataError(f"{root}: no picture is of the split {'train' if chosen else 'test'}")
-    else:
+    if not said and any(picture.table_split for picture in pictures.values()):
+        how = "the names of the tables"
+        said = {name: picture.table_split[0] for name, picture in pictures.items() if picture.table_split}
+    for name, split in said.items():
+        if split == "train" and of_folders.get(name) == "test":
+            raise DataError(
+                f"{pictures[name].listed}: split 'train' of {name}, but it is in a folder of the test split"
+            )
+    if not said:
+        how, said = "folders", of_folders
+    if not said:
+        how, said = "the names of the pictures", _splits_of_names(list(pictures))
+    without = [name for name in pictures if name not in said]
+    present = set(said.values())
+    if how != "the table" and present == {"train"} and not without:
+        said = {}
+    if not said:
         chosen = choose_test(list(pictures))
-    splits: dict[str, list[Example]] = {split: [] for split in SPLITS}
+        return {name: "test" if name in chosen else "train" for name in pictures}, "by hash"
+    if "train" not in present or (present == {"train"} and how == "the table"):
+        raise DataError(
+            f"{root}: no picture is of the split {'test' if 'train' in present else 'train'} ({how} name: "
+            f"{', '.join(sorted(present))}); name pictures of both, or of neither"
+        )
+    if present == {"train"}:
+        raise DataError(
+            f"{root}: some pictures are in a folder of train and others, as {without[0]}, are beside it, but none is "
+            "in one of test: is train the split, or a class? Add a folder test, rename train, or move the others"
+        )
+    for name in without:
+        left_out.append(LeftOut(f"in no split, while {how} name one for others", f"{root}: {name}"))
+    for name in without:
+        del pictures[name]
+    if "test" not in present:
+        said = {name: "test" if split == "val" else split for name, split in said.items()}
+        how += ", val as the test"
+    return said, how
+
+
+def _splits_of_folders(root: Path, pictures: dict[str, _Picture]) -> dict[str, str]:
+    """The split of each picture that lies below a folder of one.
+
+    Raises:
+        DataError: a picture lies below folders of two splits, or below one that may be of a split or of a class.
+    """
+    known = splits_of([folder for picture in pictures.values() for folder in picture.folders])
+    found: dict[str, str] = {}
+    doubtful: dict[str, str] = {}
     for name, picture in pictures.items():
-        group = name if one_class else picture.facts.get("class", (name,))[0]
-        box = picture.facts.get("box", (None,))[0]
-        example = Example(name, root / name, tuple(picture.captions), group, box, picture.listed)
-        splits["test" if name in chosen else "train"].append(example)
-    return splits
+        sure = {folder: known[folder][0] for folder in picture.folders if folder in known and known[folder][1]}
+        if len(set(sure.values())) > 1:
+            raise DataError(
+                f"{root / name}: below folders of two splits ({', '.join(sure)}); move it, or rename one of the folders"
+            )
+        if sure:
+            found[name] = next(iter(sure.values()))
+        else:
+            doubtful |= {folder: name for folder in picture.folders if folder in known and known[folder][0] != "train"}
+    elsewhere = any("split" in picture.facts or picture.table_split for picture in pictures.values())
+    if doubtful and not found and not elsewhere:
+        folder, name = next(iter(doubtful.items()))
+        raise DataError(
+            f"{root / name}: {folder!r} may be a split or a class; rename it ({known[folder][0]}, or without this "
+            "word), or give captions.csv with a column split"
+        )
+    return found
+
+
+def _splits_of_names(names: list[str]) -> dict[str, str]:
+    """Splits where every picture's own name begins with one (train_0001.jpg) and there are several; else nothing."""
+    first = {name: split_in(posixpath.basename(name).replace("-", "_").split("_")[0]) for name in names}
+    said = {name: split for name, (split, rest) in first.items() if split is not None and not rest}
+    return said if len(said) == len(names) and len(set(said.values())) > 1 else {}
 
 
 def choose_test(keys: list[str]) -> set[str]:

@@ -22,10 +22,11 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from train.datasets.base import DataError, Example, Listing, read_text, share
+from train.datasets.base import DataError, Example, Listing, read_json, share
 
 SIDE = 72  # pixels: what a training at 64 asks for
 OVERSAMPLING = 4
+MOST = 10**7  # pictures of a split
 TEST_SHARE = 0.1  # of the groups
 
 COLOURS = {
@@ -144,23 +145,22 @@ def read(root: Path | None = None) -> Listing:
 
 
 def _read_settings(path: Path) -> Settings:
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(f"{path}: missing; shapes are drawn, leave the folder out to get the usual ones")
-    try:
-        content = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path}, line {error.lineno}: not JSON ({error.msg})") from error
+    content = read_json(path)
     known = [field.name for field in fields(Settings)]
     if not isinstance(content, dict) or not set(content) <= set(known):
         raise DataError(f"{path}: it may say {', '.join(known)} and nothing else; found {str(content)[:80]}")
     for name, smallest in {"train": 1, "test": 1, "seed": 0}.items():
         value = content.get(name, smallest)
+        if name != "seed" and type(value) is int and value > MOST:
+            raise DataError(f"{path}: {name} must be at most {MOST:,}, not {str(value)[:20]}")
         if type(value) is not int or value < smallest:
             raise DataError(f"{path}: {name} must be a whole number from {smallest}, not {value!r}")
     pairs, grounds = content.get("pairs", USUAL.pairs), content.get("grounds", list(USUAL.grounds))
     if type(pairs) not in (int, float) or not 0 <= pairs <= 1:
         raise DataError(f"{path}: pairs must be a share from 0 to 1, not {pairs!r}")
-    if not isinstance(grounds, list) or not grounds or not all(ground in COLOURS for ground in grounds):
+    if not isinstance(grounds, list) or not grounds or not all(ground in list(COLOURS) for ground in grounds):
         raise DataError(f"{path}: grounds must be a list of {', '.join(COLOURS)}, not {grounds!r}")
     return Settings(**content | {"grounds": tuple(grounds)})
 
