@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from mirrorgan.images import ORIENTATION
 from train.boxes import box_in_square, boxes_in_squares
 from train.datasets.base import DataError, Example
 from train.datasets.birds import write_example
