@@ -12,7 +12,7 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["DO_NOT_TRACK"] = "1"
 
-from app import lent
+from app import lent, logs
 from app.interface import build_demo, launch
 from app.studio import Pipeline, Shelf
 from mirrorgan.console import escape_unencodable, whole_number
@@ -63,6 +63,7 @@ def main() -> None:
     )
     parser.add_argument("--mcp", action="store_true", help="be an MCP server too (needs: pip install 'gradio[mcp]')")
     arguments = parser.parse_args()
+    logs.clean_output()
     if arguments.mcp and importlib.util.find_spec("mcp") is None:
         parser.error("--mcp needs a package that is not installed: pip install 'gradio[mcp]'")
 

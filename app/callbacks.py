@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypedDict
 import gradio as gr
 
 from app import markup
-from app.export import MEDIA, keep
+from app.export import MEDIA, PRICES, keep
 from app.inside import inside_of
 from app.limits import MAX_SEED, Purse, RefusedError
 from app.payload import payload, thumbnail
@@ -104,9 +104,16 @@ def new_seed() -> int:
 
 
 def arrive(
-    house: House, link: Mapping[str, str], caption: str | None, seed: object, model: str | None, shown: object
+    house: House,
+    link: Mapping[str, str],
+    caption: str | None,
+    seed: object,
+    model: str | None,
+    shown: object,
+    visitor: Visitor,
 ) -> tuple[Update, ...]:
-    """Called when a page opens, and every second until the model is there.
+    """Called when a page opens, and every second until the model is there. The drawing of a link is paid for like any
+    other, unless it is there already.
 
     Args:
         link: What the address of the page says after its question mark.
@@ -132,6 +139,8 @@ def arrive(
     else:
         return *head, *stay
     try:
+        if not studio.has(caption, seed):
+            house.pay(visitor, 1)
         drawn = studio.draw(caption, seed)
     except EXPECTED as error:
         gr.Warning(markup.escape(error))
@@ -212,8 +221,8 @@ def keep_file(house: House, details: Mapping[str, Any], visitor: Visitor) -> dic
     try:
         if not isinstance(kind, str) or kind not in MEDIA:
             raise RefusedError(f"A drawing can be kept as: {', '.join(MEDIA)}.")
-        house.pay(visitor, 2)
         studio = house.shelf[model]
+        house.pay(visitor, PRICES[kind] + (0 if studio.has(caption, details.get("seed")) else 1))
         drawing = studio.draw(caption, details.get("seed"))
         file = keep(kind, drawing, _shown(studio, drawing, drawing.caption, str(model)))
     except EXPECTED as error:

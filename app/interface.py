@@ -6,14 +6,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from app import callbacks, markup
 from app import play as playing
 from app.callbacks import Answer, House, Visitor
-from app.limits import Purse
+from app.connections import end_idle_connections
+from app.fair_queue import FairQueue
+from app.gate import Gate, trust_the_proxy_of_spaces
+from app.limits import Purse, address_of
 from app.play import TOGETHER, ReadAnswer
 from app.studio import EXAMPLE_SEED, Shelf
 from app.theme import build_theme
+from app.uploads import KEPT_SECONDS, UploadStore
 from app.viewer import HEAD, board, viewer
 from app.viewer import examples as examples_view
 from app.viewer import inside as inside_view
@@ -41,12 +46,14 @@ LAUNCH: dict[str, Any] = {
     "css_paths": [HERE / "viewer.css", HERE / "page.css"],
     "head": HEAD,
 }
-"""How the page is served; `launch(**LAUNCH, theme=build_theme())`."""
+"""How the page is served; see `launch`."""
+QUEUE = 64
+"""Events that may wait, of all addresses together; of one see `app.gate.PLACES`."""
 
 
 def build_demo(shelf: Shelf, purse: Purse | None = None) -> gr.Blocks:
     house = House(shelf, purse or Purse())
-    with gr.Blocks(title="MirrorGAN", analytics_enabled=False, delete_cache=(3600, 3600)) as demo:
+    with gr.Blocks(title="MirrorGAN", analytics_enabled=False, delete_cache=(60, KEPT_SECONDS)) as demo:
         offer = gr.JSON(visible=False)  # caption, seed and model for the boxes, unless somebody types meanwhile
         file = gr.JSON(visible=False)
         timer = gr.Timer(1.0)
@@ -110,6 +117,7 @@ def build_demo(shelf: Shelf, purse: Purse | None = None) -> gr.Blocks:
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         work: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 2}
         typing: dict[str, Any] = {"concurrency_id": "typing", "concurrency_limit": 2}  # nobody's Enter waits for it
+        files: dict[str, Any] = {"concurrency_id": "files", "concurrency_limit": 1}  # made without the model, mostly
         waiting: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal", "show_progress_on": hint}
         view: dict[str, Any] = {**quiet, "concurrency_id": "view", "concurrency_limit": 4}
         latest: dict[str, Any] = {"trigger_mode": "always_last"}
@@ -158,10 +166,11 @@ def build_demo(shelf: Shelf, purse: Purse | None = None) -> gr.Blocks:
 
         gr.on([look.click, fits.submit, upload.upload], read_upload, [upload, fits, model], reading, **waiting, **play)
         gr.on([inside_tab.select, model.input], partial(callbacks.show_inside, house), model, inside, **view)
-        mirror.download(keep, None, file, **waiting, **work).then(None, file, None, js=SAVE, **quiet)
+        mirror.download(keep, None, file, **waiting, **files).then(None, file, None, js=SAVE, **quiet)
 
-        def arrive(request: gr.Request, *values: Any) -> tuple[Any, ...]:
-            return callbacks.arrive(house, dict(request.query_params), *values)
+        def arrive(request: gr.Request, caption: Any, seed: Any, model: Any, shown: Any) -> tuple[Any, ...]:
+            link = dict(request.query_params)
+            return callbacks.arrive(house, link, caption, seed, model, shown, _visitor(request))
 
         gr.on(
             [demo.load, timer.tick],
@@ -202,7 +211,7 @@ def build_demo(shelf: Shelf, purse: Purse | None = None) -> gr.Blocks:
         gr.api(draw_caption, api_name="draw", **work)
         gr.api(read_picture, api_name="read", **play)
 
-    return demo.queue(max_size=32, api_open=False, default_concurrency_limit=1)
+    return demo.queue(max_size=QUEUE, api_open=False, default_concurrency_limit=1)
 
 
 class Part(NamedTuple):
@@ -292,13 +301,23 @@ def _build_plays(shelf: Shelf) -> dict[str, Part]:
 
 
 def launch(demo: gr.Blocks, **where: Any) -> tuple[Any, str, str]:
-    """Serves the page with the settings that a public page needs; `where` says where, and may overrule them."""
-    return demo.launch(**{**LAUNCH, "theme": build_theme(), **where})
+    """Serves the page with the settings that a public page needs, and returns; `where` says where, and may overrule
+    them."""
+    gate = Middleware(
+        Gate,  # type: ignore[arg-type]  # mypy cannot tell the arguments of a class that is called
+        waiting=FairQueue(demo._queue, list(demo.fns.values())),
+        uploads=UploadStore(demo.upload_file_set.discard),
+        on_spaces=trust_the_proxy_of_spaces(),
+    )
+    settings = {**LAUNCH, "theme": build_theme(), **where, "prevent_thread_lock": True}
+    served = demo.launch(**settings, app_kwargs={"middleware": [gate]})
+    end_idle_connections(demo.server.config)
+    return served
 
 
 def _visitor(request: gr.Request | None) -> Visitor:
     host = getattr(getattr(request, "client", None), "host", None)
-    return Visitor(str(host), str(getattr(request, "session_hash", None))[:64])
+    return Visitor(address_of(host), str(getattr(request, "session_hash", None))[:64])
 
 
 def _details(event: gr.EventData) -> dict[str, Any]:

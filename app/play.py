@@ -14,7 +14,7 @@ from PIL import Image, ImageChops
 
 from app.callbacks import EXPECTED, House, Visitor, said, shown_of
 from app.compare import compare
-from app.export import animation
+from app.export import ANIMATION_PRICE, animation
 from app.limits import MAX_CHARACTERS, RefusedError, caption_from, seed_from
 from app.payload import picture, score_of
 from app.render import Scale, heatmap
@@ -261,7 +261,7 @@ def walk(
 ) -> Iterator[Board]:
     """The way to another caption and seed, as it is drawn, and then as an animation. What is left out stays."""
     try:
-        house.pay(visitor, FRAMES * 0.5)
+        house.pay(visitor, FRAMES * 0.5 + ANIMATION_PRICE)
         studio = house.shelf[model]
         to = other if isinstance(other, str) and other.strip() else caption
         end = (to, _seed_typed(other_seed, seed))

@@ -138,6 +138,13 @@ class Studio:
         assert isinstance(drawing, Drawing)
         return drawing
 
+    def has(self, caption: object, seed: object) -> bool:
+        """True if this drawing is kept, so that it costs nothing to hand it out."""
+        try:
+            return self._kept(caption_from(caption), seed_from(seed)) is not None
+        except RefusedError:
+            return False
+
     def grow(self, caption: object, seed: object, read_back: bool = True) -> Iterator[Sketch]:
         """Yields the sketches of a caption and then, if it is read back, its drawing; see `draw`.
 

@@ -111,7 +111,7 @@ def test_another_model_draws_the_same_caption(pipeline):
 
 
 def arrive(house, link=None, caption=None, seed=0, model="fake", shown=None):
-    return callbacks.arrive(house, link or {}, caption, seed, model, shown)
+    return callbacks.arrive(house, link or {}, caption, seed, model, shown, ME)
 
 
 def test_who_arrives_while_the_model_loads_is_told_so_and_asked_to_wait(pipeline):

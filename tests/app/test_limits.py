@@ -2,7 +2,16 @@ import threading
 
 import pytest
 
-from app.limits import MAX_SEED, Purse, RefusedError, WaitingRoom, caption_from, seed_from
+from app.limits import (
+    MAX_SEED,
+    Purse,
+    RefusedError,
+    TokenBuckets,
+    WaitingRoom,
+    address_of,
+    caption_from,
+    seed_from,
+)
 
 
 @pytest.mark.parametrize("caption", ["a bird", "x" * 200, "<b>${1}</b>", "птица", " a\tbird "])
@@ -133,7 +142,38 @@ def test_one_visitor_takes_nothing_from_another_but_an_address_has_its_end():
 
 
 def test_visitors_are_forgotten_before_they_fill_the_memory():
-    purse = Purse(clock=Clock(), remembered=50)
+    buckets = TokenBuckets(most=10, each_second=1, clock=Clock(), remembered=50)
     for number in range(500):
-        purse.spend(f"address {number}", "me", 1)
-    assert len(purse._left) <= 50
+        assert buckets.take(f"address {number}", 1) == 0
+    assert len(buckets) == 50
+
+
+def test_a_bucket_says_how_long_to_wait_and_takes_nothing_meanwhile():
+    clock = Clock()
+    buckets = TokenBuckets(most=10, each_second=4, clock=clock)
+    assert buckets.take("me", 9) == 0
+    assert buckets.take("me", 3) == buckets.wait("me", 3) == pytest.approx(0.5)
+    clock.now += 0.5
+    assert buckets.wait("me", 3) == 0 and buckets.take("me", 3) == 0
+    assert buckets.wait("me", 1) == pytest.approx(0.25)
+    clock.now += 10**6
+    assert buckets.wait("me", 10) == 0 and buckets.wait("me", 10.5) > 0
+
+
+@pytest.mark.parametrize(
+    ("host", "key"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("::1", "::/64"),
+        ("testclient", "testclient"),
+        (None, "None"),
+        ("x" * 1000, "x" * 64),
+    ],
+)
+def test_one_client_is_one_key_whatever_addresses_it_can_take(host, key):
+    assert address_of(host) == key
