@@ -65,7 +65,8 @@ JOINS = re.compile(API + r"/(queue/join|call/[^/]+|call/v2/[^/]+|(run|api)/[^/]+
 STREAMS = re.compile(API + r"/(queue/data|call/[^/]+/(?P<event>[^/]+)|call/v2/[^/]+/(?P<event2>[^/]+))")
 CLOSED = re.compile(
     API + r"/(custom_component|deep_link|proxy=|dev|stream|vibe-|process_recording|component_server|profiling|file/).*"
-    r"|/monitoring.*|/svelte/.*"
+    r"|/monitoring.*|/svelte/.*",
+    re.DOTALL,
 )
 """What gradio offers and this page does not use: it writes files, fetches addresses or prints what was sent."""
 FILE = re.compile(API + r"/file=(?P<path>.*)", re.DOTALL)
@@ -196,7 +197,7 @@ class Gate:
             await self._app(scope, receive, send)
 
     async def _write(self, scope: Scope, receive: Receive, send: Send, path: str, address: str) -> None:
-        headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         most = next((most for pattern, most in TAKES.items() if pattern.fullmatch(path)), None)
         if most is None:
             raise Refusal(404, "This page does not offer that.")

@@ -4,13 +4,13 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
 from typing import Protocol, TypeVar
 
 from PIL import Image
 
+from app.fair_queue import FairWorker
 from app.limits import RefusedError, WaitingRoom, caption_from, seed_from
 from mirrorgan.drawing import (
     CaptionError,
@@ -59,13 +59,13 @@ class Studio:
         self,
         load: Callable[[], Pipeline],
         room: WaitingRoom | None = None,
-        worker: ThreadPoolExecutor | None = None,
+        worker: FairWorker | None = None,
         patience: float = 60.0,
     ) -> None:
         """
         Args:
-            worker: Where models work, step by step, in the order of asking; has one thread, because a model keeps
-                buffers for every thread that it works in. Studios on one machine share it.
+            worker: Where models work, step by step, in the order of asking, but addresses take turns; has one thread,
+                because a model keeps buffers for every thread that it works in. Studios on one machine share it.
             patience: Seconds that a visitor who draws while the model is still loading waits for it.
         """
         self._load = load
@@ -73,7 +73,7 @@ class Studio:
         self._settled = threading.Event()
         self._own = threading.Lock()
         self._room = room or WaitingRoom()
-        self._worker = worker or ThreadPoolExecutor(1, "model")
+        self._worker = worker or FairWorker()
         self._pipeline: Pipeline | None = None
         self._thread: threading.Thread | None = None
         self._drawn: OrderedDict[tuple[str, int], Drawing] = OrderedDict()
@@ -243,7 +243,7 @@ class Shelf:
             loaders: At least one; the first is the one that the page opens with.
             options: Of every `Studio`.
         """
-        room, worker = WaitingRoom(), ThreadPoolExecutor(1, "model")
+        room, worker = WaitingRoom(), FairWorker()
         self.studios = {key: Studio(load, room, worker, **options) for key, load in loaders.items()}
 
     @property

@@ -3,6 +3,10 @@
 Each one types captions letter by letter while the picture follows, presses Enter, looks for a while, asks for new
 noise, plays and brings a picture to be read, over the same requests that a browser sends. What is said at the end: for
 each of these how long visitors waited, what went wrong, who was told to wait, and the server's memory before and after.
+
+With --flood 16 one client, at one address, does all that shuts others out if a page lets it, in so many threads and
+with a new session each time; and one visitor presses Enter, first without it and then beside it. What is said: how long
+that took both times, and whether it stayed below the bound that this page promises; if not, the command fails.
 """
 
 import argparse
@@ -10,6 +14,7 @@ import io
 import json
 import random
 import re
+import sys
 import threading
 import time
 import uuid
@@ -33,6 +38,11 @@ ACTS = ("new noise", "six seeds", "read a picture")
 COLOURS = ("red", "yellow", "blue", "black", "white", "green", "brown", "orange", "grey")
 PARTS = ("wings", "belly", "head", "tail", "breast", "beak", "crown", "throat")
 FAIRNESS = "You asked for many drawings"
+FLOODS = ("drawings", "links", "files", "uphill", "pictures", "connections", "pages", "large requests")
+"""What a client does that floods."""
+FAIR_SECONDS, FAIR_FACTOR = 5.0, 6.0
+"""While one client floods, another one's drawing with its sentence takes at most so many seconds or, on a machine that
+is slow, so many times what it takes there without the flood."""
 CROWDED = ("Many people are drawing", "queue is full")
 
 
@@ -152,7 +162,11 @@ class Guest:
         elif act == "six seeds":
             self.ask("run-seeds", "click", act)
         else:
-            self.values["upload"], self.values["fits"] = self.upload(), self.values["caption"]
+            try:
+                self.values["upload"], self.values["fits"] = self.upload(), self.values["caption"]
+            except httpx.HTTPStatusError as error:
+                self.tally.failed(f"{act}: {plain(error.response.text)}")
+                return
             self.ask("read-it", "click", act)
 
     def upload(self) -> dict[str, Any]:
@@ -212,6 +226,135 @@ class Guest:
         raise RuntimeError("the server hung up")
 
 
+class Flood:
+    """One client at one address that asks for as much as it can, in several threads."""
+
+    def __init__(self, page: Page, threads: int, address: str = "203.0.113.9") -> None:
+        self.page, self.address = page, address
+        self.answers: Counter[str] = Counter()
+        """How often what was tried was answered how: "drawings 200", "drawings 429", "files no answer"."""
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self._threads = [threading.Thread(target=self._run, args=(number,)) for number in range(threads)]
+
+    def __enter__(self) -> "Flood":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+
+    def report(self) -> str:
+        """What was tried how often, and how it was answered."""
+        kinds: dict[str, list[str]] = {}
+        for (kind, _, answer), count in sorted((key.rpartition(" "), count) for key, count in self.answers.items()):
+            kinds.setdefault(kind, []).append(f"{count} times {answer}")
+        return "\n".join(f"flood of {kind}: {', '.join(answers)}" for kind, answers in kinds.items())
+
+    def _run(self, number: int) -> None:
+        pick = random.Random(number)
+        with httpx.Client(base_url=self.page.url, headers={"X-Forwarded-For": self.address}, timeout=60) as http:
+            while not self._over.is_set():
+                kind = FLOODS[number % len(FLOODS)] if number < len(FLOODS) else pick.choice(FLOODS)
+                try:
+                    answer = str(self._try(http, kind, pick))
+                except httpx.HTTPError:
+                    answer = "without an answer"
+                with self._lock:
+                    self.answers[f"{kind} {answer}"] += 1
+
+    def _try(self, http: httpx.Client, kind: str, pick: random.Random) -> int:
+        """One request of a kind; its status."""
+        caption, seed, session = "a red bird with black wings", pick.randrange(2**32), uuid.uuid4().hex
+        call: dict[str, Any] = {"session_hash": session, "event_data": None}
+        if kind == "drawings":
+            return http.post("gradio_api/call/draw", json={"data": [caption, seed]}).status_code
+        if kind == "pictures":
+            content = pick.randbytes(2**20)
+            return http.post("gradio_api/upload", files={"files": ("bird.png", content)}).status_code
+        if kind == "connections":
+            with http.stream("GET", f"gradio_api/heartbeat/{session}") as stream:
+                if stream.status_code == 200:
+                    self._over.wait(1)
+                return stream.status_code
+        if kind == "pages":
+            return http.get("config").status_code
+        if kind == "large requests":
+            return http.post("gradio_api/queue/join", content=b"[" * 8 * 2**20).status_code
+        element, name = {"links": (None, "load"), "files": ("mirror", "download"), "uphill": ("run-uphill", "click")}[
+            kind
+        ]
+        number, asked = self.page.event(element, name)
+        values = {**self.page.values, "caption": caption, "seed": seed}
+        call |= {"fn_index": number, "data": [values.get(one) for one in asked]}
+        link = {"caption": caption, "seed": str(seed)} if kind == "links" else {}
+        if kind == "links":
+            call["data"] = [None for _ in asked]
+        if kind == "files":
+            model = self.page.values.get("model")
+            call["event_data"] = {"kind": "gif", "caption": caption, "seed": seed, "model": model}
+        return http.post("gradio_api/queue/join", params=link, json=call).status_code
+
+
+@dataclass
+class Fairness:
+    """How long one visitor waited for a drawing with its sentence, without a flood and beside one, in seconds."""
+
+    alone: list[float]
+    beside: list[float]
+    errors: Counter[str]
+
+    @property
+    def bound(self) -> float:
+        return max(FAIR_SECONDS, FAIR_FACTOR * quantiles(self.alone, 0.5)[0]) if self.alone else FAIR_SECONDS
+
+    @property
+    def kept(self) -> bool:
+        """True if every wait beside the flood was below the bound, and nothing was refused or failed."""
+        return bool(self.alone and self.beside) and not self.errors and max(self.beside) <= self.bound
+
+    def report(self) -> str:
+        lines = []
+        for when, waits in (("without the flood", self.alone), ("beside the flood", self.beside)):
+            if waits:
+                middle, most = quantiles(waits, 0.5)[0], max(waits)
+                lines.append(f"Enter {when}: {len(waits)} times, median {middle:.2f} s, longest {most:.2f} s")
+        lines += [f"error, {count} times: {why}" for why, count in sorted(self.errors.items())]
+        return "\n".join([*lines, f"bound {self.bound:.1f} s: {'kept' if self.kept else 'not kept'}"])
+
+
+def flood(url: str, threads: int, seconds: float, seed: int = 0) -> tuple[Flood, Fairness]:
+    """One visitor presses Enter for a third of the time alone, and for the rest beside a client that floods.
+
+    Raises:
+        httpx.HTTPError: there is no page.
+        ValueError: it is another page.
+    """
+    page = Page(url)
+    page.event("caption", "submit")
+    tally = Tally()
+    guest = Guest(page, 0, tally, seed)
+    guest.values["model"] = page.values.get("model")
+
+    def press(until: float) -> list[float]:
+        tally.waits.clear()
+        while True:
+            guest.values["caption"], guest.values["seed"] = guest.caption(), guest.random.randrange(2**32)
+            guest.ask("caption", "submit", "Enter")
+            if time.monotonic() >= until:
+                return tally.waits.get("Enter: all", [])
+
+    with guest.http:
+        alone = press(time.monotonic() + seconds / 3)
+        with Flood(page, threads) as flooding:
+            time.sleep(min(1.0, seconds / 10))
+            beside = press(time.monotonic() + 2 * seconds / 3)
+    return flooding, Fairness(alone, beside, tally.errors)
+
+
 def plain(text: str) -> str:
     """A server's message without what differs from case to case, so that equal ones are counted together."""
     return re.sub(r"\d+ seconds?", "N seconds", " ".join(text.split()))[:160]
@@ -265,18 +408,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("url", help="address of a running page, such as http://127.0.0.1:7860")
     parser.add_argument("--visitors", type=int, default=16, help="at once (default: %(default)s)")
     parser.add_argument("--minutes", type=float, default=2.0, help="(default: %(default)s)")
+    parser.add_argument("--flood", type=int, default=0, metavar="THREADS", help="one client floods, one visitor draws")
     given = parser.parse_args(arguments)
+    if given.flood < 0:
+        parser.error(f"--flood {given.flood}: threads of the client that floods, 1 or more")
     if given.visitors < 1 or not given.minutes > 0:
         parser.error("at least one visitor, for more than no time")
     port = urlsplit(given.url).port
     before = memory_of(port) if port else None
     try:
-        tally = invite(given.url, given.visitors, 60 * given.minutes)
+        if given.flood:
+            flooding, fairness = flood(given.url, given.flood, 60 * given.minutes)
+        else:
+            tally = invite(given.url, given.visitors, 60 * given.minutes)
     except (httpx.HTTPError, ValueError) as error:
         parser.error(f"no visit to {given.url}: {error}")
-    print(f"{given.visitors} visitors for {given.minutes:g} minutes")
-    print(tally.report())
+    if given.flood:
+        print(f"{flooding.report()}\n{fairness.report()}")
+    else:
+        print(f"{given.visitors} visitors for {given.minutes:g} minutes")
+        print(tally.report())
     print(said_of_memory({"before": before, "after": memory_of(port) if port else None}))
+    if given.flood and not fairness.kept:
+        sys.exit(1)
 
 
 def said_of_memory(held: Mapping[str, int | None]) -> str:

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app import callbacks
+from app import callbacks, gate
 from app.interface import build_demo, launch
+from app.limits import TokenBuckets
 from app.studio import EXAMPLE_SEED, Shelf
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -61,7 +62,7 @@ def browser():
 @pytest.fixture
 def visit(browser, url):
     """Opens the page, and looks at the end whether it kept to itself."""
-    pages, outside, dialogs, errors = [], [], [], []
+    pages, outside, dialogs, errors, forbidden = [], [], [], [], []
 
     def open_page(link: str = "", width: int = 1280, height: int = 900, wait: bool = True, **options):
         options = {"reduced_motion": "reduce", **options}
@@ -70,6 +71,7 @@ def visit(browser, url):
         page.on("request", lambda request: outside.append(request.url) if _is_outside(request.url, url) else None)
         page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
         page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda said: forbidden.append(said.text) if "Content Security Policy" in said.text else None)
         pages.append(page)
         page.goto(url + link)
         if wait:
@@ -81,7 +83,7 @@ def visit(browser, url):
     for page in pages:
         assert page.evaluate("window.hurt") is None
         page.close()
-    assert outside == [] and dialogs == [] and errors == []
+    assert outside == [] and dialogs == [] and errors == [] and forbidden == []
 
 
 def _is_outside(address: str, url: str) -> bool:
@@ -765,6 +767,26 @@ def test_an_error_is_a_sentence_and_keeps_the_page(visit, caption, seed, sentenc
     expect(page.get_by_test_id("toast-body")).to_contain_text(sentence)
     expect(page.locator("#mirror .mv-text")).to_have_text(drawn)
     expect(page.locator(CAPTION)).to_have_value(caption)
+
+
+def test_who_asks_for_too_much_at_a_time_reads_why(visit, monkeypatch):
+    page = visit()
+    monkeypatch.setattr(gate, "PLACES", 0)
+    page.locator(CAPTION).fill("a red bird")
+    page.get_by_role("button", name="Draw", exact=True).click()
+    expect(page.locator(".toast-body").first).to_contain_text("Please wait until one of them is answered")
+    monkeypatch.undo()
+    draw(page, "a blue bird")
+
+
+def test_who_brings_too_many_pictures_reads_why(visit, tmp_path, monkeypatch):
+    file = tmp_path / "bird.png"
+    Image.new("RGB", (64, 64), "red").save(file)
+    page = visit()
+    open_tab(page, "Read a picture")
+    monkeypatch.setattr(TokenBuckets, "wait", lambda *asked: 7.0)
+    page.locator("#upload input[type=file]").set_input_files(file)
+    expect(page.locator("body")).to_contain_text("You brought many pictures. Please wait 7 seconds.")
 
 
 def test_hostile_captions_are_shown_as_they_are(visit):

@@ -8,7 +8,7 @@ from PIL import Image
 
 from app import callbacks
 from app.callbacks import House, Visitor
-from app.export import MEDIA
+from app.export import MEDIA, PRICES
 from app.limits import Purse
 from app.studio import EXAMPLE_SEED, Shelf
 
@@ -153,6 +153,24 @@ def test_a_link_brings_its_caption_seed_and_model(house, pipeline):
     assert (shown["caption"], shown["seed"], shown["model"]) == ("a red bird", 2**32 - 1, "second")
 
 
+def test_opening_links_is_paid_for_and_what_is_drawn_already_is_free(house, pipeline, monkeypatch):
+    said = []
+    monkeypatch.setattr(gr, "Warning", said.append)
+    poor = House(house.shelf, Purse(most=3, each_second=1e-6))
+    asked = len(pipeline.asked)
+    for seed in range(10, 20):
+        *_, shown = arrive(poor, link={"caption": "a red bird", "seed": str(seed)})
+        assert (shown == gr.skip()) == (seed >= 13)
+    assert len(pipeline.asked) == asked + 3 and len(said) == 7 and "You asked for many drawings" in said[0]
+    for link in ({"caption": "a red bird", "seed": "12"}, {"caption": pipeline.info.examples[1]}, {}):
+        assert arrive(poor, link=link)[-1]["read"], "kept, an example, and no link"
+    *_, offer, _ = callbacks.arrive(
+        poor, {"caption": "a red bird", "seed": "30"}, None, 0, "fake", None, Visitor("b", "b")
+    )
+    assert offer == ["a red bird", 30, "fake"], "somebody else"
+    assert len(pipeline.asked) == asked + 4
+
+
 def test_a_link_needs_no_seed_and_no_model_that_is_here(house):
     *_, offer, shown = arrive(house, link={"caption": "a red bird", "model": "../secret"})
     assert offer == ["a red bird", EXAMPLE_SEED, "fake"] and shown["model"] == "fake"
@@ -189,6 +207,18 @@ def test_a_drawing_is_kept_as_a_file(house, kind):
     head, content = file["href"].split(",", 1)
     assert head == f"data:{MEDIA[kind]};base64" and len(base64.b64decode(content)) > 300
     assert "red" not in file["name"]
+
+
+@pytest.mark.parametrize("kind", MEDIA)
+def test_a_file_costs_what_it_takes_and_its_drawing_if_that_is_not_there(house, kind):
+    details = {"kind": kind, "caption": "a red bird", "seed": 3, "model": "fake"}
+    new, kept = (House(house.shelf, Purse(most=PRICES[kind] + drawing, each_second=1e-6)) for drawing in (1, 0))
+    callbacks.keep_file(new, details, ME)
+    with pytest.raises(gr.Error, match="You asked for many drawings"):
+        callbacks.keep_file(new, details, ME)
+    callbacks.keep_file(kept, details, ME)
+    with pytest.raises(gr.Error, match="You asked for many drawings"):
+        callbacks.keep_file(kept, details, ME)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.export import GROWN, MEDIA, animation, keep
+from app.export import GROWN, MEDIA, PRICES, animation, in_one_palette, keep
 from app.payload import payload
 from app.render import SQUARE
 
@@ -110,3 +110,17 @@ def test_the_page_of_its_own_needs_nothing_else_and_holds_no_tag_of_the_caption(
 @pytest.mark.parametrize("kind", MEDIA)
 def test_a_model_without_maps_can_be_kept_too(deaf, kind):
     assert len(kept(kind, deaf.draw("a red bird", 0)).content) > 200
+
+
+def test_a_gif_has_one_palette_for_all_frames(drawing):
+    moving = Image.open(io.BytesIO(kept("gif", drawing).content))
+    palette = moving.getpalette()
+    flags = kept("gif", drawing).content[10]
+    assert flags & 0x80, "it stands in the head of the file"
+    frames = in_one_palette([Image.new("RGB", (8, 8), colour) for colour in ("red", "lime", "blue")])
+    assert len({tuple(frame.getpalette()) for frame in frames}) == 1 and palette
+    assert [frame.convert("RGB").getpixel((0, 0)) for frame in frames] == [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
+
+
+def test_every_kind_has_a_price():
+    assert set(PRICES) == set(MEDIA) and min(PRICES.values()) > 0

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import uuid
 from pathlib import Path
 
@@ -17,7 +18,9 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from app.interface import LAUNCH, build_demo
+from app.gate import PLACES
+from app.interface import LAUNCH, QUEUE, build_demo, launch
+from app.limits import MAX_WAITING
 from app.studio import EXAMPLE_SEED, Shelf
 
 HOSTILE = [
@@ -132,7 +135,7 @@ def test_a_program_can_have_a_picture_read(client):
         ("http://127.0.0.1/bird.png", "base64"),
         ("", "Please use one of"),
         (base64.b64encode(b"<svg onload='alert(1)'/>").decode(), "Please use one of"),
-        ("A" * 12_000_000, "at most 4 MB"),
+        ("A" * 5_700_000, "4.1 MB. Please use 4 MB or less"),
         (None, "base64"),
         ({"path": "/etc/passwd"}, "base64"),
     ],
@@ -201,8 +204,71 @@ def test_large_uploads_are_refused(url):
 
 
 def test_foreign_pages_are_not_let_in(url):
-    answer = httpx.get(url + "config", headers={"Origin": "https://example.com"})
+    origin = {"Origin": "https://example.com"}
+    answer = httpx.get(url + "config", headers=origin)
     assert "access-control-allow-origin" not in answer.headers
+    call = {"fn_index": 0, "data": [], "session_hash": "x"}
+    joined = httpx.post(url + "gradio_api/queue/join", json=call, headers=origin)
+    brought = httpx.post(url + "gradio_api/upload", files={"files": ("a.png", b"0")}, headers=origin)
+    assert joined.status_code == brought.status_code == 403
+    assert "https://example.com" in joined.json()["detail"] and "https://example.com" in brought.text
+
+
+def test_an_uploaded_picture_is_for_who_brought_it(url):
+    (path,) = httpx.post(url + "gradio_api/upload", files={"files": ("a.png", b"0" * 500)}).json()
+    assert httpx.get(f"{url}gradio_api/file={path}").content == b"0" * 500
+    elsewhere = {"X-Forwarded-For": "198.51.100.77"}
+    assert httpx.get(f"{url}gradio_api/file={path}", headers=elsewhere).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "path", ["", "config", "theme.css", "gradio_api/info", "nowhere", "gradio_api/file=/etc/passwd"]
+)
+def test_every_answer_has_the_headers_of_a_public_page(url, path):
+    headers = httpx.get(url + path).headers
+    assert headers["x-content-type-options"] == "nosniff" and headers["referrer-policy"] == "same-origin"
+    assert "frame-ancestors 'self' https://huggingface.co" in headers["content-security-policy"]
+
+
+def test_a_body_has_an_end_with_and_without_a_length(url):
+    def endless():
+        for _ in range(40):
+            yield b"[" * 2**18
+
+    for content in (b"A" * 7_000_000, endless()):
+        answer = httpx.post(url + "gradio_api/call/draw", content=content, timeout=60)
+        assert answer.status_code == 413 and "at most 6.0 MB" in answer.json()["detail"]
+
+
+def test_a_flood_is_refused_in_words_and_somebody_else_is_drawn_for(pipeline, monkeypatch):
+    hold, here = threading.Event(), threading.Event()
+
+    def wait(caption, seed):
+        here.set()
+        assert hold.wait(60)
+        return type(pipeline).draw(pipeline, caption, seed)
+
+    shelf = Shelf({"fake": lambda: pipeline})
+    shelf["fake"].load()
+    monkeypatch.setattr(shelf["fake"], "draw", wait)
+    demo = build_demo(shelf)
+    _, address, _ = launch(demo, prevent_thread_lock=True, quiet=True)
+    try:
+        call = {"data": ["a red bird", 1, "fake"]}
+        flooding = {"X-Forwarded-For": "198.51.100.1"}
+        with httpx.Client(base_url=address, timeout=60) as http:
+            answers = [http.post("gradio_api/call/draw", json=call, headers=flooding) for _ in range(PLACES + 6)]
+            assert [answer.status_code for answer in answers] == [200] * PLACES + [429] * 6
+            assert "Please wait until one of them is answered" in answers[-1].json()["detail"]
+            other = http.post("gradio_api/call/draw", json=call, headers={"X-Forwarded-For": "198.51.100.2"})
+            assert other.status_code == 200 and here.wait(60)
+            (lane,) = (lane for name, lane in demo._queue.event_queue_per_concurrency_id.items() if name == "model")
+            assert lane.queue[0]._id == other.json()["event_id"], "the other one is next"
+            hold.set()
+            assert "event: complete" in http.get(f"gradio_api/call/draw/{other.json()['event_id']}").text
+    finally:
+        hold.set()
+        demo.close()
 
 
 def test_the_page_names_no_other_host(url):
@@ -219,7 +285,7 @@ def test_the_page_is_served_as_a_public_page_must_be():
 
 def test_the_page_can_be_built_before_the_model_is_there(pipeline):
     demo = build_demo(Shelf({"fake": lambda: pipeline}))
-    assert demo._queue.max_size == 32
+    assert demo._queue.max_size == QUEUE >= 4 * PLACES
     assert demo.api_open is False
     assert pipeline.asked == []
 
@@ -237,7 +303,9 @@ def test_the_command_starts_anywhere_with_the_checkpoint_beside_it_even_where_le
 def test_two_at_a_time_draw_two_type_and_two_play(pipeline):
     demo = build_demo(Shelf({"fake": lambda: pipeline}))
     limits = {event.concurrency_id: event.concurrency_limit for event in demo.fns.values() if event.concurrency_id}
-    assert limits["model"] == limits["typing"] == limits["play"] == 2
+    assert limits["model"] == limits["typing"] == limits["play"] == limits["files"] == 2
+    lanes = ("model", "typing", "play", "files", "view")
+    assert sum(limits[lane] for lane in lanes) <= MAX_WAITING, "who has a turn finds a place to work"
 
 
 def test_no_template_holds_a_placeholder_and_no_value_reaches_one(pipeline):

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from app.limits import RefusedError
-from app.uploads import FORMATS, MAX_BYTES, picture_from
+from app.uploads import FORMATS, MAX_BYTES, UploadStore, picture_from
 
 
 def encoded(kind="PNG", size=(40, 30), **options):
@@ -87,3 +87,61 @@ def test_vectors_and_documents_are_never_opened():
     Image.new("RGB", (40, 40)).save(file, "TIFF")
     with pytest.raises(RefusedError, match="Please use one of"):
         picture_from(file.getvalue())
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def bring(folder, name, size=100):
+    """A file as gradio keeps it: in a folder of its own."""
+    file = folder / name / "bird.png"
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(b"0" * size)
+    return str(file)
+
+
+def test_the_oldest_of_too_many_files_goes_first_with_its_folder(tmp_path):
+    forgotten = []
+    store = UploadStore(forgotten.append, most_bytes=350, most_files=100, clock=Clock())
+    paths = [bring(tmp_path, f"p{number}") for number in range(5)]
+    for path in paths:
+        store.add("me", [path])
+    assert forgotten == paths[:2] and sorted(one.name for one in tmp_path.iterdir()) == ["p2", "p3", "p4"]
+    assert [store.belongs_to(path, "me") for path in paths] == [False, False, True, True, True]
+
+
+def test_there_are_never_more_files_than_allowed_and_one_that_comes_again_is_new(tmp_path):
+    store = UploadStore(most_files=3, clock=Clock())
+    paths = [bring(tmp_path, f"p{number}", 1) for number in range(3)]
+    store.add("me", paths)
+    store.add("you", [paths[0]])
+    store.add("you", [bring(tmp_path, "p3", 1)])
+    assert [store.belongs_to(path, "me") for path in paths] == [True, False, True]
+    assert store.belongs_to(paths[0], "you") and not store.belongs_to(paths[2], "you")
+
+
+def test_files_go_after_minutes(tmp_path):
+    clock = Clock()
+    store = UploadStore(seconds=600, clock=clock)
+    old, new = bring(tmp_path, "old"), bring(tmp_path, "new")
+    store.add("me", [old, str(tmp_path / "never" / "there.png")])
+    clock.now += 599
+    store.add("me", [new])
+    assert store.belongs_to(old, "me")
+    clock.now += 2
+    assert not store.belongs_to(old, "me") and store.belongs_to(new, "me")
+    assert [one.name for one in tmp_path.iterdir()] == ["new"]
+
+
+def test_a_file_that_is_gone_already_is_only_forgotten(tmp_path):
+    store = UploadStore(most_files=1, clock=Clock())
+    first, second = bring(tmp_path, "first"), bring(tmp_path, "second")
+    store.add("me", [first])
+    (tmp_path / "first" / "bird.png").unlink()
+    (tmp_path / "first" / "another.txt").write_text("is not the store's")
+    store.add("me", [second])
+    assert (tmp_path / "first" / "another.txt").exists() and not store.belongs_to(first, "me")

@@ -1,5 +1,6 @@
 import os
 import socket
+from collections import Counter
 from urllib.parse import urlsplit
 
 import httpx
@@ -9,7 +10,7 @@ from app import visitors
 from app.interface import build_demo, launch
 from app.limits import Purse
 from app.studio import Shelf
-from app.visitors import Guest, Page, Tally, invite, main, memory_of, quantiles
+from app.visitors import Fairness, Guest, Page, Tally, flood, invite, main, memory_of, quantiles
 
 
 def test_visitors_type_draw_and_read_and_are_told_apart(url, monkeypatch):
@@ -36,6 +37,38 @@ def test_a_short_visit_of_two_is_reported(url, capsys):
     said = capsys.readouterr().out
     assert "2 visitors" in said and "the page opens: all" in said and "no errors" in said
     assert "memory of the server: " in said
+
+
+def test_one_client_floods_with_all_it_has_and_another_is_drawn_for(pipeline):
+    shelf = Shelf({"fake": lambda: pipeline})
+    shelf["fake"].load()
+    demo = build_demo(shelf)
+    _, address, _ = launch(demo, prevent_thread_lock=True, quiet=True)
+    try:
+        flooding, fairness = flood(address, len(visitors.FLOODS), 1.5)
+    finally:
+        demo.close()
+    assert {key.rpartition(" ")[0] for key in flooding.answers} == set(visitors.FLOODS)
+    assert flooding.answers["large requests 413"] and not flooding.answers["large requests 200"]
+    assert fairness.errors == {} and fairness.alone and fairness.beside
+    assert "flood of pages: " in flooding.report() and "Enter beside the flood: " in fairness.report()
+
+
+@pytest.mark.parametrize(
+    ("alone", "beside", "errors", "bound", "kept"),
+    [
+        ([0.5, 0.6], [1.0, 4.9], {}, 5.0, True),
+        ([0.5, 0.6], [1.0, 5.1], {}, 5.0, False),
+        ([2.0, 2.0, 9.0], [11.9], {}, 12.0, True),
+        ([0.5], [0.5], {"Enter: 503": 1}, 5.0, False),
+        ([0.5], [], {}, 5.0, False),
+        ([], [], {"Enter: 503": 9}, 5.0, False),
+    ],
+)
+def test_fairness_is_a_bound_for_every_wait_and_no_refusal(alone, beside, errors, bound, kept):
+    fairness = Fairness(alone, beside, Counter(errors))
+    assert fairness.bound == bound and fairness.kept is kept
+    assert fairness.report().endswith(f"bound {bound:.1f} s: {'kept' if kept else 'not kept'}")
 
 
 def test_what_goes_wrong_is_counted_by_kind_and_fairness_apart(pipeline):
