@@ -271,7 +271,9 @@ class Flood:
         caption, seed, session = "a red bird with black wings", pick.randrange(2**32), uuid.uuid4().hex
         call: dict[str, Any] = {"session_hash": session, "event_data": None}
         if kind == "drawings":
-            return http.post("gradio_api/call/draw", json={"data": [caption, seed, self.page.values.get("model")]}).status_code
+            return http.post(
+                "gradio_api/call/draw", json={"data": [caption, seed, self.page.values.get("model")]}
+            ).status_code
         if kind == "pictures":
             content = pick.randbytes(2**20)
             return http.post("gradio_api/upload", files={"files": ("bird.png", content)}).status_code

@@ -426,8 +426,7 @@ def _find_splits(root: Path, pictures: dict[str, _Picture], left_out: list[LeftO
             f"{root}: some pictures are in a folder of train and others, as {without[0]}, are beside it, but none is "
             "in one of test: is train the split, or a class? Add a folder test, rename train, or move the others"
         )
-    for name in without:
-        left_out.append(LeftOut(f"in no split, while {how} name one for others", f"{root}: {name}"))
+    left_out.extend(LeftOut(f"in no split, while {how} name one for others", f"{root}: {name}") for name in without)
     for name in without:
         del pictures[name]
     if "test" not in present:
