@@ -21,7 +21,6 @@ import contextlib
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,7 +29,7 @@ from PIL import Image
 
 from mirrorgan.console import escape_unencodable
 from mirrorgan.drawing import CaptionError, Drawing
-from mirrorgan.files import whole, write_text
+from mirrorgan.files import check_folder, whole, write_text
 from mirrorgan.pipeline import MirrorGAN, check_seed, shipped
 from mirrorgan.plugins import documentation
 
@@ -161,16 +160,11 @@ def make_folders(folders: Sequence[Path]) -> list[Path]:
     made: list[Path] = []
     try:
         for folder in folders:
-            new = [path for path in (folder, *folder.parents) if not path.exists()]
-            made = new + made
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder):
-                pass
-    except OSError as error:
+            made = [path for path in (folder, *folder.parents) if not path.exists()] + made
+            check_folder(folder, "--out")
+    except OSError:
         remove_empty(made)
-        place = next((path for path in (folder, *folder.parents) if path.exists() and not path.is_dir()), None)
-        why = f"{place} is a file" if place is not None else error.strerror or str(error)
-        raise OSError(f"--out {folder}: cannot write there ({why}); name a folder") from error
+        raise
     return made
 
 

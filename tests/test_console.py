@@ -2,6 +2,7 @@
 
 import argparse
 import ast
+import errno
 import io
 import os
 import re
@@ -13,7 +14,7 @@ import pytest
 
 from mirrorgan.checkpoint import write_tensors
 from mirrorgan.console import escape_unencodable, whole_number
-from mirrorgan.files import whole, write_bytes, write_text
+from mirrorgan.files import check_file, check_folder, whole, write_bytes, write_text
 from mirrorgan.vocabulary import Vocabulary
 from train.card import CardText, write_card_text
 
@@ -141,6 +142,36 @@ def test_a_file_is_written_whole_or_left_as_it_was(kind, moment, before, tmp_pat
     assert {one.name: one.read_bytes() for one in tmp_path.iterdir()} == ({} if before is None else {"file": before})
     WRITERS[kind](path)
     assert [one.name for one in tmp_path.iterdir()] == ["file"] and path.read_bytes() != before
+
+
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [("file/x", "file is a file"), ("file/a/b/x", "file is a file"), ("folder", "it is a folder")],
+)
+def test_a_file_that_cannot_be_written_is_found_out_before_the_work(place, why, tmp_path):
+    (tmp_path / "file").write_bytes(b"kept")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError, match=rf"--out .*{place}: cannot write there \(.*{why}\); name a file"):
+        check_file(tmp_path / place, "--out")
+    if why == "it is a folder":
+        return
+    with pytest.raises(OSError, match=rf"--out .*{place}: cannot write there \(.*{why}\); name a folder"):
+        check_folder(tmp_path / place, "--out")
+
+
+@pytest.mark.parametrize("check", [check_file, check_folder])
+@pytest.mark.parametrize("number", ["ENOSPC", "EROFS", "EACCES"])
+def test_a_place_that_takes_no_file_is_found_out_before_the_work(check, number, tmp_path, monkeypatch):
+    code = getattr(errno, number)
+
+    def refuse(dir):
+        raise OSError(code, os.strerror(code))
+
+    check(tmp_path / "new/place", "--out")
+    assert [path.name for path in (tmp_path / "new").rglob("*") if path.is_file()] == []
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    with pytest.raises(OSError, match=rf"--out .*place: cannot write there \({os.strerror(code)}\)"):
+        check(tmp_path / "new/place", "--out")
 
 
 def test_what_fails_half_way_leaves_the_file_as_it_was(tmp_path):

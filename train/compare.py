@@ -75,7 +75,7 @@ from train.card import SHUFFLED, picture_sizes, stages_made, written
 from train.command import fail, typed
 from train.evaluate import SCORES, Options, Result, evaluate, packed_folder
 from train.export import Runs, export
-from train.files import write_text
+from train.files import check_folder, write_text
 from train.history import describe, read_log
 from train.memory import keep_memory
 from train.pack import load_packed
@@ -339,7 +339,7 @@ def compare(
     """
     if len({name for name, _ in given}) < 2:
         raise ValueError("a comparison needs at least two models; one training's curve is in train.report")
-    out.mkdir(parents=True, exist_ok=True)
+    check_folder(out, "--out")
     points = [gather(name, folder, out, encoders, captioner) for name, folder in given]
     photographs: dict[str, list[Result]] = {}  # looked at once by each that judges
     points = [measure(model, options, only, photographs) for model in points]

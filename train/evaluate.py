@@ -48,7 +48,7 @@ from train.boxes import boxes_in_squares
 from train.captioner import references
 from train.card import write_card
 from train.command import fail
-from train.files import write_bytes, write_text
+from train.files import check_file, write_bytes, write_text
 from train.history import picture_sizes
 from train.memory import keep_memory
 from train.metrics import anatomy
@@ -1174,6 +1174,9 @@ def main() -> None:
     try:
         if device == "cuda" and not torch.cuda.is_available():
             raise ValueError("--device cuda, but this machine has none that torch can use")
+        for option, path in (("--out", given.out), ("--curve", given.curve)):
+            if path is not None:
+                check_file(path, option)
         if given.size is not None and given.out is None:
             raise ValueError("--size needs --out FILE: scores.json holds the scores of drawings as they are")
         options = Options(
@@ -1183,7 +1186,7 @@ def main() -> None:
             boxes=given.boxes, device=device, size=given.size,
         )  # fmt: skip
         table = evaluate(given.checkpoint, options, given.only, out)
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError) as error:
         fail(error)
     except KeyboardInterrupt:
         sys.exit(f"stopped; the scores that were done are in {out}")

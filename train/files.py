@@ -8,9 +8,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from mirrorgan.files import whole, write_bytes, write_text
+from mirrorgan.files import check_file, check_folder, whole, write_bytes, write_text
 
-__all__ = ["alone", "refilled", "whole", "write_bytes", "write_text"]
+__all__ = ["alone", "check_file", "check_folder", "refilled", "whole", "write_bytes", "write_text"]
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from PIL import Image, UnidentifiedImageError
 
 from mirrorgan.console import escape_unencodable
 from mirrorgan.plugins import documentation
-from train.files import write_text
+from train.files import check_file, write_text
 from train.journal import LOG, read_log, read_sessions, sheets_of
 
 PAGE = "report.html"
@@ -393,10 +393,11 @@ def write_report(folders: list[Path], out: Path | None = None) -> Path:
     Raises:
         FileNotFoundError: a folder is no run's.
     """
+    records = [read_record(folder) for folder in folders]
+    if out is not None:
+        check_file(out, "--out")
     out = out or (folders[0] / PAGE if len(folders) == 1 else folders[0].parent / "comparison.html")
-    content = page([read_record(folder) for folder in folders])
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write_text(out, content)
+    write_text(out, page(records))
     return out
 
 
