@@ -31,6 +31,7 @@ from train.datasets.base import (
     parse_box,
     parse_json,
     read_text,
+    short,
     shown,
     split_in,
 )
@@ -204,7 +205,7 @@ def captions_in(value: Any, where: str) -> tuple[str, ...]:
         if isinstance(one, dict):
             one = next((one[name] for name in ("raw", *CAPTION_COLUMNS) if isinstance(one.get(name), str)), None)
         if not isinstance(one, str):
-            raise DataError(f"{where}: caption must be a sentence or a list of sentences; found {_short(value)}")
+            raise DataError(f"{where}: caption must be a sentence or a list of sentences; found {short(value)}")
         found.append(clean(one))
     return tuple(found)
 
@@ -219,16 +220,8 @@ def split_from(value: Any, where: str, file: str) -> str | None:
         return None
     split, rest = split_in(value) if isinstance(value, str) else (None, ())
     if split is None or rest:
-        raise DataError(f"{where}: split {_short(value)} of {file}; it is train, val or test")
+        raise DataError(f"{where}: split {short(value)} of {file}; it is train, val or test")
     return split
-
-
-def _short(value: Any) -> str:
-    try:
-        text = repr(value) if isinstance(value, str) else str(value)
-    except RecursionError:
-        text = "brackets nested too deep"
-    return shown(text if len(text) <= 80 else text[:77] + "...")
 
 
 def _name(column: str) -> str:
@@ -261,15 +254,15 @@ def _to_rows(source: Source, named: list[tuple[str, dict[str, Any]]], columns: l
     split = "split" if "split" in columns else _split_column([row for _, row in named], unused)
     unused = [name for name in unused if name != split]
     source.note = f": {file}, {', '.join(several)}" + (f", {split}" if split not in (None, "split") else "")
-    source.note += f"; not used: {', '.join(map(_short, unused[:5]))}{', ...' * (len(unused) > 5)}" if unused else ""
+    source.note += f"; not used: {', '.join(map(short, unused[:5]))}{', ...' * (len(unused) > 5)}" if unused else ""
     rows = []
     for where, row in named:
         name = row.get(file)
         if not isinstance(name, str):
-            raise DataError(f"{where}: {file} cannot be {_short(name)}; it must name a picture")
+            raise DataError(f"{where}: {file} cannot be {short(name)}; it must name a picture")
         said = row.get(label) if label else None
         if said is not None and (isinstance(said, bool) or not isinstance(said, str | int)):
-            raise DataError(f"{where}: {label} cannot be {_short(said)}")
+            raise DataError(f"{where}: {label} cannot be {short(said)}")
         captions = tuple(caption for column in several for caption in captions_in(row.get(column), where))
         box = None if row.get("box") is None else parse_box(row["box"], where)
         rows.append(
@@ -343,7 +336,7 @@ def _delimited(source: Source, delimiter: str, columns: list[str] | None) -> lis
         if not quoted and len(values) > len(header):  # a caption with the separator in it, in the last column
             values = [*values[: len(header) - 1], delimiter.join(values[len(header) - 1 :])]
         if not quoted and len(values) < len(header):
-            source.left_out.append(LeftOut("a line with too few columns", f"{where}: {_short(delimiter.join(values))}"))
+            source.left_out.append(LeftOut("a line with too few columns", f"{where}: {short(delimiter.join(values))}"))
             continue
         if len(values) != len(header):
             raise DataError(
@@ -403,7 +396,7 @@ def read_flickr_token(source: Source) -> list[Row] | None:
             continue
         found = TOKEN.fullmatch(line.strip())
         if found is None:
-            raise DataError(f"{source.line(number)}: expected name#number, a tab and a caption; found {_short(line)}")
+            raise DataError(f"{source.line(number)}: expected name#number, a tab and a caption; found {short(line)}")
         rows.append(Row(source.line(number), found[1], (clean(found[3]),), split=splits.get(found[1])))
     if splits:
         listed = [row for row in rows if row.split]
@@ -480,7 +473,7 @@ def read_json_names(source: Source) -> list[Row] | None:
         return None
     rows = []
     for name, value in content.items():
-        where = f"{source.path}: {_short(name)}"
+        where = f"{source.path}: {short(name)}"
         if isinstance(value, dict):
             value = next((value[key] for key in CAPTION_COLUMNS if key in value), None)
         rows.append(Row(where, name, captions_in(value, where)))
@@ -495,16 +488,16 @@ def read_coco_json(source: Source) -> list[Row] | None:
     names: dict[Any, str] = {}
     for number, image in enumerate(content["images"]):
         if not isinstance(image, dict) or not isinstance(image.get("file_name"), str):
-            raise DataError(f"{source.path}: images[{number}]: it needs id and file_name; found {_short(image)}")
-        names[_short(image.get("id"))] = image["file_name"]
+            raise DataError(f"{source.path}: images[{number}]: it needs id and file_name; found {short(image)}")
+        names[short(image.get("id"))] = image["file_name"]
     rows, captioned = [], set()
     for number, annotation in enumerate(content["annotations"]):
         where = f"{source.path}: annotations[{number}]"
         if not isinstance(annotation, dict):
-            raise DataError(f"{where}: it needs image_id and caption; found {_short(annotation)}")
+            raise DataError(f"{where}: it needs image_id and caption; found {short(annotation)}")
         if "caption" not in annotation:
             continue
-        index = _short(annotation.get("image_id"))
+        index = short(annotation.get("image_id"))
         if index not in names:
             source.left_out.append(LeftOut("caption of an unknown picture", f"{where}: image_id {index}"))
             continue
@@ -527,7 +520,7 @@ def read_karpathy(source: Source) -> list[Row] | None:
     for number, image in enumerate(images):
         where = f"{source.path}: images[{number}]"
         if not isinstance(image, dict) or not isinstance(image.get("filename"), str):
-            raise DataError(f"{where}: it needs filename and sentences; found {_short(image)}")
+            raise DataError(f"{where}: it needs filename and sentences; found {short(image)}")
         folder, name = image.get("filepath"), image["filename"]
         name = posixpath.join(folder, name) if isinstance(folder, str) and folder else name
         captions = captions_in(image.get("sentences"), where)
@@ -543,7 +536,7 @@ def caption_in_json(text: str, where: str) -> tuple[str, ...]:
     """
     content = parse_json(text, where)
     if not isinstance(content, dict):
-        raise DataError(f"{where}: an object with a caption is expected, found {_short(content)}")
+        raise DataError(f"{where}: an object with a caption is expected, found {short(content)}")
     name = next((name for name in CAPTION_COLUMNS if content.get(name) is not None), None)
     return captions_in(content[name], where) if name else ()
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from mirrorgan.vocabulary import tokenize
-from train.datasets import available_datasets, coco, find_dataset, folder, needs_folder, shapes
+from train.datasets import available_datasets, birds, coco, find_dataset, folder, needs_folder, shapes
 from train.datasets.base import DataError, Listing, count_reasons, find_files, inside, read_text, share
 from train.datasets.birds import read, read_name_list, write_example
 from train.pack import load_packed, pack
@@ -86,6 +86,66 @@ def test_an_empty_folder_is_a_missing_data_set(dataset, tmp_path):
         dataset.read(tmp_path)
     with pytest.raises((FileNotFoundError, DataError), match="nowhere"):
         dataset.read(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("change", [str.upper, str.lower, str.title])
+def test_files_are_found_whatever_the_case_of_their_names(tmp_path, change):
+    for dataset, folders in ((birds, ("CUB_200_2011/images", "text")), (coco, ("train2017",))):
+        dataset.write_example(tmp_path / dataset.__name__)
+        expected = [(one.key, one.captions) for one in all_examples(dataset.read(tmp_path / dataset.__name__))]
+        for where in folders:
+            for path in [path for path in (tmp_path / dataset.__name__ / where).rglob("*") if path.is_file()]:
+                path.rename(path.with_name(change(path.name)))
+        listing = dataset.read(tmp_path / dataset.__name__)
+        assert [(one.key, one.captions) for one in all_examples(listing)] == expected and not listing.left_out
+
+
+def test_a_file_that_lies_elsewhere_is_said_to(tmp_path):
+    birds.write_example(tmp_path)
+    images = tmp_path / "CUB_200_2011/images"
+    (images / f"{RED}.jpg").rename(images / Path(f"{RED}.jpg").name)
+    (one,) = birds.read(tmp_path).left_out
+    assert one.where == f"{images / RED}.jpg; {Path(RED).name}.jpg is there as {Path(RED).name}.jpg"
+
+
+ODD = {
+    "nothing": b"",
+    "a list": b"[]",
+    "a list of lists": b"[[[]], [1, null]]",
+    "a number": b"1e308",
+    "null": b"null",
+    "an object": b'{"images": {}, "annotations": [], "train": [], "file": 3}',
+    "nested brackets": b"[" * 50_000,
+    "nested objects": b'{"a":' * 50_000,
+    "thousands of digits": b'{"train": ' + b"9" * 5000 + b"}",
+    "no text": bytes(range(256)) * 4,
+    "half of UTF-16": b"\xff\xfea",
+    "lines of numbers": b"1 nan 1e308 -inf 1e999\n" * 3,
+}
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("content", [*ODD, "a pipe", "a link to a device", "a folder"])
+def test_whatever_a_file_holds_the_reading_ends_with_a_listing_or_a_sentence(dataset, tmp_path, content):
+    dataset.write_example(tmp_path / "raw")
+    for path in sorted(path for path in (tmp_path / "raw").rglob("*") if path.is_file()):
+        before = path.read_bytes()
+        path.unlink()
+        if content == "a pipe":
+            os.mkfifo(path)
+        elif content == "a folder":
+            path.mkdir()
+        elif content == "a link to a device":
+            path.symlink_to("/dev/zero")
+        else:
+            path.write_bytes(ODD[content])
+        try:
+            listing = dataset.read(tmp_path / "raw")
+            assert all(isinstance(one.where, str) for one in listing.left_out)
+        except (DataError, FileNotFoundError) as error:
+            assert str(tmp_path / "raw") in str(error) and len(str(error)) < 2000
+        path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+        path.write_bytes(before)
 
 
 def test_only_shapes_need_no_folder():

@@ -22,6 +22,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
@@ -150,6 +151,15 @@ def shown(name: str | Path) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+def short(value: Any) -> str:
+    """At most 80 characters of a value, for messages."""
+    try:
+        text = repr(value) if isinstance(value, str) else str(value)
+    except (RecursionError, ValueError):
+        text = "something that cannot be written out"
+    return shown(text if len(text) <= 80 else text[:77] + "...")
+
+
 # -------------------------------------------------------------------------------------------------------- files
 
 KINDS = (
@@ -273,8 +283,8 @@ def parse_box(values: Any, where: str) -> Box:
     except (TypeError, ValueError, OverflowError):
         valid = False
     if not valid or isinstance(values, str | dict):
-        said = repr(" ".join(map(str, values))) if isinstance(values, list | tuple) else str(values)
-        raise DataError(f"{where}: a box is x y width height in pixels, width and height above 0; found {said[:80]}")
+        said = short(" ".join(map(short, values)).replace("'", "") if isinstance(values, list | tuple) else values)
+        raise DataError(f"{where}: a box is x y width height in pixels, width and height above 0; found {said}")
     return x, y, width, height
 
 
@@ -381,7 +391,36 @@ class Names:
         if not near:
             return ""
         more = f" and {len(near) - 1} more" if len(near) > 1 else ""
-        return f"; {posixpath.basename(near[0]) if near else name} is there as {near[0]}{more}"
+        return f"; {posixpath.basename(near[0])} is there as {near[0]}{more}"
+
+
+class FilesByName:
+    """Files below a folder by the names that a table gives them; the folder is only listed if one is not there.
+
+    Args:
+        root: the folder.
+        suffixes: of the files.
+    """
+
+    def __init__(self, root: Path, suffixes: tuple[str, ...] = PICTURE_SUFFIXES) -> None:
+        self.root, self.suffixes = root, suffixes
+
+    @cached_property
+    def _names(self) -> Names:
+        return Names(find_files(self.root, self.suffixes))
+
+    def find(self, name: str) -> Path | None:
+        """The regular file of that name, or of one that differs as `Names` allows."""
+        if os.path.isfile(self.root / name):
+            return self.root / name
+        found = self._names.find(name)
+        return None if found is None else self.root / found
+
+    def missing(self, name: str) -> str:
+        """The path of a file that is not there, what is there in its place, and where there is one of that name."""
+        kind = kind_of(self.root / name)
+        other = f": {kind}" if kind not in ("not there", "a file") else ""
+        return f"{self.root / name}{other}{self._names.hint(name)}"
 
 
 def fold(name: str) -> str:

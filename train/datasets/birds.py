@@ -14,7 +14,6 @@ Photographs belong to their owners; the data set is for non-commercial research.
 """
 
 import math
-import os
 import pickle
 import sys
 from collections.abc import Callable
@@ -28,6 +27,7 @@ from train.datasets.base import (
     Box,
     DataError,
     Example,
+    FilesByName,
     LeftOut,
     Listing,
     Point,
@@ -36,7 +36,7 @@ from train.datasets.base import (
     parse_box,
     read_bytes,
     read_text,
-)  # fmt: skip
+)
 
 CAPTIONS_PER_IMAGE = 10
 SPLITS = ("train", "test")
@@ -62,6 +62,7 @@ def read(root: Path) -> Listing:
     _check_classes(cub, names)
     part_names, parts = _parts(cub, names, boxes)
 
+    pictures, texts = FilesByName(cub / "images"), FilesByName(text, (".txt",))
     splits: dict[str, list[Example]] = {}
     left_out: list[LeftOut] = []
     for split in SPLITS:
@@ -71,12 +72,13 @@ def read(root: Path) -> Listing:
             if key not in ids:
                 left_out.append(LeftOut("not in images.txt", f"{table}: {key}"))
                 continue
-            image, captions_file = cub / "images" / names[ids[key]], text / f"{key}.txt"
-            captions = _captions(captions_file)
-            if not os.path.isfile(image):
-                left_out.append(LeftOut("no picture file", str(image)))
+            image, captions_file = pictures.find(names[ids[key]]), texts.find(f"{key}.txt")
+            captions = _captions(captions_file) if captions_file else ()
+            if image is None:
+                left_out.append(LeftOut("no picture file", pictures.missing(names[ids[key]])))
             elif not captions:
-                left_out.append(LeftOut("no caption", str(captions_file)))
+                where = str(captions_file) if captions_file else texts.missing(f"{key}.txt")
+                left_out.append(LeftOut("no caption", where))
             else:
                 box, listed = boxes.get(ids[key], (None, ""))
                 known = parts.get(ids[key], ())
@@ -196,8 +198,6 @@ def _check_classes(cub: Path, names: dict[str, str]) -> None:
 
 def _captions(path: Path) -> tuple[str, ...]:
     """What is no UTF-8 becomes U+FFFD, as a lost character is in the released files; the tokeniser reads a blank."""
-    if not os.path.isfile(path):
-        return ()
     lines = read_bytes(path).decode("utf-8", "replace").splitlines()
     return tuple(line.strip() for line in lines if line.strip())[:CAPTIONS_PER_IMAGE]
 

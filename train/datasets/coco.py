@@ -11,13 +11,12 @@ Lin et al., "Microsoft COCO: Common Objects in Context" (ECCV 2014); Chen et al.
 """
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from train.datasets.base import DataError, Example, LeftOut, Listing, find_files, inside, read_json
+from train.datasets.base import DataError, Example, FilesByName, LeftOut, Listing, find_files, inside, read_json, short
 
 CAPTIONS_PER_IMAGE = 5
 YEARS = ("2014", "2017")
@@ -80,17 +79,20 @@ def _read_split(folder: Path, prefix: str, table: Path, left_out: list[LeftOut])
             captions[index].append(" ".join(caption.split()))
 
     left_out += [LeftOut("empty caption", f"{where}: {names[index]}") for index, where in empty if captions[index]]
-    files = set(find_files(folder, left_out=left_out))
-    examples = []
+    files, by_name = set(find_files(folder, left_out=left_out)), FilesByName(folder)
+    examples: list[Example] = []
+    used: set[str] = set()
     for index, name in names.items():
         if not captions[index]:
             left_out.append(LeftOut("no caption", str(folder / name)))
-        elif name not in files and not os.path.isfile(folder / name):
-            left_out.append(LeftOut("no picture file", str(folder / name)))
+        elif (path := folder / name if name in files else by_name.find(name)) is None:
+            left_out.append(LeftOut("no picture file", by_name.missing(name)))
         else:
             key = f"{prefix}/{Path(name).with_suffix('').as_posix()}"
-            examples.append(Example(key, folder / name, tuple(captions[index][:CAPTIONS_PER_IMAGE]), key))
-    left_out += [LeftOut("no caption", str(folder / name)) for name in sorted(files - set(names.values()))]
+            used.add(path.relative_to(folder).as_posix())
+            examples.append(Example(key, path, tuple(captions[index][:CAPTIONS_PER_IMAGE]), key))
+    uncaptioned = sorted(files - set(names.values()) - used)
+    left_out += [LeftOut("no caption", str(folder / name)) for name in uncaptioned]
     return examples
 
 
@@ -105,7 +107,7 @@ def _fields(entry: Any, kinds: dict[str, type], where: str) -> list[Any]:
     """Some fields of an entry, each held to its type."""
     for name, kind in kinds.items():
         if not isinstance(entry, dict) or not isinstance(entry.get(name), kind):
-            raise DataError(f"{where}: it needs {name!r} of type {kind.__name__}; found {str(entry)[:80]}")
+            raise DataError(f"{where}: it needs {name!r} of type {kind.__name__}; found {short(entry)}")
     return [entry[name] for name in kinds]
 
 

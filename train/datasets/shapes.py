@@ -22,7 +22,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from train.datasets.base import DataError, Example, Listing, read_json, share
+from train.datasets.base import DataError, Example, Listing, read_json, share, short
 
 SIDE = 72  # pixels: what a training at 64 asks for
 OVERSAMPLING = 4
@@ -150,18 +150,18 @@ def _read_settings(path: Path) -> Settings:
     content = read_json(path)
     known = [field.name for field in fields(Settings)]
     if not isinstance(content, dict) or not set(content) <= set(known):
-        raise DataError(f"{path}: it may say {', '.join(known)} and nothing else; found {str(content)[:80]}")
+        raise DataError(f"{path}: it may say {', '.join(known)} and nothing else; found {short(content)}")
     for name, smallest in {"train": 1, "test": 1, "seed": 0}.items():
         value = content.get(name, smallest)
         if name != "seed" and type(value) is int and value > MOST:
-            raise DataError(f"{path}: {name} must be at most {MOST:,}, not {str(value)[:20]}")
+            raise DataError(f"{path}: {name} must be at most {MOST:,}, not {short(value)}")
         if type(value) is not int or value < smallest:
-            raise DataError(f"{path}: {name} must be a whole number from {smallest}, not {value!r}")
+            raise DataError(f"{path}: {name} must be a whole number from {smallest}, not {short(value)}")
     pairs, grounds = content.get("pairs", USUAL.pairs), content.get("grounds", list(USUAL.grounds))
     if type(pairs) not in (int, float) or not 0 <= pairs <= 1:
-        raise DataError(f"{path}: pairs must be a share from 0 to 1, not {pairs!r}")
+        raise DataError(f"{path}: pairs must be a share from 0 to 1, not {short(pairs)}")
     if not isinstance(grounds, list) or not grounds or not all(ground in list(COLOURS) for ground in grounds):
-        raise DataError(f"{path}: grounds must be a list of {', '.join(COLOURS)}, not {grounds!r}")
+        raise DataError(f"{path}: grounds must be a list of {', '.join(COLOURS)}, not {short(grounds)}")
     return Settings(**content | {"grounds": tuple(grounds)})
 
 
