@@ -116,7 +116,8 @@ class Page:
 
 
 @pytest.fixture
-def page(tmp_path):
+def page(tmp_path, monkeypatch):
+    monkeypatch.setattr(gates, "DELAY", 0)
     return Page(tmp_path)
 
 
@@ -187,12 +188,27 @@ def test_open_connections_are_limited_by_address(page):
     assert other == later[0] == 200, "what was closed is free again"
 
 
+def test_a_refusal_takes_its_time_and_no_more_than_so_many_do(page, monkeypatch):
+    slept = []
+
+    async def sleep(seconds):
+        slept.append(seconds)
+
+    page.waiting.held["192.0.2.1"] = PLACES
+    monkeypatch.setattr(gates, "DELAY", 0.5)
+    monkeypatch.setattr(gates.asyncio, "sleep", sleep)
+    assert run(page.join())[0] == 429 and slept == [0.5]
+    assert run(page.join(address="192.0.2.2"))[0] == 200 and run(page.ask("/", "PUT"))[0] == 405
+    page.gate._open["192.0.2.1"] = OPEN
+    assert run(page.join())[0] == 429 and slept == [0.5]
+
+
 def test_a_flood_of_requests_ends_and_the_page_itself_costs_more(page):
     async def ask(path, times, address):
         return [(await page.ask(path, address=address))[0] for _ in range(times)].index(429)
 
-    many, few = run(ask("/theme.css", 4100, "192.0.2.1")), run(ask("/config", 300, "192.0.2.2"))
-    assert many == 4000 and few == 200
+    many, few = run(ask("/theme.css", 1600, "192.0.2.1")), run(ask("/config", 50, "192.0.2.2"))
+    assert many == 1500 and few == 40
     page.clock.now += 1
     assert run(page.ask("/config", address="192.0.2.2"))[0] == 200
 

@@ -18,6 +18,7 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 from PIL import Image
 
+from app import gate
 from app.gate import PLACES
 from app.interface import LAUNCH, QUEUE, build_demo, launch
 from app.limits import MAX_WAITING
@@ -251,6 +252,7 @@ def test_a_flood_is_refused_in_words_and_somebody_else_is_drawn_for(pipeline, mo
     shelf = Shelf({"fake": lambda: pipeline})
     shelf["fake"].load()
     monkeypatch.setattr(shelf["fake"], "draw", wait)
+    monkeypatch.setattr(gate, "DELAY", 0)
     demo = build_demo(shelf)
     _, address, _ = launch(demo, prevent_thread_lock=True, quiet=True)
     try:
