@@ -157,6 +157,7 @@ def test_opening_links_is_paid_for_and_what_is_drawn_already_is_free(house, pipe
     said = []
     monkeypatch.setattr(gr, "Warning", said.append)
     poor = House(house.shelf, Purse(most=3, each_second=1e-6))
+    house.shelf["fake"].open().join()
     asked = len(pipeline.asked)
     for seed in range(10, 20):
         *_, shown = arrive(poor, link={"caption": "a red bird", "seed": str(seed)})
