@@ -668,7 +668,7 @@ def test_endless_captions_are_cut_and_counted(tmp_path, monkeypatch):
 
 def test_where_a_split_is_empty_the_reasons_are_said_before_any_picture_is_read(root, tmp_path, monkeypatch, capsys):
     for path in (root / "text").glob("*/*.txt"):
-        path.write_text("")
+        path.write_text("", encoding="utf-8")
     monkeypatch.setattr(module, "_encoded", None)
     with pytest.raises(DataError, match="the split 'train' of birds has no usable picture"):
         pack_birds(root, tmp_path / "packed")
@@ -680,7 +680,7 @@ def test_what_was_understood_is_printed_on_any_console(tmp_path, monkeypatch):
     for name in names:
         (tmp_path / f"raw/{name}").parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (40, 30)).save(tmp_path / f"raw/{name}.png")
-        (tmp_path / f"raw/{name}.txt").write_text("a wall")
+        (tmp_path / f"raw/{name}.txt").write_text("a wall", encoding="utf-8")
     console = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", console)
     monkeypatch.setattr(sys, "argv", ["pack", "folder", str(tmp_path / "raw"), "--out", str(tmp_path / "\u00fc")])
@@ -704,7 +704,7 @@ def test_what_was_understood_is_printed_on_any_console(tmp_path, monkeypatch):
 )
 def test_a_pack_json_of_another_shape_is_named(root, tmp_path, content):
     pack_birds(root, tmp_path / "packed")
-    (tmp_path / "packed/pack.json").write_text(content)
+    (tmp_path / "packed/pack.json").write_text(content, encoding="utf-8")
     with pytest.raises(DataError, match=r"pack\.json: damaged .*pack the data set again"):
         load_packed(tmp_path / "packed", "train")
 
@@ -713,10 +713,10 @@ def test_a_pack_json_of_another_shape_is_named(root, tmp_path, content):
 def test_keys_of_other_pictures_are_named(root, tmp_path, content):
     pack_birds(root, tmp_path / "packed")
     keys, manifest = tmp_path / "packed/train.keys.json", tmp_path / "packed/pack.json"
-    keys.write_text(content)
-    said = json.loads(manifest.read_text())
+    keys.write_text(content, encoding="utf-8")
+    said = json.loads(manifest.read_text(encoding="utf-8"))
     said["files"]["train.keys.json"] = sha256(keys)
-    manifest.write_text(json.dumps(said))
+    manifest.write_text(json.dumps(said), encoding="utf-8")
     with pytest.raises(DataError, match=r"train\.keys\.json: .*pack the data set again"):
         load_packed(tmp_path / "packed", "train")
 

@@ -548,7 +548,7 @@ def test_pictures_of_one_class_cannot_teach_the_encoders(packed, weights, monkey
 def test_few_pictures_of_one_s_own_teach_both_to_the_last_step(count, weights, tmp_path, capsys):
     for number in range(count):
         Image.new("RGB", (40, 40), (12 * number, 90, 30)).save(tmp_path / f"{number}.png")
-        (tmp_path / f"{number}.txt").write_text(f"wall number {number}")
+        (tmp_path / f"{number}.txt").write_text(f"wall number {number}", encoding="utf-8")
     pack("folder", tmp_path, tmp_path / "packed", 32, 90, 48, strict=True)
     common = {"data": tmp_path / "packed", "steps": 2, "validate_every": 1, "image_size": 32, "device": "cpu"}
     for stage, kind in ((damsm, DamsmConfig), (captioner, CaptionerTraining)):
