@@ -21,7 +21,7 @@ from mirrorgan.checkpoint import (
 )
 from mirrorgan.drawing import CaptionError, CheckpointError
 from mirrorgan.files import write_text
-from mirrorgan.pipeline import MirrorGAN
+from mirrorgan.pipeline import MirrorGAN, load_captioner
 from mirrorgan.released import attngan, dfgan, encoders, ssagan, stream
 from mirrorgan.released.layout import TITLES, Part, Released, count_parameters, same, spoken
 from mirrorgan.released.options import Options
@@ -332,7 +332,14 @@ def find_parts(networks: Released, options: Options) -> list[Part]:
         return _find_parts(networks, options)
     except CheckpointError:
         raise
-    except (ValueError, TypeError, RuntimeError, ArithmeticError, MemoryError) as error:  # sizes that cannot be
+    except (
+        ValueError,
+        TypeError,
+        LookupError,
+        RuntimeError,
+        ArithmeticError,
+        MemoryError,
+    ) as error:  # sizes that cannot be
         files = " and ".join(dict.fromkeys(readable(path) for path in networks.files.values()))
         raise CheckpointError(f"{files}: their tensors have sizes that no network here has ({error})") from error
 
@@ -473,7 +480,7 @@ def write_sources(found: Set, folder: Path, borrowed: Path | None) -> None:
         "files": {readable(path.name): {"holds": kinds, "sha256": sha256(path)} for path, kinds in holds.items()}
     }
     if borrowed is not None:
-        content["borrowed"] = {"captioner": read_json(borrowed / "checkpoint.json")["name"]}
+        content["borrowed"] = {"captioner": read_json(borrowed / "checkpoint.json").get("name")}
     write_text(folder / SOURCES, json.dumps(content, indent=2) + "\n")
 
 
@@ -487,9 +494,8 @@ def borrow_captioner(lender: Path, folder: Path, vocabulary: Vocabulary, half: b
     read_manifest(lender)
     theirs = Vocabulary.load(lender / "vocabulary.json")
     check_words(vocabulary, theirs, f"{lender}: it cannot be borrowed; its STREAM says", "the dictionary here")
+    load_captioner(lender, theirs, {})  # which holds its files to each other
     about, tensors = read_json(lender / "captioner.json"), read_tensors(lender / "captioner.safetensors")
-    if about.get("vocabulary") != theirs.hash:
-        raise CheckpointError(f"{lender}/captioner.json: made with another dictionary than the one beside it")
     tensors = in_order(tensors, theirs, vocabulary)
     write_tensors(tensors, folder / "captioner.safetensors", half)
     write_text(folder / "captioner.json", json.dumps(about | {"vocabulary": vocabulary.hash}, indent=2) + "\n")

@@ -1,17 +1,19 @@
 """Which of many files is what: told by content, wrappers opened, and what is passed over is named."""
 
+import json
 import os
 import pickle
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
-from mirrorgan.checkpoint import read_json, read_tensors
+from mirrorgan.checkpoint import read_json, read_tensors, write_manifest
 from mirrorgan.drawing import CheckpointError
 from mirrorgan.pipeline import MirrorGAN
 from mirrorgan.released.__main__ import main as released_command
-from mirrorgan.released.convert import convert
+from mirrorgan.released.convert import borrow_captioner, convert
 from mirrorgan.released.options import Options
 from mirrorgan.released.reading import read_states
 from mirrorgan.vocabulary import Vocabulary, tokenize
@@ -345,3 +347,18 @@ def test_a_caption_has_at_least_one_word(folder, tmp_path, number, capsys, monke
     with pytest.raises(SystemExit):
         released_command()
     assert "--max-words" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("backbone", ["../../../outside", "vgg", ["a"], None, 3])
+def test_a_lender_s_settings_are_held_to_its_files_before_anything_is_written(theirs, tmp_path, backbone):
+    lender, words = tmp_path / "lender", Vocabulary(theirs.words)
+    lender.mkdir()
+    words.save(lender / "vocabulary.json")
+    config = {"vocabulary_size": 11, "backbone": backbone}
+    (lender / "captioner.json").write_text(json.dumps({"config": config, "vocabulary": words.hash}))
+    save_file({"linear.weight": torch.ones(2)}, lender / "captioner.safetensors")
+    write_manifest(lender, {"name": "lender"})
+    (tmp_path / "ours").mkdir()
+    with pytest.raises(CheckpointError, match="backbone"):
+        borrow_captioner(lender, tmp_path / "ours", words, half=False)
+    assert not list((tmp_path / "ours").iterdir()) and {path.name for path in tmp_path.iterdir()} == {"lender", "ours"}
