@@ -40,7 +40,7 @@ PARTS = ("wings", "belly", "head", "tail", "breast", "beak", "crown", "throat")
 FAIRNESS = "You asked for many drawings"
 FLOODS = ("drawings", "links", "files", "uphill", "pictures", "connections", "pages", "large requests")
 """What a client does that floods."""
-FAIR_SECONDS, FAIR_FACTOR = 5.0, 6.0
+FAIR_SECONDS, FAIR_FACTOR = 8.0, 8.0
 """While one client floods, another one's drawing with its sentence takes at most so many seconds or, on a machine that
 is slow, so many times what it takes there without the flood."""
 CROWDED = ("Many people are drawing", "queue is full")

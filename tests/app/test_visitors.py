@@ -57,12 +57,12 @@ def test_one_client_floods_with_all_it_has_and_another_is_drawn_for(pipeline):
 @pytest.mark.parametrize(
     ("alone", "beside", "errors", "bound", "kept"),
     [
-        ([0.5, 0.6], [1.0, 4.9], {}, 5.0, True),
-        ([0.5, 0.6], [1.0, 5.1], {}, 5.0, False),
-        ([2.0, 2.0, 9.0], [11.9], {}, 12.0, True),
-        ([0.5], [0.5], {"Enter: 503": 1}, 5.0, False),
-        ([0.5], [], {}, 5.0, False),
-        ([], [], {"Enter: 503": 9}, 5.0, False),
+        ([0.5, 0.6], [1.0, 7.9], {}, 8.0, True),
+        ([0.5, 0.6], [1.0, 8.1], {}, 8.0, False),
+        ([2.0, 2.0, 9.0], [15.9], {}, 16.0, True),
+        ([0.5], [0.5], {"Enter: 503": 1}, 8.0, False),
+        ([0.5], [], {}, 8.0, False),
+        ([], [], {"Enter: 503": 9}, 8.0, False),
     ],
 )
 def test_fairness_is_a_bound_for_every_wait_and_no_refusal(alone, beside, errors, bound, kept):
