@@ -26,6 +26,12 @@ def mask_rows(mask: Tensor, height: int, width: int, mode: str) -> Tensor:
     return mask[row % batch].movedim(2, 1).unflatten(2, (height, width))
 
 
+def check_mask_mode(mode: str) -> None:
+    """Raises ValueError if there is no such mode of `mask_rows`."""
+    if mode not in MASK_MODES:
+        raise ValueError(f"mask_mode must be one of {', '.join(MASK_MODES)}, not {mode!r}")
+
+
 class WordAttention(nn.Module):
     """Lets each sub-region of an image listen to the words that describe it.
 
@@ -37,8 +43,7 @@ class WordAttention(nn.Module):
 
     def __init__(self, word_dim: int, image_dim: int, mask_mode: str = "fixed") -> None:
         super().__init__()
-        if mask_mode not in MASK_MODES:
-            raise ValueError(f"mask_mode must be one of {', '.join(MASK_MODES)}, not {mask_mode!r}")
+        check_mask_mode(mask_mode)
         self.mask_mode = mask_mode
         self.project = nn.Linear(word_dim, image_dim, bias=False)  # U in Eq. 4
 

@@ -8,6 +8,37 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
+class SpectralNorm(nn.Module):
+    """A weight divided by its largest singular value, for `parametrize.register_parametrization`; as DM-GAN's code has
+    it (Miyato et al., "Spectral Normalization for GANs", ICLR 2018).
+
+    One power iteration whenever it is asked for: v = W' u, u = W v, both brought to length 1, sigma = u' W v. Training
+    keeps u; in eval mode the iteration is made from the u that was kept, so that an answer does not depend on those
+    before it. PyTorch's own takes the two halves of the iteration in the other order, and none in eval mode: the same
+    u and v would give another weight.
+    """
+
+    u: Tensor
+    v: Tensor
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        rows, columns = weight.flatten(1).shape
+        self.register_buffer("u", F.normalize(torch.randn(rows, device=weight.device), dim=0))
+        self.register_buffer("v", F.normalize(torch.randn(columns, device=weight.device), dim=0))
+
+    def forward(self, weight: Tensor) -> Tensor:
+        matrix = weight.flatten(1)
+        with torch.autocast(weight.device.type, enabled=False):
+            with torch.no_grad():
+                v = F.normalize(matrix.T @ self.u, dim=0)
+                u = F.normalize(matrix @ v, dim=0)
+                if self.training:
+                    self.u.copy_(u)
+                    self.v.copy_(v)
+            return weight / (u @ (matrix @ v))
+
+
 class GLU(nn.Module):
     """Half of the channels, gated by the other half: a * sigmoid(b)."""
 
@@ -81,22 +112,20 @@ class ResBlock(nn.Module):
         return features + self.block(features)
 
 
-def down_block(channels: int, out_channels: int) -> nn.Sequential:
-    """(B, channels, H, W) to (B, out_channels, H/2, W/2): 4x4 convolution, batch norm, leaky ReLU."""
-    return nn.Sequential(
-        nn.Conv2d(channels, out_channels, kernel_size=4, stride=2, padding=1, bias=False),
-        nn.BatchNorm2d(out_channels),
-        nn.LeakyReLU(0.2),
-    )
+def down_block(channels: int, out_channels: int, norm: bool = True) -> nn.Sequential:
+    """(B, channels, H, W) to (B, out_channels, H/2, W/2): 4x4 convolution, batch norm, leaky ReLU.
+
+    Args:
+        norm: False leaves out the norm; the convolution has a bias then.
+    """
+    convolution = nn.Conv2d(channels, out_channels, kernel_size=4, stride=2, padding=1, bias=not norm)
+    return nn.Sequential(convolution, *([nn.BatchNorm2d(out_channels)] if norm else []), nn.LeakyReLU(0.2))
 
 
-def same_block(channels: int, out_channels: int) -> nn.Sequential:
-    """(B, channels, H, W) to (B, out_channels, H, W): 3x3 convolution, batch norm, leaky ReLU."""
-    return nn.Sequential(
-        nn.Conv2d(channels, out_channels, kernel_size=3, padding=1, bias=False),
-        nn.BatchNorm2d(out_channels),
-        nn.LeakyReLU(0.2),
-    )
+def same_block(channels: int, out_channels: int, norm: bool = True) -> nn.Sequential:
+    """(B, channels, H, W) to (B, out_channels, H, W): 3x3 convolution, batch norm, leaky ReLU; `norm` as above."""
+    convolution = nn.Conv2d(channels, out_channels, kernel_size=3, padding=1, bias=not norm)
+    return nn.Sequential(convolution, *([nn.BatchNorm2d(out_channels)] if norm else []), nn.LeakyReLU(0.2))
 
 
 class ConditioningAugmentation(nn.Module):
@@ -198,6 +227,11 @@ class StandardizedSentence(nn.BatchNorm1d):
 
     def __init__(self, text_dim: int) -> None:
         super().__init__(text_dim, affine=False)
+
+    def like_sentences(self, words: Tensor) -> Tensor:
+        """Words (B, L, D) by the sentence's statistics: both are states of the same LSTM."""
+        assert self.running_mean is not None and self.running_var is not None
+        return (words - self.running_mean) * (self.running_var + self.eps).rsqrt()
 
 
 def text_map(input_dim: int, hidden_dim: int, output_dim: int, start: float = 0.0) -> nn.Sequential:

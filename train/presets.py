@@ -496,6 +496,13 @@ _FOLDER = dataclasses.replace(  # few pictures: the smallest batch that still ho
 # discriminator; sizes and rates are not the published ones.
 _SMALL = dataclasses.replace(_SHAPES, redescription=0.0, redescription_share=1.0, ema=0.99)
 _SHAPES_ATTNGAN = dataclasses.replace(_SMALL, name="shapes-attngan", generator="attngan", steps=300, damsm=1.0)
+_SHAPES_DMGAN = dataclasses.replace(
+    _SHAPES_ATTNGAN,
+    name="shapes-dmgan",
+    generator="dmgan",
+    skip_images=None,
+    discriminator_options=("norm=spectral",),
+)
 _SHAPES_STACKGAN2 = dataclasses.replace(
     _SMALL,
     name="shapes-stackgan2",
@@ -590,6 +597,27 @@ _ATTNDCGAN_PAPER = dataclasses.replace(
     look_sizes=(256,),
     damsm=1.0,
 )
+_DMGAN_PAPER = dataclasses.replace(
+    _ATTNGAN_PAPER,
+    name="dmgan-paper",
+    generator="dmgan",
+    batch=10,
+    steps=800 * (8855 // 10),
+    channels=(64, 64, 64),
+    discriminator_channels=32,
+    discriminator_options=("norm=spectral",),
+)
+_DMGAN_COCO_PAPER = dataclasses.replace(
+    _DMGAN_PAPER,
+    **_encoders("coco-paper"),
+    data=Path("packed/coco"),
+    name="dmgan-coco-paper",
+    batch=16,
+    steps=200 * (82_783 // 16),
+    longest=12,
+    residual_blocks=3,
+    damsm=50.0,
+)
 _STACKGAN2_PAPER = dataclasses.replace(
     _BIRDS_PAPER,
     name="stackgan2-paper",
@@ -661,8 +689,8 @@ PRESETS = {
     for preset in (
         _BIRDS_32, _BIRDS_64, _BIRDS_128, _BIRDS_128_TOGETHER, _BIRDS_256, _BIRDS_256_FRECHET, _BIRDS_64_FRECHET,
         _CASCADE_64, _CASCADE_128, _CASCADE_256, _BIRDS, _COCO, _SHAPES, _FOLDER, _SHAPES_ATTNGAN, _SHAPES_SSAGAN,
-        _SHAPES_DFGAN, _SHAPES_STACKGAN2, _SHAPES_GAN_INT_CLS, _BIRDS_PAPER, _BIRDS_RELEASED, _COCO_PAPER,
-        _ATTNGAN_PAPER, _ATTNGAN_COCO_PAPER, _ATTNDCGAN_PAPER, _SSAGAN_PAPER, _SSAGAN_COCO_PAPER, _DFGAN_PAPER,
-        _DFGAN_COCO_PAPER, _STACKGAN2_PAPER, _GAN_INT_CLS_PAPER,
+        _SHAPES_DFGAN, _SHAPES_STACKGAN2, _SHAPES_GAN_INT_CLS, _SHAPES_DMGAN, _BIRDS_PAPER, _BIRDS_RELEASED,
+        _COCO_PAPER, _ATTNGAN_PAPER, _ATTNGAN_COCO_PAPER, _ATTNDCGAN_PAPER, _SSAGAN_PAPER, _SSAGAN_COCO_PAPER,
+        _DFGAN_PAPER, _DFGAN_COCO_PAPER, _STACKGAN2_PAPER, _GAN_INT_CLS_PAPER, _DMGAN_PAPER, _DMGAN_COCO_PAPER,
     )
 }  # fmt: skip

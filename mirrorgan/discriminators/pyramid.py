@@ -1,4 +1,4 @@
-"""The papers' discriminators (AttnGAN, MirrorGAN): one convolutional pyramid a stage, two heads.
+"""The papers' discriminators (AttnGAN, MirrorGAN, DM-GAN): one convolutional pyramid a stage, two heads.
 
 Dimensions: B batch, D text channels, S image size, C base channels (ndf).
 """
@@ -9,15 +9,19 @@ import torch
 from torch import Tensor, nn
 
 from mirrorgan.discriminators.base import BaseDiscriminator
-from mirrorgan.layers import down_block, initialize, same_block
+from mirrorgan.layers import SpectralNorm, down_block, initialize, same_block
 from mirrorgan.losses import Judgement
 
 LAST = 8  # the heads work on 8C channels at 4x4
+NORMS = ("batch", "spectral")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Defaults are the released bird discriminators: 6,313,730 / 19,424,002 / 71,858,946 parameters at 64, 128, 256."""
+    """Defaults are the released bird discriminators: 6,313,730 / 19,424,002 / 71,858,946 parameters at 64, 128, 256.
+
+    DM-GAN's: channels 32, norm "spectral": 1,878,242 / 5,155,810 / 18,264,546.
+    """
 
     image_size: int
     """Pixels, a power of two of at least 16."""
@@ -26,8 +30,12 @@ class Config:
     """C, ndf in the released code."""
     unconditional: bool = True
     """A head that judges without the sentence."""
+    norm: str = "batch"
+    """"batch", or "spectral": DM-GAN's, whose convolutions have biases and normalised weights in the place of batch
+    norms, but for the last one of each head, which is plain."""
     spectral_norm: bool = False
-    """Normalise every weight's largest singular value (not in the papers; AttnGAN++ gains much by it)."""
+    """Normalise every weight's largest singular value beside the batch norms, heads and all (not in the papers;
+    AttnGAN++ gains much by it)."""
     standardize_text: bool = False
     """The sentence's channels brought to mean 0 and deviation 1 over captions (ours): as it comes, it is several times
     smaller than what it is joined with."""
@@ -35,6 +43,12 @@ class Config:
     def __post_init__(self) -> None:
         if self.image_size < 16 or self.image_size & (self.image_size - 1):
             raise ValueError(f"image_size must be a power of two of at least 16, not {self.image_size}")
+        if self.norm not in NORMS:
+            raise ValueError(f"norm must be one of {', '.join(NORMS)}, not {self.norm!r}")
+        if self.norm == "spectral" and self.spectral_norm:
+            raise ValueError(
+                "norm 'spectral' normalises the weights already; spectral_norm is for norm 'batch', leave it out"
+            )
 
 
 class Discriminator(BaseDiscriminator):
@@ -47,27 +61,33 @@ class Discriminator(BaseDiscriminator):
 
     def __init__(self, config: Config) -> None:
         super().__init__()
-        c = config.channels
+        c, batch = config.channels, config.norm == "batch"
         halvings = config.image_size.bit_length() - 3  # down to 4x4
         blocks: list[nn.Module] = [
-            nn.Conv2d(3, c, kernel_size=4, stride=2, padding=1, bias=False),
+            nn.Conv2d(3, c, kernel_size=4, stride=2, padding=1, bias=not batch),
             nn.LeakyReLU(0.2),
         ]
         width = 1
         for _ in range(halvings - 1):
-            blocks.append(down_block(width * c, 2 * width * c))
+            blocks.append(down_block(width * c, 2 * width * c, batch))
             width *= 2
         if width < LAST:
-            blocks.append(same_block(width * c, LAST * c))
+            blocks.append(same_block(width * c, LAST * c, batch))
         while width > LAST:
-            blocks.append(same_block(width * c, width * c // 2))
+            blocks.append(same_block(width * c, width * c // 2, batch))
             width //= 2
         self.trunk = nn.Sequential(*blocks)
         self.unconditional = nn.Conv2d(LAST * c, 1, kernel_size=4, stride=4) if config.unconditional else None
         self.standardize = nn.BatchNorm1d(config.text_dim, affine=False) if config.standardize_text else None
-        self.joint = same_block(LAST * c + config.text_dim, LAST * c)
+        self.joint = same_block(LAST * c + config.text_dim, LAST * c, batch)
         self.conditional = nn.Conv2d(LAST * c, 1, kernel_size=4, stride=4)
         self.apply(initialize)
+        if not batch:
+            for module in (*self.trunk.modules(), *self.joint.modules()):
+                if isinstance(module, nn.Conv2d):
+                    nn.utils.parametrize.register_parametrization(
+                        module, "weight", SpectralNorm(module.weight), unsafe=True
+                    )
         if config.spectral_norm:
             for module in list(self.modules()):
                 if isinstance(module, nn.Conv2d):

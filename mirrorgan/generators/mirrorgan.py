@@ -200,13 +200,12 @@ class Generator(BaseGenerator):
         return self._stages(z, self.condition(sentence, sample)[0], sentence, words, mask)
 
     def _standardized(self, words: Tensor, sentence: Tensor) -> tuple[Tensor, Tensor]:
-        """Words and sentence by the sentence's statistics: both are states of the same LSTM."""
+        """Words and sentence by the sentence's statistics."""
         norm = self.standardize
         if norm is None:
             return words, sentence
         sentence = norm(sentence)
-        assert norm.running_mean is not None and norm.running_var is not None
-        return (words - norm.running_mean) * (norm.running_var + norm.eps).rsqrt(), sentence
+        return norm.like_sentences(words), sentence
 
     def _stages(
         self,

@@ -1,9 +1,13 @@
 """The generators of AttnGAN and MirrorGAN and their discriminators: one layout, MirrorGAN's with more tensors."""
 
+from typing import Any
+
 import torch
 
 from mirrorgan.discriminators import pyramid
+from mirrorgan.drawing import CheckpointError
 from mirrorgan.generators import find_generator, mirrorgan
+from mirrorgan.generators.base import StagedConfig
 from mirrorgan.released.layout import Contents, Part, Released
 from mirrorgan.released.options import Options
 from mirrorgan.released.reading import State
@@ -52,18 +56,8 @@ def parts(released: Released, options: Options) -> list[Part]:
 
 def generator_config(released: Released, kind: str, options: Options) -> mirrorgan.Config:
     """Width, residual blocks, stages and the rest, from the tensors' shapes."""
-    rows, text_dim = released.shape(f"{kind}/ca_net.fc.weight", 2)
-    joined = released.shape(f"{kind}/h_net1.fc.0.weight", 2)[1]
-    doublings = released.count(f"{kind}/h_net1.upsample{{}}.1.weight")
-    ends = [f"h_net1.upsample{doublings}"]
-    ends += [f"h_net{k + 2}.upsample" for k in range(released.count(f"{kind}/h_net{{}}.upsample.1.weight", first=2))]
     config: mirrorgan.Config = find_generator(kind.split(".")[0]).Config(
-        text_dim=text_dim,
-        condition_dim=rows // 4,
-        noise_dim=joined - rows // 4,
-        first_size=4 * 2**doublings,
-        channels=tuple(released.shape(f"{kind}/{end}.1.weight", 4)[0] // 2 for end in ends),  # half is for the GLU
-        residual_blocks=released.count(f"{kind}/h_net2.residual.{{}}.block.0.weight", first=0),
+        **skeleton(released, kind),
         sentence_attention=kind == MIRRORGAN,
         sentence_axis=options.sentence_axis,
         sentence_preconv=kind == ATTNGAN or released.has(f"{kind}/h_net2.att.conv_sentence_vis.weight"),
@@ -75,12 +69,42 @@ def generator_config(released: Released, kind: str, options: Options) -> mirrorg
     return config
 
 
+def skeleton(released: Released, kind: str) -> dict[str, Any]:
+    """Fields of a generator's configuration that AttnGAN and its relatives have in common, from the tensors' shapes."""
+    rows, text_dim = released.shape(f"{kind}/ca_net.fc.weight", 2)
+    joined = released.shape(f"{kind}/h_net1.fc.0.weight", 2)[1]
+    doublings = released.count(f"{kind}/h_net1.upsample{{}}.1.weight")
+    ends = [f"h_net1.upsample{doublings}"]
+    ends += [f"h_net{k + 2}.upsample" for k in range(released.count(f"{kind}/h_net{{}}.upsample.1.weight", first=2))]
+    return {
+        "text_dim": text_dim,
+        "condition_dim": rows // 4,
+        "noise_dim": joined - rows // 4,
+        "first_size": 4 * 2**doublings,
+        "channels": tuple(released.shape(f"{kind}/{end}.1.weight", 4)[0] // 2 for end in ends),  # half is for the GLU
+        "residual_blocks": released.count(f"{kind}/h_net2.residual.{{}}.block.0.weight", first=0),
+    }
+
+
+def skeleton_names(doublings: int, stages: int) -> dict[str, str]:
+    """Released prefixes by ours of what AttnGAN and its relatives have in common, but for the heads.
+
+    Args:
+        doublings: in the first stage.
+        stages: after the first.
+    """
+    names = {"condition.linear": "ca_net.fc", "first.start": "h_net1.fc"}
+    names |= {f"first.blocks.{k}": f"h_net1.upsample{k + 1}" for k in range(doublings)}
+    for k in range(stages):
+        names |= {f"stages.{k}.refine": f"h_net{k + 2}.residual", f"stages.{k}.up": f"h_net{k + 2}.upsample"}
+    return names
+
+
 def generator_part(config: mirrorgan.Config) -> Part:
     kind = MIRRORGAN if config.sentence_attention else ATTNGAN
     with torch.device("meta"):
         module = mirrorgan.Generator(config)
-    names = {"condition.linear": "ca_net.fc", "first.start": "h_net1.fc"}
-    names |= {f"first.blocks.{k}": f"h_net1.upsample{k + 1}" for k in range(len(module.first.blocks))}
+    names = skeleton_names(len(module.first.blocks), len(module.stages))
     if config.pictures == "last":
         names["heads.0"] = LAST_HEAD
     else:
@@ -92,8 +116,6 @@ def generator_part(config: mirrorgan.Config) -> Part:
             f"{ours}.sentence.project": f"{theirs}.att.linear",
             f"{ours}.sentence.preconv": f"{theirs}.att.conv_sentence_vis",
             f"{ours}.join": f"{theirs}.conv",
-            f"{ours}.refine": f"{theirs}.residual",
-            f"{ours}.up": f"{theirs}.upsample",
         }
     pointwise = frozenset(f"stages.{k}.words.project" for k in range(len(module.stages)))
     return Part(
@@ -108,15 +130,9 @@ def generator_part(config: mirrorgan.Config) -> Part:
 
 def cannot_say(config: mirrorgan.Config) -> list[str]:
     """What the released code of neither system has, of our options; nothing if the generator can be given back."""
-    wrong = []
-    if config.first_size != 64 or len(config.channels) > 3:
-        wrong.append(f"pictures of {', '.join(map(str, config.sizes))} pixels")
-    if len(set(config.channels)) > 1:
-        wrong.append(f"stages of {', '.join(map(str, config.channels))} channels")
+    wrong = skeleton_cannot_say(config)
     if config.skip_images:
         wrong.append("heads that add to the smaller picture (skip_images)")
-    if config.standardize_text:
-        wrong.append("standardised text (standardize_text)")
     if not config.word_attention:
         wrong.append("stages without word attention")
     if config.sentence_attention:
@@ -128,6 +144,18 @@ def cannot_say(config: mirrorgan.Config) -> list[str]:
             wrong.append(f"{config.join} join")
         if config.pictures != "all":
             wrong.append("stages that do not draw")
+    return wrong
+
+
+def skeleton_cannot_say(config: StagedConfig) -> list[str]:
+    """The same of what AttnGAN and its relatives have in common."""
+    wrong = []
+    if config.first_size != 64 or len(config.channels) > 3:
+        wrong.append(f"pictures of {', '.join(map(str, config.sizes))} pixels")
+    if len(set(config.channels)) > 1:
+        wrong.append(f"stages of {', '.join(map(str, config.channels))} channels")
+    if config.standardize_text:
+        wrong.append("standardised text (standardize_text)")
     return wrong
 
 
@@ -144,6 +172,8 @@ def discriminator_config(released: Released, size: int) -> pyramid.Config:
 
 
 def discriminator_part(config: pyramid.Config) -> Part:
+    """Raises CheckpointError if the released code has no such discriminator."""
+    check_pyramid(config, "batch", "AttnGAN's and MirrorGAN's")
     with torch.device("meta"):
         module = pyramid.Discriminator(config)
     names = {"trunk.0": f"{FIRST}.0"}
@@ -163,6 +193,21 @@ def discriminator_part(config: pyramid.Config) -> Part:
         names={ours: f"{kind}/{theirs}" for ours, theirs in names.items()},
         extra={"discriminator": DISCRIMINATOR_NAME},
     )
+
+
+def check_pyramid(config: pyramid.Config, norm: str, whose: str) -> None:
+    """Raises CheckpointError if a discriminator is not one of the released code, whose norm is `norm`."""
+    wrong = []
+    if config.image_size not in DISCRIMINATORS:
+        wrong.append(f"pictures of {config.image_size} pixels")
+    if config.norm != norm:
+        wrong.append(f"{config.norm} norm")
+    if config.spectral_norm:
+        wrong.append("spectral norm beside batch norms (spectral_norm)")
+    if config.standardize_text:
+        wrong.append("standardised text (standardize_text)")
+    if wrong:
+        raise CheckpointError(f"discriminator.{config.image_size}: {whose} released code has no {'; no '.join(wrong)}")
 
 
 def files(states: dict[str, State]) -> Contents:

@@ -19,7 +19,7 @@ from mirrorgan.released.reading import State
 Contents = dict[str, dict[str, Any]]
 """What files hold, by their names."""
 
-TITLES = {"attngan": "AttnGAN", "mirrorgan": "MirrorGAN", "ssagan": "SSA-GAN", "dfgan": "DF-GAN"}
+TITLES = {"attngan": "AttnGAN", "mirrorgan": "MirrorGAN", "ssagan": "SSA-GAN", "dfgan": "DF-GAN", "dmgan": "DM-GAN"}
 """Of systems, as their papers write them."""
 
 
@@ -185,4 +185,5 @@ def spoken(kind: str) -> str:
 
 
 def count_parameters(tensors: dict[str, Tensor]) -> int:
-    return sum(value.numel() for name, value in tensors.items() if not name.endswith(("running_mean", "running_var")))
+    kept = ("running_mean", "running_var", ".weight.0.u", ".weight.0.v")  # by norms, and not learnt
+    return sum(value.numel() for name, value in tensors.items() if not name.endswith(kept))

@@ -56,7 +56,7 @@ def randomize(module):
             nn.init.uniform_(child.running_mean, -0.3, 0.3)
             nn.init.uniform_(child.running_var, 0.5, 1.5)
         elif isinstance(child, nn.Conv2d | nn.Linear):
-            nn.init.xavier_normal_(child.weight)
+            nn.init.xavier_normal_(child.weight_bar if hasattr(child, "weight_bar") else child.weight)
             if child.bias is not None:
                 nn.init.uniform_(child.bias, -0.3, 0.3)
     for name, parameter in module.named_parameters():
@@ -314,6 +314,99 @@ class DNet(nn.Module):
         return x
 
 
+# ---------------------------------------------------------------------------------------------------- DM-GAN
+
+
+class MemoryNet(nn.Module):
+    """A later stage of DM-GAN: words w (B, D, L) are written into a memory that every place reads."""
+
+    def __init__(self, ngf, text_dim, residual):
+        super().__init__()
+        self.A, self.B = nn.Linear(text_dim, 1, bias=False), nn.Linear(ngf, 1, bias=False)
+        for name, before, after in (
+            ("M_r", ngf, 2 * ngf), ("M_w", text_dim, 2 * ngf), ("key", 2 * ngf, ngf), ("value", 2 * ngf, ngf),
+        ):  # fmt: skip
+            self.add_module(name, nn.Sequential(nn.Conv1d(before, after, 1), nn.ReLU()))
+        self.response_gate = nn.Sequential(nn.Conv2d(2 * ngf, 1, 1), nn.Sigmoid())
+        self.residual = nn.Sequential(*[Residual(2 * ngf) for _ in range(residual)])
+        self.upsample = up(2 * ngf, ngf)
+
+    def forward(self, h, c, w, mask, order):
+        batch, channels, side, _ = h.shape
+        mean = h.flatten(2).mean(2).detach()
+        gate = torch.sigmoid(self.A(w.transpose(1, 2)) + self.B(mean)[:, :, None].repeat(1, w.shape[2], 1))
+        gate = gate.transpose(1, 2)
+        m = self.M_w(w) * gate + self.M_r(mean[:, :, None]).repeat(1, 1, w.shape[2]) * (1 - gate)
+        keys, values = self.key(m), self.value(m)
+        scores = torch.bmm(h.flatten(2).transpose(1, 2), keys).view(batch * side * side, -1)
+        repeated = mask.repeat(side * side, 1) if order == "legacy" else mask.repeat_interleave(side * side, 0)
+        maps = scores.masked_fill(repeated, -float("inf")).softmax(1).view(batch, side * side, -1).transpose(1, 2)
+        read = torch.bmm(values, maps).view(batch, channels, side, side)
+        r = self.response_gate(torch.cat([h, read], 1))
+        answered = h * (1 - r) + r * read
+        return self.upsample(self.residual(torch.cat([answered, answered], 1))), maps.view(batch, -1, side, side)
+
+
+class MemoryGNet(GNet):
+    def __init__(self, ngf=4, text_dim=16, residual=2, stages=3, noise=100):
+        super().__init__(ngf, text_dim, residual, False, stages, noise)
+        for k in range(2, stages + 1):
+            setattr(self, f"h_net{k}", MemoryNet(ngf, text_dim, residual))
+
+
+class Normalised(nn.Module):
+    """A convolution whose weight is divided by u' W v after one power iteration, whatever the mode."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.module = module
+        weight = module._parameters.pop("weight").detach()
+        rows, columns = weight.flatten(1).shape
+        for name, values in (("weight_u", torch.randn(rows)), ("weight_v", torch.randn(columns))):
+            module.register_parameter(name, nn.Parameter(values / values.norm(), requires_grad=False))
+        module.register_parameter("weight_bar", nn.Parameter(weight))
+
+    def forward(self, x):
+        u, v, weight = (self.module._parameters[name] for name in ("weight_u", "weight_v", "weight_bar"))
+        matrix = weight.flatten(1)
+        v.data = matrix.data.t().mv(u.data)
+        v.data /= v.data.norm() + 1e-12
+        u.data = matrix.data.mv(v.data)
+        u.data /= u.data.norm() + 1e-12
+        self.module.weight = weight / u.dot(matrix.mv(v))
+        return self.module(x)
+
+
+def normalised_halving(before, after):
+    return [Normalised(nn.Conv2d(before, after, 4, 2, 1)), nn.LeakyReLU(0.2)]
+
+
+def normalised_keeping(before, after):
+    return [Normalised(nn.Conv2d(before, after, 3, 1, 1)), nn.LeakyReLU(0.2)]
+
+
+class NormalisedDNet(nn.Module):
+    """DM-GAN's discriminators."""
+
+    def __init__(self, size, ndf=2, text_dim=16):
+        super().__init__()
+        first = [layer for before, k in ((3, 1), (ndf, 2), (2 * ndf, 4), (4 * ndf, 8))
+                 for layer in normalised_halving(before, k * ndf)]  # fmt: skip
+        self.img_code_s16 = nn.Sequential(*first)
+        if size == 128:
+            self.img_code_s32 = nn.Sequential(*normalised_halving(8 * ndf, 16 * ndf))
+            self.img_code_s32_1 = nn.Sequential(*normalised_keeping(16 * ndf, 8 * ndf))
+        if size == 256:
+            self.img_code_s32 = nn.Sequential(*normalised_halving(8 * ndf, 16 * ndf))
+            self.img_code_s64 = nn.Sequential(*normalised_halving(16 * ndf, 32 * ndf))
+            self.img_code_s64_1 = nn.Sequential(*normalised_keeping(32 * ndf, 16 * ndf))
+            self.img_code_s64_2 = nn.Sequential(*normalised_keeping(16 * ndf, 8 * ndf))
+        self.UNCOND_DNET, self.COND_DNET = Logits(ndf, 0), Logits(ndf, text_dim)
+        self.COND_DNET.jointConv = nn.Sequential(*normalised_keeping(8 * ndf + text_dim, 8 * ndf))
+
+    forward = DNet.forward
+
+
 # --------------------------------------------------------------------------------------------- SSA-GAN, DF-GAN
 
 
@@ -498,5 +591,5 @@ def theirs():
         words=WORDS, captions_of=captions_of, tables=tables, dump_python2=dump_python2, randomize=randomize,
         RnnEncoder=RnnEncoder, CnnEncoder=CnnEncoder, CaptionCnn=CaptionCnn, CaptionRnn=CaptionRnn, GNet=GNet,
         DNet=DNet, Python2Pickler=Python2Pickler, SemanticG=SemanticG, DeepG=DeepG,
-        OneWayD=OneWayD, JointHead=JointHead,
+        OneWayD=OneWayD, JointHead=JointHead, MemoryGNet=MemoryGNet, NormalisedDNet=NormalisedDNet,
     )  # fmt: skip

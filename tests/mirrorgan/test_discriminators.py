@@ -11,10 +11,12 @@ from mirrorgan.discriminators import (
     projected,
     pyramid,
 )
+from mirrorgan.layers import SpectralNorm
 from mirrorgan.losses import squared_slopes
 
 SENTENCES = 8
 WITH_PIXELS = "projected, and the picture itself"
+SPECTRAL = "pyramid, of spectral norm"
 
 
 TINY = {
@@ -31,6 +33,8 @@ TINY = {
 def build(name, backbone, **options):
     if name == WITH_PIXELS:
         name, options = "projected", {"pixels": 16, **options}
+    if name == SPECTRAL:
+        name, options = "pyramid", {"norm": "spectral", **options}
     module = find_discriminator(name)
     known = {field.name for field in dataclasses.fields(module.Config)}
     config = module.Config(**{key: value for key, value in TINY.items() if key in known} | options)
@@ -42,7 +46,7 @@ def build(name, backbone, **options):
     return network
 
 
-@pytest.fixture(params=[*available_discriminators(), WITH_PIXELS])
+@pytest.fixture(params=[*available_discriminators(), WITH_PIXELS, SPECTRAL])
 def discriminator(request, tiny_backbone):
     return build(request.param, tiny_backbone)
 
@@ -339,3 +343,84 @@ def test_gan_int_cls_s_discriminator_has_the_maps_of_the_released_one():
     first, last = network.conditional[0], network.conditional[-1]
     assert (first.in_channels, first.kernel_size, last.kernel_size) == (512 + 128, (1, 1), (4, 4))
     assert not [m for m in network.modules() if isinstance(m, torch.nn.Conv2d) and m.bias is not None]
+
+
+# --------------------------------------------------------------------------------------------- spectral norm
+
+
+def spectral(size=16, **options):
+    return pyramid.Discriminator(
+        pyramid.Config(**{"image_size": size, "text_dim": SENTENCES, "channels": 2, "norm": "spectral"} | options)
+    )
+
+
+@pytest.mark.parametrize(("size", "parameters"), [(64, 1_878_242), (128, 5_155_810), (256, 18_264_546)])
+def test_dm_gan_s_discriminators_have_as_many_parameters_as_the_released_ones(size, parameters):
+    with torch.device("meta"):
+        network = pyramid.Discriminator(pyramid.Config(image_size=size, channels=32, norm="spectral"))
+    assert sum(p.numel() for p in network.parameters()) == parameters
+
+
+@pytest.mark.parametrize("size", [16, 32, 64])
+def test_dm_gan_s_discriminators_have_no_batch_norm_and_plain_last_convolutions(size):
+    network = spectral(size)
+    plain = {name for name, m in network.named_modules() if isinstance(m, torch.nn.Conv2d)}
+    normal = {name.removesuffix(".parametrizations.weight.0") for name, m in network.named_modules()
+              if isinstance(m, SpectralNorm)}  # fmt: skip
+    assert plain - normal == {"unconditional", "conditional"}
+    assert not [m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d | torch.nn.BatchNorm1d)]
+    assert all(m.bias is not None for m in network.modules() if isinstance(m, torch.nn.Conv2d))
+    judgement = network(torch.zeros(2, 3, size, size), torch.randn(2, SENTENCES))
+    assert judgement.conditional.shape == judgement.unconditional.shape == (2, 1)
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (4, 2, 3, 3), (1, 6), (2, 1, 1, 1)])
+def test_a_spectral_norm_is_its_power_iteration_written_as_loops(shape):
+    norm, weight = SpectralNorm(torch.empty(shape)), torch.randn(shape)
+    u, rows = norm.u.tolist(), weight.reshape(shape[0], -1).tolist()
+    columns = len(rows[0])
+    for step in range(3):
+        v = [sum(rows[i][j] * u[i] for i in range(len(rows))) for j in range(columns)]
+        length = sum(x * x for x in v) ** 0.5
+        v = [x / length for x in v]
+        u = [sum(rows[i][j] * v[j] for j in range(columns)) for i in range(len(rows))]
+        sigma = sum(x * x for x in u) ** 0.5  # u' W v with u = W v / |W v|
+        u = [x / sigma for x in u]
+        if step == 2:
+            norm.eval()
+        torch.testing.assert_close(norm(weight), weight / sigma)
+    assert not torch.allclose(norm.u, torch.tensor(u), atol=1e-6) or min(shape[0], columns) == 1  # it was not kept
+    assert torch.equal(norm(weight), norm(weight))
+    largest = torch.linalg.svdvals(weight.flatten(1))[0]
+    norm.train()
+    for _ in range(200):
+        found = norm(weight)
+    torch.testing.assert_close(found, weight / largest, rtol=1e-3, atol=1e-4)
+
+
+def test_through_a_spectral_norm_the_weight_s_own_length_does_not_learn():
+    # What is normalised does not change when the weight is stretched: its gradient is at right angles to it.
+    norm, weight = SpectralNorm(torch.empty(3, 4)), torch.randn(3, 4, requires_grad=True)
+    for _ in range(100):
+        norm(weight)
+    (norm(weight) * torch.randn(3, 4)).sum().backward()
+    assert weight.grad.norm() > 0.01 and abs(float((weight.grad * weight.detach()).sum())) < 1e-5
+
+
+def test_a_bfloat16_step_does_not_coarsen_the_iteration():
+    norm, weight = SpectralNorm(torch.empty(6, 8)).eval(), torch.randn(6, 8)
+    expected = norm(weight)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(norm(weight), expected)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"norm": "layer"}, "norm must be one of batch, spectral, not 'layer'"),
+        ({"norm": "spectral", "spectral_norm": True}, "norm 'spectral' normalises the weights already"),
+    ],
+)
+def test_a_pyramid_s_norm_is_one_of_two(options, message):
+    with pytest.raises(ValueError, match=message):
+        pyramid.Config(image_size=16, **options)

@@ -12,6 +12,7 @@ from mirrorgan.generators import (
     attngan,
     available_generators,
     dfgan,
+    dmgan,
     find_generator,
     gan_int_cls,
     mirrorgan,
@@ -452,6 +453,106 @@ def test_weights_start_orthogonal():
 def test_options_that_cannot_be_are_refused_in_words(options, message):
     with pytest.raises(ValueError, match=message):
         build(**options)
+
+
+# ------------------------------------------------------------------------------------------------- dmgan
+
+
+@pytest.mark.parametrize(("form", "parameters"), [("birds", 21_449_042), ("coco", 22_335_314)])
+def test_dm_gan_has_as_many_parameters_as_the_released_one(form, parameters):
+    with torch.device("meta"):
+        generator = dmgan.Generator(dmgan.FORMS[form])
+    assert count(generator) == parameters and generator.sizes == (64, 128, 256) and generator.noise_dim == 200
+
+
+@torch.no_grad()
+def test_a_dynamic_memory_is_its_equations_written_as_loops():
+    channels, text_dim, side = 3, 5, 2
+    memory = dmgan.DynamicMemory(text_dim, channels)
+    h, w = torch.randn(3, channels, side, side), torch.randn(3, 4, text_dim)
+    answered, maps = memory(h, w, MASK)
+
+    def affine(layer, x):
+        return layer.weight.flatten(1) @ x + (0 if layer.bias is None else layer.bias)
+
+    for b in range(3):
+        length = int(MASK[b].sum())
+        mean = torch.stack([h[b, c].sum() / side**2 for c in range(channels)])
+        keys, values = [], []
+        for t in range(length):
+            gate = 1 / (1 + (-memory.gate_words.weight[0] @ w[b, t] - memory.gate_features.weight[0] @ mean).exp())
+            written, shown = affine(memory.write_words, w[b, t]), affine(memory.write_features, mean)
+            slot = gate * written.clamp(min=0) + (1 - gate) * shown.clamp(min=0)
+            assert len(slot) == 2 * channels
+            keys.append(affine(memory.key, slot).clamp(min=0))
+            values.append(affine(memory.value, slot).clamp(min=0))
+        for i in range(side):
+            for j in range(side):
+                place = h[b, :, i, j]
+                weights = torch.stack([(place @ key).exp() for key in keys])
+                weights = weights / weights.sum()
+                torch.testing.assert_close(maps[b, :length, i, j], weights)
+                assert not maps[b, length:].any()
+                read = sum(weight * value for weight, value in zip(weights, values, strict=True))
+                r = affine(memory.respond, torch.cat([place, read])).sigmoid()
+                torch.testing.assert_close(answered[b, :, i, j], (1 - r) * place + r * read)
+
+
+@torch.no_grad()
+def test_a_writing_gate_without_weights_is_a_half_and_a_shut_response_gate_leaves_the_features():
+    memory = dmgan.DynamicMemory(5, 3)
+    h, w = torch.randn(3, 3, 2, 2), torch.randn(3, 4, 5)
+    memory.gate_words.weight.zero_(), memory.gate_features.weight.zero_()
+    shown = memory.write_features(h.mean(dim=(2, 3))).relu()[:, None]
+    torch.testing.assert_close(memory.write(h, w), (memory.write_words(w).relu() + shown) / 2)
+    memory.respond.weight.zero_(), memory.respond.bias.fill_(-40.0)
+    torch.testing.assert_close(memory(h, w, MASK)[0], h)
+    memory.respond.bias.fill_(40.0)  # and an open one puts what was read in their place
+    values = memory.value(memory.write(h, w)).relu()
+    answered, maps = memory(h, w, MASK)
+    torch.testing.assert_close(answered, torch.einsum("blhw,blc->bchw", maps, values))
+
+
+def test_nothing_learns_through_the_mean_that_the_memory_is_written_with():
+    memory = dmgan.DynamicMemory(5, 3)
+    h = torch.randn(3, 3, 2, 2, requires_grad=True)
+    memory.write(h, torch.randn(3, 4, 5)).square().sum().backward()
+    assert h.grad is None and memory.write_features.weight.grad.abs().sum() > 0
+
+
+def test_dm_gan_s_residual_blocks_see_the_same_features_twice():
+    generator = dmgan.Generator(tiny(dmgan.Config))
+    seen = []
+    for stage in generator.stages:
+        stage.refine.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
+    stages = forward(generator).stages
+    assert [(twice.shape[1], twice.shape[-1]) for twice in seen] == [(8, 16), (8, 32)]
+    assert all(torch.equal(twice[:, :4], twice[:, 4:]) for twice in seen)
+    assert stages[0].word_attention is None
+    assert [stage.word_attention.shape[1:] for stage in stages[1:]] == [(4, 16, 16), (4, 32, 32)]
+
+
+def test_dm_gan_s_legacy_mask_is_another_in_a_batch_and_the_same_alone():
+    plain = dmgan.Generator(tiny(dmgan.Config)).eval()
+    legacy = dmgan.Generator(tiny(dmgan.Config, mask_mode="legacy")).eval()
+    legacy.load_state_dict(plain.state_dict())
+    inputs = torch.randn(3, 11), torch.randn(3, 8), torch.randn(3, 4, 8), MASK
+    assert not torch.allclose(plain(*inputs).images[-1], legacy(*inputs).images[-1])
+    alone = [x[1:2] for x in inputs]
+    assert torch.equal(plain(*alone).images[-1], legacy(*alone).images[-1])
+    with pytest.raises(ValueError, match="mask_mode must be one of fixed, legacy, not 'none'"):
+        dmgan.Config(mask_mode="none")
+
+
+@pytest.mark.parametrize(
+    "options", [{"residual_blocks": 0}, {"standardize_text": True}, {"channels": (8, 6, 2)}, {"channels": (4,)}]
+)
+def test_every_option_of_dm_gan_draws_and_every_parameter_learns(options):
+    generator = dmgan.Generator(tiny(dmgan.Config, **options))
+    output = forward(generator)
+    assert tuple(image.shape[-1] for image in output.images) == generator.sizes
+    torch.stack([image.square().mean() for image in output.images] + list(output.penalties.values())).sum().backward()
+    assert not [name for name, p in generator.named_parameters() if p.grad is None or p.grad.abs().sum() == 0]
 
 
 # ------------------------------------------------------------------------------------------------ ssagan

@@ -17,6 +17,10 @@ SYSTEMS = {
         "generator": "stackgan2", "options": ("condition_dim=5",), "objective": "cross_entropy_sum", "damsm": 0.0,
         "redescription": 0.0,
     },
+    "dmgan": {
+        "generator": "dmgan", "options": ("condition_dim=5",), "discriminator_options": ("norm=spectral",),
+        "redescription": 0.0,
+    },
     "ssagan": {
         **SLOPES, "generator": "ssagan", "options": ("mask_channels=3",), "penalty_apart": True, "damsm": 0.5,
         "text_training": "beside", "ema": 0.0,

@@ -984,8 +984,9 @@ def test_presets_bear_their_own_names_and_survive_the_command_line():
         "birds-64-frechet", "birds-cascade-64", "birds-cascade-128", "birds",
         "birds-cascade-256",
         "coco", "shapes", "folder",
-        "shapes-attngan", "shapes-ssagan", "shapes-dfgan", "shapes-stackgan2", "shapes-gan-int-cls",
+        "shapes-attngan", "shapes-dmgan", "shapes-ssagan", "shapes-dfgan", "shapes-stackgan2", "shapes-gan-int-cls",
         "birds-paper", "birds-released", "coco-paper", "attngan-paper", "attngan-coco-paper", "attndcgan-paper",
+        "dmgan-paper", "dmgan-coco-paper",
         "ssagan-paper", "ssagan-coco-paper", "dfgan-paper", "dfgan-coco-paper", "stackgan2-paper", "gan-int-cls-paper",
     }  # fmt: skip
     for name, preset in PRESETS.items():
@@ -1015,7 +1016,7 @@ def test_a_preset_s_networks_can_be_built(name):
     assert generator.sizes == preset.sizes
     expected = {
         "birds-paper": 7_105_392, "attngan-paper": 7_084_592, "attngan-coco-paper": 13_811_456,
-        "ssagan-paper": 29_494_273, "dfgan-paper": 9_744_131,
+        "ssagan-paper": 29_494_273, "dfgan-paper": 9_744_131, "dmgan-paper": 21_449_042, "dmgan-coco-paper": 22_335_314,
     }  # fmt: skip
     assert counted(generator) == expected.get(name, counted(generator))
 
@@ -1055,6 +1056,20 @@ def test_published_settings_of_the_other_systems():
     assert ssagan.penalty_apart and ssagan.damsm_gammas == (5.0, 5.0, 10.0) and ssagan.text_rate == 4e-5
     assert (dfgan.batch, dfgan.steps, dfgan.damsm, dfgan.penalty_apart) == (32, 1301 * 276, 0.0, False)
     assert ssagan.discriminator_config(0).widest == 16 and dfgan.discriminator_config(0).widest == 8
+    memory, coco = PRESETS["dmgan-paper"], PRESETS["dmgan-coco-paper"]
+    for preset in (memory, coco):
+        assert preset.goal == OBJECTIVES["cross_entropy"] and preset.sizes == (64, 128, 256)
+        assert (preset.generator_rate, preset.discriminator_rate, preset.beta1, preset.beta2) == (
+            2e-4,
+            2e-4,
+            0.5,
+            0.999,
+        )
+        assert (preset.ema, preset.redescription, preset.damsm_gammas) == (0.999, 0.0, (4.0, 5.0, 10.0))
+        judge = preset.discriminator_config(0)
+        assert (judge.norm, judge.channels, judge.spectral_norm) == ("spectral", 32, False)
+    assert (memory.batch, memory.steps, memory.damsm, memory.longest) == (10, 800 * 885, 5.0, 18)
+    assert (coco.batch, coco.steps, coco.damsm, coco.longest) == (16, 200 * 5173, 50.0, 12)
     tree, first = PRESETS["stackgan2-paper"], PRESETS["gan-int-cls-paper"]
     assert (tree.batch, tree.steps, tree.sizes) == (24, 600 * 368, (64, 128, 256))
     assert tree.goal == OBJECTIVES["cross_entropy_sum"] and tree.generator_config().kl_weight == 2.0

@@ -52,6 +52,7 @@ def schooled(tmp_path_factory):
     [
         ("shapes", 0.9, 0.55),
         ("shapes-attngan", 0.9, 0.4),
+        ("shapes-dmgan", 0.9, 0.4),
         ("shapes-ssagan", 0.85, 0.6),
         ("shapes-gan-int-cls", 0.9, 0.4),
         ("shapes-stackgan2", 0.9, 0.0),  # forms take longer than this
