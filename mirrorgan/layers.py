@@ -266,8 +266,12 @@ def check_size(name: str, size: int, least: int) -> None:
 
 
 def initialize_normal(module: nn.Module) -> None:
-    """DCGAN's start, for `Module.apply`: weights N(0, 0.02), zero biases, batch norm around 1."""
-    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+    """DCGAN's start, for `Module.apply`: convolutions N(0, 0.02) with zero biases, batch norm around 1.
+
+    Linear layers keep PyTorch's own start, as they kept Torch's in GAN-INT-CLS's code: weights and biases from
+    U(-1 / sqrt(inputs), 1 / sqrt(inputs)).
+    """
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
         nn.init.normal_(module.weight, 0.0, 0.02)
         if module.bias is not None:
             nn.init.zeros_(module.bias)

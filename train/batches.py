@@ -36,6 +36,28 @@ def pick_captions(
     return tokens, torch.arange(tokens.shape[1])[None, :] < lengths[:, None], which
 
 
+def other_pictures(groups: Tensor, rows: Tensor, generator: torch.Generator) -> Tensor:
+    """For each picture one of another class, chosen evenly among all of those; another picture, if there is one class.
+
+    Args:
+        groups: (N,) classes of all pictures, N at least 2.
+        rows: (B,), which pictures.
+
+    Returns:
+        (B,) int64.
+    """
+    own = groups.long()
+    if bool((own == own[0]).all()):
+        own = torch.arange(len(own))  # each a class of its own
+    order = own.argsort(stable=True)  # a class in a row
+    counts = torch.bincount(own)
+    before = counts.cumsum(0) - counts
+    mine = own[rows]
+    share = torch.rand(len(rows), generator=generator, dtype=torch.float64)
+    place = (share * (len(own) - counts[mine])).long()
+    return order[torch.where(place >= before[mine], place + counts[mine], place)]
+
+
 def cut_pictures(pictures: np.ndarray, rows: Tensor, corners: Tensor, flipped: Tensor, size: int) -> Tensor:
     """Squares of some pictures, each at a place of its own and perhaps mirrored: (B, size, size, 3) uint8.
 

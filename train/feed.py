@@ -21,7 +21,7 @@ from mirrorgan.generators.base import Crop
 from mirrorgan.images import from_uint8
 from mirrorgan.text_encoder import TextEncoder
 from train.augment import NUMBERS
-from train.batches import cut_pictures, pick_captions
+from train.batches import cut_pictures, other_pictures, pick_captions
 from train.device import room, send
 from train.distributed import ALONE, World
 from train.pack import PackedSplit
@@ -59,6 +59,12 @@ class Batch(NamedTuple):
     """Targets of STREAM's loss in the whole batch: words of the rows that it reads, and their ends."""
     crop: Crop | None = None
     """What is drawn of the last stage, and shown of the real pictures there; None: all of it."""
+    others: list[Tensor] | None = None
+    """Pictures of other classes as `images`, where wrong pairs are of pictures."""
+    other_changes: Tensor | None = None
+    """(stages, B, 7): what `augment` takes for them."""
+    fresh: Tensor | None = None
+    """The noise of the generator's half of a step, (B, Z), where it has its own."""
 
     def part(self, number: int, count: int) -> "Batch":
         """One of `count` equal parts."""
@@ -71,17 +77,29 @@ class Batch(NamedTuple):
         }
         images = [image[rows] for image in self.images]
         crop = None if self.crop is None else self.crop.rows(rows)
-        return self._replace(images=images, changes=self.changes[:, rows], read=read, crop=crop, **plain)
+        others = None if self.others is None else [image[rows] for image in self.others]
+        other_changes = None if self.other_changes is None else self.other_changes[:, rows]
+        fresh = None if self.fresh is None else self.fresh[rows]
+        return self._replace(
+            images=images, changes=self.changes[:, rows], read=read, crop=crop, others=others,
+            other_changes=other_changes, fresh=fresh, **plain,
+        )  # fmt: skip
 
 
-class Draft(NamedTuple):
-    """A batch as the CPU prepares it."""
+class Cuts(NamedTuple):
+    """Squares of pictures."""
 
     rows: Tensor
     corners: Tensor
     flipped: Tensor
     pixels: Tensor | None
     """(B, S, S, 3) uint8; None if the device has the pictures."""
+
+
+class Draft(NamedTuple):
+    """A batch as the CPU prepares it."""
+
+    cuts: Cuts
     tokens: Tensor
     """(B + 1, L): of the row before, then of the own rows; so `lengths`."""
     lengths: Tensor
@@ -90,6 +108,21 @@ class Draft(NamedTuple):
     read: list[int]
     read_tokens: int
     crop: Crop | None
+    others: Cuts | None
+    other_changes: Tensor | None
+    fresh: Tensor | None
+
+
+def hear(
+    text_encoder: TextEncoder, config: GanConfig, tokens: Tensor, mask: Tensor, lengths: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Words and sentences as a training hears them: with dropout, if the configuration says so."""
+    text_encoder.dropout.train(config.encoder_dropout)
+    try:
+        words, sentence = text_encoder(tokens, mask, lengths)
+    finally:
+        text_encoder.dropout.eval()
+    return words, sentence
 
 
 def read_rows(batch: int, share: float) -> Tensor:
@@ -121,7 +154,7 @@ class Feed:
         self.own = world.rows(config.batch)
         if (self.own.stop - self.own.start) % config.accumulate:
             raise ValueError(f"accumulate {config.accumulate} does not divide the {self.own.stop} rows of a process")
-        self.pictures = world.one_a_host_first(lambda: split.pictures(size + size // 8))
+        self.pictures = world.one_a_host_first(lambda: split.pictures(size + round(size * config.cut_margin)))
         self.on_cuda = torch.device(config.place).type == "cuda"
         if resident is None:
             resident = self.on_cuda and self.pictures.nbytes < SHARE * room(config.place)
@@ -166,18 +199,26 @@ class Feed:
         if config.crop_size:  # drawn last: without crops all other numbers are the same
             places = config.crop_size // 2
             crop = Crop(torch.randint(0, size // 2 - places + 1, (len(rows), 2), generator=numbers), places)
+        others, other_changes, fresh = None, None, None
+        if config.wrong_pairs == "neighbours":  # the longest first, as the released code has every batch
+            order = mask.sum(dim=1).argsort(descending=True, stable=True)
+            rows, corners, flipped, tokens, mask = (x[order] for x in (rows, corners, flipped, tokens, mask))
+        elif config.wrong_pairs == "pictures":
+            chosen = other_pictures(self.split.groups, rows, numbers)
+            where = torch.randint(0, self.pictures.shape[1] - size + 1, (len(rows), 2), generator=numbers)
+            mirrored = torch.rand(len(rows), generator=numbers) < 0.5
+            others = self._cuts(chosen[own], where[own], mirrored[own])
+            other_changes = torch.rand(len(config.look_sizes), len(rows), NUMBERS, generator=numbers)[:, own]
+        if config.fresh_noise:
+            fresh = torch.randn(len(rows), self.noise_dim, generator=numbers)[own]
         if self.on_cuda:
             tokens = F.pad(tokens, (0, config.longest - tokens.shape[1]))  # one shape for all steps
         lengths = mask.sum(dim=1)
         read = read_rows(len(rows), config.redescription_share) if config.reads else torch.empty(0).long()
         ours = read[(read >= own.start) & (read < own.stop)] - own.start
         with_before = torch.arange(own.start - 1, own.stop)  # -1 is the last row of all
-        rows, corners, flipped = rows[own], corners[own], flipped[own]
         return Draft(
-            rows,
-            corners,
-            flipped,
-            None if self.resident is not None else self._cut(rows, corners, flipped),
+            self._cuts(rows[own], corners[own], flipped[own]),
             tokens[with_before],
             lengths[with_before],
             noise[own],
@@ -185,25 +226,20 @@ class Feed:
             ours.tolist(),
             int(lengths[read].sum()) + len(read) * self.ends,
             None if crop is None else crop.rows(own),
+            others,
+            other_changes,
+            fresh,
         )
 
     def place(self, draft: Draft) -> Batch:
         """A prepared batch on the device, its captions read by the text encoder."""
         config, place = self.config, self.config.place
-        if draft.pixels is None:
-            pixels = self._cut_on_device(draft.rows, draft.corners, draft.flipped)
-        else:
-            pixels = send(draft.pixels, place)
-        pictures = from_uint8(pixels)
-        images = [resize(pictures, smaller) for smaller in config.sizes]
-        crop = None
-        if draft.crop is not None:
-            crop = draft.crop._replace(corners=send(draft.crop.corners, place))
-            images[-1] = crop.of(images[-1], 2)
+        crop = None if draft.crop is None else draft.crop._replace(corners=send(draft.crop.corners, place))
+        images = self._images(draft.cuts, crop)
         tokens = send(draft.tokens, place)
         mask = tokens > 0
         with torch.no_grad():
-            words, sentence = self.text_encoder(tokens, mask, draft.lengths)
+            words, sentence = hear(self.text_encoder, config, tokens, mask, draft.lengths)
         return Batch(
             images,
             tokens[1:],
@@ -211,13 +247,32 @@ class Feed:
             words[1:],
             sentence[1:],
             sentence[:-1],
-            send(self.split.groups[draft.rows], place),
+            send(self.split.groups[draft.cuts.rows], place),
             send(draft.noise, place),
             send(draft.changes, place),
             draft.read,
             draft.read_tokens,
             crop,
+            None if draft.others is None else self._images(draft.others, crop),
+            None if draft.other_changes is None else send(draft.other_changes, place),
+            None if draft.fresh is None else send(draft.fresh, place),
         )
+
+    def _cuts(self, rows: Tensor, corners: Tensor, flipped: Tensor) -> Cuts:
+        pixels = None if self.resident is not None else self._cut(rows, corners, flipped)
+        return Cuts(rows, corners, flipped, pixels)
+
+    def _images(self, cuts: Cuts, crop: Crop | None) -> list[Tensor]:
+        """Pictures for every stage, on the device."""
+        if cuts.pixels is None:
+            pixels = self._cut_on_device(cuts.rows, cuts.corners, cuts.flipped)
+        else:
+            pixels = send(cuts.pixels, self.config.place)
+        pictures = from_uint8(pixels)
+        images = [resize(pictures, smaller) for smaller in self.config.sizes]
+        if crop is not None:
+            images[-1] = crop.of(images[-1], 2)
+        return images
 
     def _cut(self, rows: Tensor, corners: Tensor, flipped: Tensor) -> Tensor:
         return cut_pictures(self.pictures, rows, corners, flipped, self.config.sizes[-1])

@@ -28,7 +28,7 @@ from train.command import as_json, fail, parse
 from train.config import check_steps
 from train.device import autocast, cannot_compile, prepare, send
 from train.distributed import ALONE, World, average_gradients, gather_rows, gathering, joined
-from train.feed import Batch, Feed, read_rows
+from train.feed import Batch, Feed, hear, read_rows
 from train.guards import DIVERGED, Watch, check_weights
 from train.journal import Journal
 from train.metrics import NotFiniteError
@@ -86,8 +86,9 @@ def train_step(
     optimizers.discriminators.zero_grad(set_to_none=True)
     drawn = None
     for number, part in enumerate(parts):
-        with contextlib.nullcontext() if count == 1 else torch.no_grad():  # of several parts no graph is kept
-            drawn = draw(calls, part, nets, config)
+        # Of several parts no graph is kept, nor where the generator draws anew.
+        with contextlib.nullcontext() if count == 1 and not config.fresh_noise else torch.no_grad():
+            drawn = draw(calls, part, nets, config, between=not config.fresh_noise)
         with gathering(calls.duels, now=number == count - 1):
             terms = discriminator_terms(part, drawn, nets, config, calls)
             (terms["discriminator"] / count).backward()
@@ -107,7 +108,9 @@ def train_step(
     optimizers.generator.zero_grad(set_to_none=True)
     for number, part in enumerate(parts):
         with gathering([calls.draw], now=number == count - 1):
-            if count > 1 or drawn is None:
+            if part.fresh is not None:
+                part = part._replace(noise=part.fresh)
+            if count > 1 or config.fresh_noise or drawn is None:
                 drawn = draw(calls, part, nets, config)
             terms = generator_terms(part, drawn, nets, config, calls, world)
             (torch.stack(list(terms.values())).sum() / count).backward()
@@ -129,12 +132,12 @@ def train_step(
     return seen | logits
 
 
-def draw(calls: Calls, batch: Batch, nets: Networks, config: GanConfig) -> GeneratorOutput:
-    """The batch drawn; below it the captions between captions, where the objective has those."""
+def draw(calls: Calls, batch: Batch, nets: Networks, config: GanConfig, between: bool = True) -> GeneratorOutput:
+    """The batch drawn; below it the captions between captions, where the objective has those and `between` is set."""
     if config.text_training == "joint":  # the graph goes on into the text encoder
-        words, sentence = nets.text_encoder(batch.tokens, batch.mask)
+        words, sentence = hear(nets.text_encoder, config, batch.tokens, batch.mask)
         batch = batch._replace(words=words, sentence=sentence)
-    if config.goal.interpolation:
+    if between and config.goal.interpolation:
         batch = with_interpolated(batch)
     crop = () if batch.crop is None else (batch.crop,)
     with autocast(config.place, config.precision):
@@ -172,8 +175,11 @@ def discriminator_terms(
     for duel, stage in zip(calls.duels, nets.judged, strict=True):
         real = augment(batch.images[stage], batch.changes[3 * stage], config.augment)
         fake = augment(drawn.images[stage][:rows].detach().float(), batch.changes[3 * stage + 1], config.augment)
+        other: tuple[Tensor, ...] = ()
+        if batch.others is not None and batch.other_changes is not None:
+            other = (augment(batch.others[stage], batch.other_changes[stage], config.augment),)
         with autocast(config.place, config.precision):
-            *judgements, slopes = duel(real, fake, told, wrong)
+            *judgements, slopes = duel(real, fake, told, wrong, *other)
         matched, forged, mismatched = (as_float(judgement) for judgement in judgements)
         total.append(goal.discriminator(matched, forged, mismatched))
         real_logits.append(matched.conditional.mean())
@@ -242,7 +248,7 @@ def generator_terms(
 def text_terms(batch: Batch, nets: Networks, config: GanConfig, world: World) -> dict[str, Tensor]:
     """What the encoders learn from, where they learn: the DAMSM loss of real pictures and their captions."""
     assert nets.image_encoder is not None
-    words, sentence = nets.text_encoder(batch.tokens, batch.mask)
+    words, sentence = hear(nets.text_encoder, config, batch.tokens, batch.mask)
     return {"encoders": damsm(batch, batch.images[config.whole_stages - 1], words, sentence, nets, config, world)}
 
 

@@ -31,9 +31,10 @@ OBJECTIVES = {
     "cross_entropy": Objective(losses.cross_entropy_discriminator, losses.cross_entropy_generator, 4.0),
     # StackGAN++
     "cross_entropy_sum": Objective(losses.cross_entropy_sum_discriminator, losses.cross_entropy_generator, 4.0),
-    # GAN-INT-CLS
+    # GAN-INT-CLS: its loss is one mean over B rows and B/2 rows between captions, each row of which counts as much:
+    # 2/3 (the mean of the first + 1/2 the mean of the others)
     "gan_int_cls": Objective(
-        losses.cross_entropy_discriminator, losses.cross_entropy_generator, 4.0, interpolation=1.0
+        losses.cross_entropy_discriminator, losses.cross_entropy_generator, 4.0, interpolation=0.5
     ),
     "hinge": Objective(losses.hinge_discriminator, losses.hinge_generator, 1.0),
     # SSA-GAN, DF-GAN

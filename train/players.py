@@ -57,19 +57,25 @@ class Duel(nn.Module):
 
     Args:
         slopes: whether it is asked how steep it is, too.
+        wrong_pairs: see `GanConfig.wrong_pairs`.
     """
 
-    def __init__(self, discriminator: BaseDiscriminator, slopes: bool = False) -> None:
+    def __init__(
+        self, discriminator: BaseDiscriminator, slopes: bool = False, wrong_pairs: str = GanConfig.wrong_pairs
+    ) -> None:
         super().__init__()
         self.discriminator = discriminator
         self.slopes = slopes
+        self.wrong_pairs = wrong_pairs
 
     def forward(
-        self, real: Tensor, drawn: Tensor, told: Tensor, wrong: Tensor
+        self, real: Tensor, drawn: Tensor, told: Tensor, wrong: Tensor, other: Tensor | None = None
     ) -> tuple[Judgement, Judgement, Judgement, Tensor | None]:
-        """Judgements of real pictures beside their sentences, of drawn ones, and of real ones beside other sentences.
+        """Judgements of real pictures beside their sentences, of drawn ones, and of wrong pairs.
 
-        Pictures (B, 3, S, S) in [-1, 1]; what is told of the sentences (B, T). Last: squared slopes (B,) or None.
+        Pictures (B, 3, S, S) in [-1, 1]; what is told of the sentences (B, T), of other sentences, `wrong`; pictures of
+        other classes, where wrong pairs are of those. There are B wrong pairs, or B - 1 where neighbours make them.
+        Last: squared slopes (B,) or None.
         """
         # Weights that are normalised spectrally are so once for all three.
         with contextlib.nullcontext() if torch.compiler.is_compiling() else parametrize.cached():
@@ -79,7 +85,12 @@ class Duel(nn.Module):
             else:
                 seen = self.discriminator.look(real)
                 matched = self.discriminator.judge(seen, told)
-            mismatched = self.discriminator.judge(seen, wrong)
+            if self.wrong_pairs == "pictures":
+                mismatched = self.discriminator(other, told)
+            elif self.wrong_pairs in ("neighbours", "next"):
+                mismatched = self.discriminator.judge([features[:-1] for features in seen], told[1:])
+            else:
+                mismatched = self.discriminator.judge(seen, wrong)
             return matched, self.discriminator(drawn, told), mismatched, slopes
 
 
@@ -231,7 +242,7 @@ def ways_in(nets: Networks, config: GanConfig, faster: Callable[[Callable], Call
     duel = as_it_is if within else faster  # the gradient of a gradient cannot be compiled
     return Calls(
         faster(nets.generator),
-        [duel(Duel(discriminator, within)) for discriminator in nets.discriminators],  # type: ignore[arg-type]
+        [duel(Duel(discriminator, within, config.wrong_pairs)) for discriminator in nets.discriminators],  # type: ignore[arg-type]
         [Slope(d) for d in nets.discriminators] if penalized and config.penalty_apart else [],  # type: ignore[arg-type]
         [faster(discriminator) for discriminator in nets.discriminators],
         None if nets.captioner is None else faster(nets.captioner.see),

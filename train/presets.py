@@ -20,6 +20,7 @@ SHARED = ("residual_blocks", "skip_images", "standardize_text", "word_attention"
 
 TEXT_TRAINING = ("frozen", "beside", "joint")
 DAMSM_BY = ("both", "words", "sentence")
+WRONG_PAIRS = ("sentences", "neighbours", "next", "pictures")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +76,9 @@ class GanConfig(RunConfig):
     """For each stage: the pixels that its projected discriminator looks at; 0: the stage has no discriminator."""
     look_pixels: tuple[int, ...] = ()
     """For each stage: the pixels that a head of the projected discriminator sees as they are; 0 or nothing: no head."""
+    cut_margin: float = 0.125
+    """Pictures are this share larger than the square that is cut out of them at random: 0.1875 in the released code of
+    AttnGAN and its relatives (256 of 304 pixels)."""
     crop_size: int = 0
     """Pixels of the random crop of the last stage that is drawn and judged in training; 0: the whole picture."""
     discriminator_channels: int = 64
@@ -84,6 +88,15 @@ class GanConfig(RunConfig):
     objective: str = "cross_entropy"
     """cross_entropy (AttnGAN, MirrorGAN), cross_entropy_sum (StackGAN++), gan_int_cls (with captions between captions),
     hinge, or hinge_ma_gp (SSA-GAN, DF-GAN: with a penalty on the discriminators' slope)."""
+    wrong_pairs: str = "sentences"
+    """What discriminators learn to refuse beside drawings: sentences (ours: every picture beside the sentence of the
+    row before it); neighbours (MirrorGAN's, AttnGAN's, SSA-GAN's released code: the batch in order of falling length,
+    every picture but the last beside the sentence of the next row); next (StackGAN's PyTorch code: the same in a random
+    order); or pictures (GAN-INT-CLS, StackGAN, StackGAN++: every sentence beside a picture of another class, looked at
+    apart)."""
+    fresh_noise: bool = False
+    """The generator's half of a step draws anew, from other noise (GAN-INT-CLS, StackGAN); otherwise it learns from the
+    pictures that the discriminators have just seen."""
     gradient_penalty: float | None = None
     """Weight of the matching-aware gradient penalty; none: of the objective."""
     penalty_apart: bool = False
@@ -111,6 +124,10 @@ class GanConfig(RunConfig):
     them (as SSA-GAN was released); joint: it does, too (as its paper says)."""
     text_rate: float = 4e-5
     """Learning rate of Adam for the encoders, where they learn."""
+    encoder_dropout: bool = False
+    """Where the encoders learn: dropout on word embeddings, also in what generator and discriminators hear, as in
+    SSA-GAN's released code, which never leaves training mode. It has its image encoder's batch norms in that mode too;
+    here those of the frozen trunk keep their statistics."""
     frechet: float = 0.0
     """Weight of the Frechet distance between features of drawn and of real pictures beside their sentences; see
     train/moments.py."""
@@ -177,6 +194,18 @@ class GanConfig(RunConfig):
         for field in ("beta1", "beta2", "ema"):
             if not 0 <= getattr(self, field) < 1:
                 raise ValueError(f"{field} must be at least 0 and below 1, not {getattr(self, field)}")
+        if not 0 <= self.cut_margin <= 1:
+            raise ValueError(f"cut_margin must be at least 0 and at most 1, not {self.cut_margin}")
+        if self.encoder_dropout and self.text_training == "frozen":
+            raise ValueError(
+                "encoder_dropout is for encoders that learn, and text_training is 'frozen'; leave it out, or let them "
+                "learn 'beside' or 'joint'"
+            )
+        if self.wrong_pairs in ("neighbours", "next") and self.batch // max(self.accumulate, 1) < 3:
+            raise ValueError(
+                f"wrong_pairs {self.wrong_pairs!r} makes one pair less than there are rows, of each part of a batch, "
+                f"and needs 2: give a batch of at least {3 * max(self.accumulate, 1)}, not {self.batch}"
+            )
         if self.batch < 2:
             raise ValueError(f"batch must be at least 2, for a sentence of another picture; not {self.batch}")
         for field, known in (
@@ -185,6 +214,7 @@ class GanConfig(RunConfig):
             ("objective", list(OBJECTIVES)),
             ("text_training", TEXT_TRAINING),
             ("damsm_by", DAMSM_BY),
+            ("wrong_pairs", WRONG_PAIRS),
         ):
             if getattr(self, field) not in known:
                 raise ValueError(f"{field} must be one of {', '.join(known)}, not {getattr(self, field)!r}")
@@ -559,11 +589,16 @@ _SHAPES_GAN_INT_CLS = dataclasses.replace(
     objective="gan_int_cls",
 )
 
-# As published. Batches and epochs are those of the released configurations, of 8,855 pictures of birds and 82,783 of
-# COCO. Encoders are our own: STEM of 256 channels where a system had a char-CNN-RNN of 1,024.
-_BIRDS_PAPER = GanConfig(**_encoders("birds-paper"), name="birds-paper", batch=12, steps=650 * (8855 // 12))
+# As published, with the released code's wrong pairs and cuts of pictures. Batches and epochs are those of the released
+# configurations, of 8,855 pictures of birds and 82,783 of COCO. Encoders are our own: STEM of 256 channels where a
+# system had a char-CNN-RNN of 1,024.
+_RELEASED: dict[str, Any] = {"wrong_pairs": "neighbours", "cut_margin": 0.1875}
+_BIRDS_PAPER = GanConfig(
+    **_RELEASED, **_encoders("birds-paper"), name="birds-paper", batch=12, steps=650 * (8855 // 12)
+)
 _BIRDS_RELEASED = dataclasses.replace(_BIRDS_PAPER, name="birds-released", redescription=10.0)
 _COCO_PAPER = GanConfig(  # MirrorGAN's was never released: AttnGAN's sizes for COCO, MirrorGAN's losses
+    **_RELEASED,
     **_encoders("coco-paper"),
     data=Path("packed/coco"),
     name="coco-paper",
@@ -626,6 +661,8 @@ _STACKGAN2_PAPER = dataclasses.replace(
     batch=24,
     steps=600 * (8855 // 24),
     objective="cross_entropy_sum",
+    discriminator_options=("sentence_first=yes",),
+    wrong_pairs="pictures",
     redescription=0.0,
 )
 _SSAGAN_PAPER = dataclasses.replace(
@@ -644,6 +681,7 @@ _SSAGAN_PAPER = dataclasses.replace(
     damsm=0.1,
     damsm_gammas=(5.0, 5.0, 10.0),
     text_training="beside",
+    encoder_dropout=True,
     generator_rate=1e-4,
     discriminator_rate=4e-4,
     beta1=0.0,
@@ -663,6 +701,8 @@ _DFGAN_PAPER = dataclasses.replace(
     damsm=0.0,
     damsm_gammas=GanConfig.damsm_gammas,
     text_training="frozen",
+    encoder_dropout=False,
+    wrong_pairs="sentences",
 )
 _ON_COCO = {**_encoders("coco-paper"), "data": Path("packed/coco"), "longest": 12}
 _SSAGAN_COCO_PAPER = dataclasses.replace(
@@ -680,6 +720,8 @@ _GAN_INT_CLS_PAPER = dataclasses.replace(
     halve_every=100 * (8855 // 64),
     discriminator="gan_int_cls",
     objective="gan_int_cls",
+    wrong_pairs="pictures",
+    fresh_noise=True,
     redescription=0.0,
     ema=0.0,
 )

@@ -24,6 +24,10 @@ class Config:
     """C, ndf in the released code."""
     condition_dim: int = 128
     """T, channels that the sentence is projected to."""
+    last_activation: bool = False
+    """A leaky ReLU before the last halving: the released code for COCO has one there, that for birds has none."""
+    text_norm: bool = True
+    """A batch norm on the projected sentence: the released code for birds has one, that for COCO has none."""
     standardize_text: bool = False
     """The sentence's channels brought to mean 0 and deviation 1 over captions (ours)."""
 
@@ -34,22 +38,18 @@ class Config:
 class Discriminator(BaseDiscriminator):
     """Halvings to 4x4 that double the channels, a bottleneck, then a 1x1 convolution over picture and sentence.
 
+    Between the last two halvings there is no activation, nor before the bottleneck, in what was trained on birds.
+
     The released code sets the biases of convolutions to zero after every step: here they have none.
     """
 
     def __init__(self, config: Config) -> None:
         super().__init__()
-        width = config.channels
-        layers: list[nn.Module] = [halving(3, width), nn.LeakyReLU(0.2)]
-        for number in range(config.image_size.bit_length() - 4):
-            layers += [nn.LeakyReLU(0.2)] if number else []
-            layers += [halving(width, 2 * width), nn.BatchNorm2d(2 * width)]
-            width *= 2
-        self.trunk = nn.Sequential(*layers, Bottleneck(width, slope=0.2), nn.LeakyReLU(0.2))
+        layers, width = self.trunk_layers(config)
+        self.trunk = nn.Sequential(*layers)
         self.standardize = StandardizedSentence(config.text_dim) if config.standardize_text else nn.Identity()
-        self.project = nn.Sequential(
-            nn.Linear(config.text_dim, config.condition_dim), nn.BatchNorm1d(config.condition_dim), nn.LeakyReLU(0.2)
-        )
+        norm = [nn.BatchNorm1d(config.condition_dim)] if config.text_norm else []
+        self.project = nn.Sequential(nn.Linear(config.text_dim, config.condition_dim), *norm, nn.LeakyReLU(0.2))
         self.conditional = nn.Sequential(
             nn.Conv2d(width + config.condition_dim, width, kernel_size=1, bias=False),
             nn.BatchNorm2d(width),
@@ -57,6 +57,19 @@ class Discriminator(BaseDiscriminator):
             nn.Conv2d(width, 1, kernel_size=4, bias=False),
         )
         self.apply(initialize_normal)
+
+    @staticmethod
+    def trunk_layers(config: Config) -> tuple[list[nn.Module], int]:
+        """What looks at a picture, and its channels at 4x4."""
+        width = config.channels
+        layers: list[nn.Module] = [halving(3, width), nn.LeakyReLU(0.2)]
+        halvings = config.image_size.bit_length() - 4  # after the first
+        for number in range(halvings):
+            active = config.last_activation or number < halvings - 1
+            layers += [nn.LeakyReLU(0.2)] if number and active else []
+            layers += [halving(width, 2 * width), nn.BatchNorm2d(2 * width)]
+            width *= 2
+        return [*layers, Bottleneck(width, slope=0.2), nn.LeakyReLU(0.2)], width
 
     def look(self, images: Tensor) -> list[Tensor]:
         return [self.trunk(images)]  # (B, 8C, 4, 4) at 64 pixels

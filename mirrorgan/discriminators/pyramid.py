@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from mirrorgan.discriminators.base import BaseDiscriminator
-from mirrorgan.layers import SpectralNorm, down_block, initialize, same_block
+from mirrorgan.layers import SpectralNorm, down_block, initialize, initialize_normal, same_block
 from mirrorgan.losses import Judgement
 
 LAST = 8  # the heads work on 8C channels at 4x4
+STARTS = ("orthogonal", "normal")
 NORMS = ("batch", "spectral")
 
 
@@ -30,12 +31,17 @@ class Config:
     """C, ndf in the released code."""
     unconditional: bool = True
     """A head that judges without the sentence."""
+    sentence_first: bool = False
+    """The sentence before the picture's features where both are joined: StackGAN++'s; AttnGAN's is the other way
+    round."""
     norm: str = "batch"
     """"batch", or "spectral": DM-GAN's, whose convolutions have biases and normalised weights in the place of batch
     norms, but for the last one of each head, which is plain."""
     spectral_norm: bool = False
     """Normalise every weight's largest singular value beside the batch norms, heads and all (not in the papers;
     AttnGAN++ gains much by it)."""
+    start: str = "orthogonal"
+    """Of the weights: "orthogonal" (AttnGAN and later), or "normal", N(0, 0.02) (StackGAN's for COCO)."""
     standardize_text: bool = False
     """The sentence's channels brought to mean 0 and deviation 1 over captions (ours): as it comes, it is several times
     smaller than what it is joined with."""
@@ -43,6 +49,8 @@ class Config:
     def __post_init__(self) -> None:
         if self.image_size < 16 or self.image_size & (self.image_size - 1):
             raise ValueError(f"image_size must be a power of two of at least 16, not {self.image_size}")
+        if self.start not in STARTS:
+            raise ValueError(f"start must be one of {', '.join(STARTS)}, not {self.start!r}")
         if self.norm not in NORMS:
             raise ValueError(f"norm must be one of {', '.join(NORMS)}, not {self.norm!r}")
         if self.norm == "spectral" and self.spectral_norm:
@@ -78,10 +86,11 @@ class Discriminator(BaseDiscriminator):
             width //= 2
         self.trunk = nn.Sequential(*blocks)
         self.unconditional = nn.Conv2d(LAST * c, 1, kernel_size=4, stride=4) if config.unconditional else None
+        self.sentence_first = config.sentence_first
         self.standardize = nn.BatchNorm1d(config.text_dim, affine=False) if config.standardize_text else None
         self.joint = same_block(LAST * c + config.text_dim, LAST * c, batch)
         self.conditional = nn.Conv2d(LAST * c, 1, kernel_size=4, stride=4)
-        self.apply(initialize)
+        self.apply(initialize if config.start == "orthogonal" else initialize_normal)
         if not batch:
             for module in (*self.trunk.modules(), *self.joint.modules()):
                 if isinstance(module, nn.Conv2d):
@@ -100,7 +109,7 @@ class Discriminator(BaseDiscriminator):
         (seen,) = features
         if self.standardize is not None:
             sentence = self.standardize(sentence.float())
-        tiled = sentence[:, :, None, None].expand(-1, -1, *seen.shape[2:])
-        joined = self.joint(torch.cat([seen, tiled.to(seen.dtype)], dim=1))
+        tiled = sentence[:, :, None, None].expand(-1, -1, *seen.shape[2:]).to(seen.dtype)
+        joined = self.joint(torch.cat([tiled, seen] if self.sentence_first else [seen, tiled], dim=1))
         unconditional = None if self.unconditional is None else self.unconditional(seen).flatten(1)
         return Judgement(unconditional, self.conditional(joined).flatten(1))

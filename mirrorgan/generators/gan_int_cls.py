@@ -21,8 +21,8 @@ from mirrorgan.layers import Bottleneck, check_size, initialize_normal, widths
 
 @dataclass(frozen=True, kw_only=True)
 class Config(OnePictureConfig):
-    """Defaults are the released settings on STEM's sentence (1,024 channels in the paper): 64 pixels, 18,807,168
-    parameters."""
+    """Defaults are the released settings on STEM's sentence: 64 pixels, 18,807,168 parameters; 18,905,472 with the
+    1,024 text channels of the paper."""
 
     condition_dim: int = 128
     """T, channels that the sentence is projected to before it is joined with the noise."""

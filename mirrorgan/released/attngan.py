@@ -200,6 +200,8 @@ def check_pyramid(config: pyramid.Config, norm: str, whose: str) -> None:
     wrong = []
     if config.image_size not in DISCRIMINATORS:
         wrong.append(f"pictures of {config.image_size} pixels")
+    if config.sentence_first:
+        wrong.append("sentence before the picture's features (sentence_first)")
     if config.norm != norm:
         wrong.append(f"{config.norm} norm")
     if config.spectral_norm:

@@ -745,6 +745,12 @@ def test_gan_int_cls_reads_the_noise_before_the_projected_sentence():
     torch.testing.assert_close(seen[0][:, :, 0, 0], expected)
 
 
+@pytest.mark.parametrize(("text_dim", "parameters"), [(1024, 18_905_472), (256, 18_807_168)])
+def test_gan_int_cls_has_as_many_parameters_as_the_released_one(text_dim, parameters):
+    with torch.device("meta"):
+        assert count(gan_int_cls.Generator(gan_int_cls.Config(text_dim=text_dim))) == parameters
+
+
 def test_gan_int_cls_has_the_maps_of_the_released_one():
     with torch.device("meta"):
         generator = gan_int_cls.Generator(gan_int_cls.Config())

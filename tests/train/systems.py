@@ -15,7 +15,7 @@ SYSTEMS = {
     },
     "stackgan2": {
         "generator": "stackgan2", "options": ("condition_dim=5",), "objective": "cross_entropy_sum", "damsm": 0.0,
-        "redescription": 0.0,
+        "redescription": 0.0, "wrong_pairs": "pictures", "discriminator_options": ("sentence_first=yes",),
     },
     "dmgan": {
         "generator": "dmgan", "options": ("condition_dim=5",), "discriminator_options": ("norm=spectral",),
@@ -32,6 +32,6 @@ SYSTEMS = {
     "dfgan": {**SLOPES, "generator": "dfgan", "discriminator_options": ("widest=1",), "redescription": 1.0},
     "gan_int_cls": {
         **ONE_PICTURE, "generator": "gan_int_cls", "discriminator": "gan_int_cls", "objective": "gan_int_cls",
-        "standardize_text": True, "halve_every": 2, "channels": (4,),
+        "standardize_text": True, "halve_every": 2, "channels": (4,), "wrong_pairs": "pictures", "fresh_noise": True,
     },
 }  # fmt: skip

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mirrorgan.vocabulary import Vocabulary
-from train.batches import hold_out, pick_captions
+from train.batches import hold_out, other_pictures, pick_captions
 from train.pack import PackedSplit
 
 # Three pictures: of two, one and three captions.
@@ -157,3 +157,23 @@ def test_never_is_a_single_picture_held_out(classes, asked):
 def test_holding_out_nothing_keeps_everything(split):
     kept, held = hold_out(split, 0)
     assert kept.tolist() == [0, 1, 2] and len(held) == 0
+
+
+# ------------------------------------------------------------------------------------------- other pictures
+
+
+@pytest.mark.parametrize("groups", [[0, 0, 1, 1, 1, 2], [2, 0, 1, 0, 2, 1, 1], [5, 5, 0], [0, 1]])
+def test_pictures_of_another_class_are_chosen_evenly_among_all_of_them(groups):
+    groups = torch.tensor(groups, dtype=torch.int32)
+    for row in range(len(groups)):
+        chosen = other_pictures(groups, torch.full((3000,), row), torch.Generator().manual_seed(row))
+        others = [other for other in range(len(groups)) if groups[other] != groups[row]]
+        counts = torch.bincount(chosen, minlength=len(groups)).tolist()
+        assert sum(counts[other] for other in others) == 3000
+        assert all(abs(counts[other] - 3000 / len(others)) < 200 for other in others)
+
+
+def test_of_one_class_another_picture_is_chosen():
+    rows = torch.arange(4).repeat(100)
+    chosen = other_pictures(torch.full((4,), 7, dtype=torch.int32), rows, torch.Generator().manual_seed(0))
+    assert (chosen != rows).all() and set(chosen.tolist()) == {0, 1, 2, 3}

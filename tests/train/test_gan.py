@@ -669,6 +669,11 @@ def test_every_stage_belongs_to_one_side_of_the_first_trained_one():
         ({"frechet_statistics": ("pooled", "pooled")}, "must say something of each of 1 frechet_trunks"),
         ({"frechet_statistics": ("pooled+wish",)}, "must be some of pooled, spatial, parts, joined by \\+, not 'wish'"),
         ({"frechet_size": 8}, "frechet_size must be at least 32, not 8"),
+        ({"wrong_pairs": "words"}, "wrong_pairs must be one of sentences, neighbours, pictures, not 'words'"),
+        ({"wrong_pairs": "neighbours", "batch": 4, "accumulate": 2}, "give a batch of at least 6, not 4"),
+        ({"cut_margin": -0.1}, "cut_margin must be at least 0 and at most 1, not -0.1"),
+        ({"cut_margin": 2.0}, "cut_margin must be at least 0 and at most 1, not 2.0"),
+        ({"encoder_dropout": True}, "encoder_dropout is for encoders that learn, and text_training is 'frozen'"),
     ],
 )
 def test_options_that_cannot_be_are_refused_in_words(options, message):
@@ -1074,7 +1079,7 @@ def test_published_settings_of_the_other_systems():
     assert (tree.batch, tree.steps, tree.sizes) == (24, 600 * 368, (64, 128, 256))
     assert tree.goal == OBJECTIVES["cross_entropy_sum"] and tree.generator_config().kl_weight == 2.0
     assert (first.batch, first.sizes, first.beta1, first.generator_rate) == (64, (64,), 0.5, 2e-4)
-    assert first.goal.interpolation == 1.0 and first.halve_every * 6 == first.steps == 600 * 138
+    assert first.goal.interpolation == 0.5 and first.halve_every * 6 == first.steps == 600 * 138
     dcgan = PRESETS["attndcgan-paper"]
     assert (dcgan.batch, dcgan.sizes, dcgan.damsm) == (30, (256,), 1.0)
     assert not dcgan.discriminator_config(0).unconditional and dcgan.generator_config().residual_blocks == 0

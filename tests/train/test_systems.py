@@ -17,8 +17,20 @@ from tests.train.systems import SYSTEMS
 from tests.train.test_gan import assert_same, begin, copy_of, feed_for, moved, step_once
 from train.gan import draw, generator_terms, penalty_terms, text_terms, train, train_step, with_interpolated
 from train.objectives import OBJECTIVES
-from train.players import Duel, Slope, build_networks, set_judging, set_rates, set_training, text_parameters, ways_in
+from train.players import (
+    Duel,
+    Slope,
+    build_discriminator,
+    build_networks,
+    set_judging,
+    set_rates,
+    set_training,
+    text_parameters,
+    ways_in,
+)
+from train.presets import WRONG_PAIRS
 from train.state import load_state
+from train.trunks import find_trunk
 
 
 @pytest.fixture(params=SYSTEMS)
@@ -172,6 +184,94 @@ def test_the_slope_of_two_heads_and_of_batch_norms_can_be_penalised_too(config, 
         )
         nets, optimizers = begin(changed, split)
         assert step_once(changed, split, nets, optimizers)["gradient penalty"] > 0
+
+
+# ------------------------------------------------------------------------------------------- wrong pairs
+
+
+@pytest.mark.parametrize("pairs", WRONG_PAIRS)
+def test_wrong_pairs_are_other_sentences_neighbours_or_other_pictures(config, pairs):
+    # In training mode: what is looked at apart has the statistics of its own rows.
+    judges = [build_discriminator(config, 0, 6, find_trunk) for _ in range(2)]
+    judges[1].load_state_dict(judges[0].state_dict())
+    real, drawn, other, told = *torch.randn(3, 4, 3, 16, 16), torch.randn(4, 6)
+    duel = Duel(judges[0], wrong_pairs=pairs)
+    matched, forged, mismatched, _ = duel(real, drawn, told, told.roll(1, dims=0), *([other] * (pairs == "pictures")))
+    if pairs == "sentences":
+        expected = [judges[1].judge(judges[1].look(real), told[[3, 0, 1, 2]])]
+    elif pairs == "pictures":
+        expected = [judges[1](other, told)]
+    else:
+        expected = [judges[1].judge([features[:3] for features in judges[1].look(real)], told[[1, 2, 3]])]
+    for found, wanted in zip((mismatched, matched, forged), [*expected, judges[1](real, told), judges[1](drawn, told)],
+                             strict=True):  # fmt: skip
+        torch.testing.assert_close(found.conditional, wanted.conditional)
+        torch.testing.assert_close(found.unconditional, wanted.unconditional)
+    assert len(mismatched.conditional) == (3 if pairs in ("neighbours", "next") else 4)
+
+
+def test_neighbours_are_those_of_falling_length(config, split):
+    plain, sorted_ = (dataclasses.replace(config, wrong_pairs=pairs, batch=6) for pairs in ("sentences", "neighbours"))
+    nets = build_networks(plain, split.vocabulary)
+    for step in range(3):
+        one, other = feed_for(plain, split, nets).read(step), feed_for(sorted_, split, nets).read(step)
+        lengths = other.mask.sum(dim=1)
+        assert (lengths[:-1] >= lengths[1:]).all() and torch.equal(one.noise, other.noise)
+        order = one.mask.sum(dim=1).argsort(descending=True, stable=True)
+        assert torch.equal(other.tokens, one.tokens[order]) and torch.equal(other.images[-1], one.images[-1][order])
+        assert torch.equal(other.groups, one.groups[order])
+
+
+def test_other_pictures_are_read_beside_the_same_batch(config, split):
+    plain, more = config, dataclasses.replace(config, wrong_pairs="pictures", fresh_noise=True)
+    nets = build_networks(plain, split.vocabulary)
+    one, other = feed_for(plain, split, nets).read(0), feed_for(more, split, nets).read(0)
+    assert one.others is None and one.fresh is None
+    for name in ("tokens", "noise", "changes"):
+        assert torch.equal(getattr(one, name), getattr(other, name))
+    assert [image.shape for image in other.others] == [image.shape for image in one.images]
+    assert not any(torch.equal(a, b) for a in other.others[0] for b in one.images[0])
+    assert other.fresh.shape == one.noise.shape and not torch.equal(other.fresh, one.noise)
+    parts = [other.part(number, 2) for number in range(2)]
+    for name in ("fresh", "other_changes"):
+        together = torch.cat([getattr(part, name) for part in parts], dim=int(name == "other_changes"))
+        assert torch.equal(together, getattr(other, name))
+    assert torch.equal(torch.cat([part.others[1] for part in parts]), other.others[1])
+
+
+def test_with_fresh_noise_each_half_of_a_step_draws_from_its_own(config, split):
+    config = small(config, "gan_int_cls")
+    nets, optimizers = begin(config, split)
+    batch = feed_for(config, split, nets).read(0)
+    seen = []
+    nets.generator.register_forward_pre_hook(lambda module, given: seen.append(given[0].clone()))
+    train_step(batch, nets, optimizers, config)
+    first, second = seen
+    assert torch.equal(first, batch.noise)  # B rows, none between captions
+    assert torch.equal(second, torch.cat([batch.fresh, -batch.fresh[::2]]))
+
+
+@pytest.mark.parametrize("training", ["beside", "joint"])
+def test_with_encoder_dropout_a_caption_is_heard_otherwise_every_time(config, split, training):
+    heard = []
+    for dropout in (False, True):
+        changed = small(config, "ssagan", text_training=training, encoder_dropout=dropout)
+        nets, optimizers = begin(changed, split)
+        feed = feed_for(changed, split, nets)
+        for seed in (0, 1, 1):
+            torch.manual_seed(seed)
+            heard.append(feed.read(0).sentence)
+        assert all(term.isfinite() for term in step_once(changed, split, nets, optimizers).values())
+        assert not nets.text_encoder.dropout.training  # who draws or measures hears a caption as it is
+    assert torch.equal(heard[0], heard[1]) and not torch.allclose(heard[3], heard[4])
+    assert torch.equal(heard[4], heard[5])
+
+
+@pytest.mark.parametrize(("margin", "size"), [(0.125, 36), (0.1875, 38), (0.0, 32)])
+def test_pictures_are_larger_than_what_is_cut_by_the_margin(config, split, margin, size):
+    feed = feed_for(dataclasses.replace(config, cut_margin=margin), split)
+    assert feed.pictures.shape[1:] == (size, size, 3)
+    assert feed.read(0).images[-1].shape == (4, 3, 32, 32)
 
 
 # ---------------------------------------------------------------------------------------- captions between
