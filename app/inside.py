@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from mirrorgan.drawing import CheckpointInfo, Inside
@@ -26,8 +27,9 @@ def inside_of(info: CheckpointInfo, inside: Inside) -> dict[str, Any]:
 
 
 def _way(info: CheckpointInfo, inside: Inside) -> str:
+    larger = "doubles the size" if all(b == 2 * a for a, b in pairwise(info.sizes)) else "draws it larger"
     drawn = (
-        "the first stage sketches from the sentence and the noise, every later one listens again and doubles the size"
+        f"the first stage sketches from the sentence and the noise, every later one listens again and {larger}"
         if len(info.sizes) > 1
         else "one stage draws from the sentence and the noise"
     )
@@ -47,7 +49,8 @@ def _boxes(info: CheckpointInfo, inside: Inside) -> list[dict[str, Any]]:
     ]
     for place, size in enumerate(info.sizes):
         first = "a sketch from sentence and noise" if len(info.sizes) > 1 else "the picture from sentence and noise"
-        does = first if place == 0 else "listens, refines, doubles"
+        times = size // info.sizes[place - 1] if place else 1
+        does = first if place == 0 else f"listens, refines, {'doubles' if times == 2 else f'{times} times as large'}"
         boxes.append(box(f"stage {size}", f"Stage {place + 1}", does, f"stage {size}"))
     boxes[2]["parameters"] = learnt["generator"]
     if len(info.sizes) > 1:

@@ -280,6 +280,26 @@ def initialize_normal(module: nn.Module) -> None:
         nn.init.zeros_(module.bias)
 
 
+def initialize_stackgan(module: nn.Module) -> None:
+    """StackGAN's start for birds, for `Module.apply`: convolutions N(0, 0.02) cut off at two deviations, linear layers
+    N(0, 0.02) with zero biases, batch norm around 1."""
+    if isinstance(module, nn.Conv2d):
+        nn.init.trunc_normal_(module.weight, 0.0, 0.02, -0.04, 0.04)
+    elif isinstance(module, nn.Linear):
+        nn.init.normal_(module.weight, 0.0, 0.02)
+    elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and module.affine:
+        nn.init.normal_(module.weight, 1.0, 0.02)
+    if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
+        nn.init.zeros_(module.bias)
+
+
+def initialize_stackgan_coco(module: nn.Module) -> None:
+    """StackGAN's start for COCO, for `Module.apply`: the same, and nothing is cut off."""
+    initialize_normal(module)
+    if isinstance(module, nn.Linear):
+        initialize_stackgan(module)
+
+
 def initialize(module: nn.Module) -> None:
     """The released start, for `Module.apply`: orthogonal weights, zero biases, batch norm around 1."""
     if isinstance(module, nn.Conv2d | nn.Linear):

@@ -376,7 +376,10 @@ def consistency(images: list[Tensor]) -> Tensor:
     """Mean absolute difference of every stage to the next one made smaller; only the smaller one learns from it."""
     pairs = itertools.pairwise(images)
     return torch.stack(
-        [F.l1_loss(small.float(), F.avg_pool2d(large.detach().float(), 2)) for small, large in pairs]
+        [
+            F.l1_loss(small.float(), F.avg_pool2d(large.detach().float(), large.shape[-1] // small.shape[-1]))
+            for small, large in pairs
+        ]
     ).sum()
 
 

@@ -68,8 +68,8 @@ class GanConfig(RunConfig):
     """More options of the generator: fields of its Config, as name=value."""
 
     discriminator: str = "pyramid"
-    """A file name in mirrorgan/discriminators: pyramid (AttnGAN's, MirrorGAN's, StackGAN++'s), one_way (SSA-GAN's,
-    DF-GAN's), gan_int_cls, or projected (a frozen ImageNet network)."""
+    """A file name in mirrorgan/discriminators: pyramid (AttnGAN's, MirrorGAN's, DM-GAN's, StackGAN++'s), one_way
+    (SSA-GAN's, DF-GAN's), gan_int_cls, stackgan, or projected (a frozen ImageNet network)."""
     backbone: str = "efficientnet_lite0"
     """Trunk of the projected discriminator. Not the captioner's, and not the one that scores use."""
     look_sizes: tuple[int, ...] = (64, 128, 256)
@@ -579,6 +579,30 @@ _SHAPES_DFGAN = dataclasses.replace(  # without norms a faster generator leaps t
     damsm=0.0,
     text_training="frozen",
 )
+_SHAPES_STACKGAN = dataclasses.replace(  # the first phase; shapes-stackgan-64 draws over it
+    _ONE_PICTURE,
+    name="shapes-stackgan",
+    generator="stackgan",
+    first_size=16,
+    channels=(64,),
+    look_sizes=(16,),
+    options=("condition_dim=32",),
+    steps=1000,
+    beta2=0.999,
+    discriminator="stackgan",
+    wrong_pairs="pictures",
+    fresh_noise=True,
+)
+_SHAPES_STACKGAN_64 = dataclasses.replace(
+    _SHAPES_STACKGAN,
+    name="shapes-stackgan-64",
+    channels=(64, 32),
+    residual_blocks=1,
+    look_sizes=(0, 64),
+    discriminator_options=("narrow=yes",),
+    grow_from=Path("runs/shapes-stackgan"),
+    first_trained=1,
+)
 _SHAPES_GAN_INT_CLS = dataclasses.replace(
     _ONE_PICTURE,
     name="shapes-gan-int-cls",
@@ -631,6 +655,62 @@ _ATTNDCGAN_PAPER = dataclasses.replace(
     discriminator_options=("unconditional=no",),
     look_sizes=(256,),
     damsm=1.0,
+)
+# Two phases: the second one's first stage stands still, statistics of its batch norms too (the released one's move on).
+_STACKGAN_PAPER = dataclasses.replace(
+    _BIRDS_PAPER,
+    name="stackgan-paper",
+    generator="stackgan",
+    channels=(128,),
+    look_sizes=(64,),
+    batch=64,
+    steps=600 * (8855 // 64),
+    halve_every=50 * (8855 // 64),
+    discriminator="stackgan",
+    wrong_pairs="pictures",
+    fresh_noise=True,
+    redescription=0.0,
+    ema=0.0,
+)
+_STACKGAN_256_PAPER = dataclasses.replace(
+    _STACKGAN_PAPER,
+    name="stackgan-256-paper",
+    channels=(128, 128),
+    look_sizes=(0, 256),
+    halve_every=100 * (8855 // 64),
+    discriminator_options=("narrow=yes",),
+    grow_from=Path("runs/stackgan-paper"),
+    first_trained=1,
+)
+_STACKGAN_COCO_PAPER = dataclasses.replace(
+    _STACKGAN_PAPER,
+    **_encoders("coco-paper"),
+    data=Path("packed/coco"),
+    name="stackgan-coco-paper",
+    longest=12,
+    channels=(192,),
+    residual_blocks=2,
+    options=("form=coco",),
+    batch=128,
+    steps=120 * (82_783 // 128),
+    halve_every=20 * (82_783 // 128),
+    discriminator="pyramid",
+    discriminator_channels=96,
+    discriminator_options=("start=normal", "unconditional=no"),
+    wrong_pairs="next",
+    fresh_noise=False,
+)
+_STACKGAN_COCO_256_PAPER = dataclasses.replace(
+    _STACKGAN_COCO_PAPER,
+    name="stackgan-coco-256-paper",
+    channels=(192, 192),
+    look_sizes=(0, 256),
+    batch=40,
+    steps=100 * (82_783 // 40),
+    halve_every=20 * (82_783 // 40),
+    discriminator_options=("start=normal",),
+    grow_from=Path("runs/stackgan-coco-paper"),
+    first_trained=1,
 )
 _DMGAN_PAPER = dataclasses.replace(
     _ATTNGAN_PAPER,
@@ -734,5 +814,7 @@ PRESETS = {
         _SHAPES_DFGAN, _SHAPES_STACKGAN2, _SHAPES_GAN_INT_CLS, _SHAPES_DMGAN, _BIRDS_PAPER, _BIRDS_RELEASED,
         _COCO_PAPER, _ATTNGAN_PAPER, _ATTNGAN_COCO_PAPER, _ATTNDCGAN_PAPER, _SSAGAN_PAPER, _SSAGAN_COCO_PAPER,
         _DFGAN_PAPER, _DFGAN_COCO_PAPER, _STACKGAN2_PAPER, _GAN_INT_CLS_PAPER, _DMGAN_PAPER, _DMGAN_COCO_PAPER,
+        _SHAPES_STACKGAN, _SHAPES_STACKGAN_64, _STACKGAN_PAPER, _STACKGAN_256_PAPER, _STACKGAN_COCO_PAPER,
+        _STACKGAN_COCO_256_PAPER,
     )
 }  # fmt: skip

@@ -30,7 +30,7 @@ class StageOutput(NamedTuple):
 
 class GeneratorOutput(NamedTuple):
     stages: list[StageOutput]
-    """Coarse to fine; every stage twice the size of the one before."""
+    """Coarse to fine; every stage twice the size of the one before, or four times (StackGAN)."""
     penalties: dict[str, Tensor]
     """Scalar losses of the generator's own, already weighted; {} if none."""
 

@@ -2,8 +2,8 @@
        cnn_encoder.ckpt rnn_decoder.ckpt --out checkpoints/mine
 python -m mirrorgan.released checkpoints/mine --as mirrorgan --out released/
 
-Turns what the original repositories of AttnGAN, MirrorGAN, SSA-GAN, DF-GAN and DM-GAN wrote into a checkpoint folder,
-and back.
+Turns what the original repositories of AttnGAN, MirrorGAN, SSA-GAN, DF-GAN, DM-GAN and StackGAN (in PyTorch) wrote into
+a checkpoint folder, and back.
 What a file is and how large its network, is told by the tensors in it, not by its name. Files are read as tensors and
 plain tables; a file that would run code is refused. Discriminators (netD0.pth, ...) are kept too, if they are among the
 files. A set without STREAM is not read back, unless it borrows that of another checkpoint with the same words.

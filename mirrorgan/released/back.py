@@ -14,19 +14,20 @@ from mirrorgan.discriminators import find_discriminator
 from mirrorgan.drawing import CheckpointError
 from mirrorgan.generators import find_generator
 from mirrorgan.image_encoder import ImageEncoderConfig
-from mirrorgan.released import attngan, dfgan, dmgan, encoders, ssagan, stream
+from mirrorgan.released import attngan, dfgan, dmgan, encoders, ssagan, stackgan, stream
 from mirrorgan.released.layout import TITLES, Contents, Part, give, spoken
 from mirrorgan.released.reading import State
 from mirrorgan.text_encoder import TextEncoderConfig
 from mirrorgan.vocabulary import Vocabulary
 
-SYSTEMS = (attngan, ssagan, dfgan, dmgan)
+SYSTEMS = (attngan, ssagan, dfgan, dmgan, stackgan)
 BY_GENERATOR: dict[str, Any] = {
     "mirrorgan": attngan,
     "attngan": attngan,
     "ssagan": ssagan,
     "dfgan": dfgan,
     "dmgan": dmgan,
+    "stackgan": stackgan,
 }
 """Which of them gives a generator of ours back."""
 
@@ -40,7 +41,7 @@ def write_released(folder: Path, out: Path, system: str | None = None) -> list[s
     caption: it draws, and does not train.
 
     Args:
-        system: "attngan", "mirrorgan", "ssagan", "dfgan" or "dmgan"; what the generator is, if None.
+        system: "attngan", "mirrorgan", "ssagan", "dfgan", "dmgan" or "stackgan"; what the generator is, if None.
 
     Returns:
         what was written, and what was left out and why, a line each.

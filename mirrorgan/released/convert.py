@@ -22,7 +22,7 @@ from mirrorgan.checkpoint import (
 from mirrorgan.drawing import CaptionError, CheckpointError
 from mirrorgan.files import write_text
 from mirrorgan.pipeline import MirrorGAN, load_captioner
-from mirrorgan.released import attngan, dfgan, dmgan, encoders, ssagan, stream
+from mirrorgan.released import attngan, dfgan, dmgan, encoders, ssagan, stackgan, stream
 from mirrorgan.released.layout import TITLES, Part, Released, count_parameters, same, spoken
 from mirrorgan.released.options import Options
 from mirrorgan.released.reading import (
@@ -42,7 +42,7 @@ SUFFIXES = (".pickle", ".pkl", ".p", ".pth", ".pt", ".ckpt", ".tar")
 """Of the files of a folder that are opened; what is in one is told by its content."""
 NAMED = 8
 """Files that were passed over and are named at most."""
-SYSTEMS = (attngan, ssagan, dfgan, dmgan)
+SYSTEMS = (attngan, ssagan, dfgan, dmgan, stackgan)
 """One module each: how its networks are known (MARKS), what they become here (parts), how they go back (files)."""
 
 SOURCES = "released.json"

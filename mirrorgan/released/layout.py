@@ -19,7 +19,14 @@ from mirrorgan.released.reading import State
 Contents = dict[str, dict[str, Any]]
 """What files hold, by their names."""
 
-TITLES = {"attngan": "AttnGAN", "mirrorgan": "MirrorGAN", "ssagan": "SSA-GAN", "dfgan": "DF-GAN", "dmgan": "DM-GAN"}
+TITLES = {
+    "attngan": "AttnGAN",
+    "mirrorgan": "MirrorGAN",
+    "ssagan": "SSA-GAN",
+    "dfgan": "DF-GAN",
+    "dmgan": "DM-GAN",
+    "stackgan": "StackGAN",
+}
 """Of systems, as their papers write them."""
 
 

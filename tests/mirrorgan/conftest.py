@@ -314,6 +314,106 @@ class DNet(nn.Module):
         return x
 
 
+# -------------------------------------------------------------------------------------------------- StackGAN
+
+
+def doubled(before, after):
+    double = nn.Upsample(scale_factor=2, mode="nearest")
+    return nn.Sequential(double, conv3x3(before, after), nn.BatchNorm2d(after), nn.ReLU())
+
+
+class FlatCaNet(nn.Module):
+    """StackGAN's conditioning in PyTorch: ReLU on mean and log-variance."""
+
+    def __init__(self, text_dim, condition):
+        super().__init__()
+        self.condition, self.fc = condition, nn.Linear(text_dim, 2 * condition)
+
+    def forward(self, s, eps):
+        both = self.fc(s).relu()
+        mu, logvar = both[:, : self.condition], both[:, self.condition :]
+        return eps * (0.5 * logvar).exp() + mu, mu
+
+
+class FirstPhaseG(nn.Module):
+    def __init__(self, gf=4, text_dim=16, condition=5, noise=7):
+        super().__init__()
+        self.ca_net, self.wide = FlatCaNet(text_dim, condition), 8 * gf
+        start = nn.Linear(noise + condition, 16 * 8 * gf, bias=False)
+        self.fc = nn.Sequential(start, nn.BatchNorm1d(16 * 8 * gf), nn.ReLU())
+        for k in range(4):
+            self.add_module(f"upsample{k + 1}", doubled(8 * gf // 2**k, 4 * gf // 2**k))
+        self.img = nn.Sequential(conv3x3(gf // 2, 3), nn.Tanh())
+
+    def forward(self, z, eps, s):
+        c, mu = self.ca_net(s, eps)
+        x = self.fc(torch.cat([z, c], 1)).view(-1, self.wide, 4, 4)
+        for k in range(4):
+            x = getattr(self, f"upsample{k + 1}")(x)
+        return self.img(x), mu
+
+
+class FlatResidual(nn.Module):
+    def __init__(self, c):
+        super().__init__()
+        self.block = nn.Sequential(conv3x3(c, c), nn.BatchNorm2d(c), nn.ReLU(), conv3x3(c, c), nn.BatchNorm2d(c))
+
+    def forward(self, x):
+        return (x + self.block(x)).relu()
+
+
+class SecondPhaseG(nn.Module):
+    def __init__(self, gf=4, text_dim=16, condition=5, noise=7, residual=2):
+        super().__init__()
+        self.STAGE1_G = FirstPhaseG(gf, text_dim, condition, noise)
+        self.ca_net = FlatCaNet(text_dim, condition)
+        layers = [conv3x3(3, gf), nn.ReLU()]
+        for k in (1, 2):
+            layers += [nn.Conv2d(k * gf, 2 * k * gf, 4, 2, 1, bias=False), nn.BatchNorm2d(2 * k * gf), nn.ReLU()]
+        self.encoder = nn.Sequential(*layers)
+        self.hr_joint = nn.Sequential(conv3x3(4 * gf + condition, 4 * gf), nn.BatchNorm2d(4 * gf), nn.ReLU())
+        self.residual = nn.Sequential(*[FlatResidual(4 * gf) for _ in range(residual)])
+        wide = [4 * gf, 2 * gf, gf, gf // 2, gf // 4]
+        for k in range(4):
+            self.add_module(f"upsample{k + 1}", doubled(wide[k], wide[k + 1]))
+        self.img = nn.Sequential(conv3x3(gf // 4, 3), nn.Tanh())
+
+    def forward(self, z, first_eps, eps, s):
+        small, _ = self.STAGE1_G(z, first_eps, s)
+        x = self.encoder(small)
+        c, mu = self.ca_net(s, eps)
+        x = self.residual(self.hr_joint(torch.cat([x, c[:, :, None, None].repeat(1, 1, *x.shape[2:])], 1)))
+        for k in range(4):
+            x = getattr(self, f"upsample{k + 1}")(x)
+        return small, self.img(x), mu
+
+
+class FlatLogits(nn.Module):
+    def __init__(self, ndf, condition):
+        super().__init__()
+        last = [nn.Conv2d(8 * ndf, 1, 4, 4), nn.Sigmoid()]
+        self.outlogits = nn.Sequential(*(keeping(8 * ndf + condition, 8 * ndf) if condition else []), *last)
+
+    def forward(self, x, c=None):
+        x = x if c is None else torch.cat([x, c[:, :, None, None].repeat(1, 1, 4, 4)], 1)
+        return self.outlogits(x).view(-1)
+
+
+class PhaseD(nn.Module):
+    """StackGAN's discriminators in PyTorch, of 64 pixels or of 256."""
+
+    def __init__(self, size, ndf=2, condition=5):
+        super().__init__()
+        layers = [nn.Conv2d(3, ndf, 4, 2, 1, bias=False), nn.LeakyReLU(0.2)]
+        for k in (1, 2, 4) if size == 64 else (1, 2, 4, 8, 16):
+            layers += halving(k * ndf, 2 * k * ndf)
+        if size == 256:
+            layers += [*keeping(32 * ndf, 16 * ndf), *keeping(16 * ndf, 8 * ndf)]
+        self.encode_img = nn.Sequential(*layers)
+        self.get_cond_logits = FlatLogits(ndf, condition)
+        self.get_uncond_logits = FlatLogits(ndf, 0) if size == 256 else None
+
+
 # ---------------------------------------------------------------------------------------------------- DM-GAN
 
 
@@ -592,4 +692,5 @@ def theirs():
         RnnEncoder=RnnEncoder, CnnEncoder=CnnEncoder, CaptionCnn=CaptionCnn, CaptionRnn=CaptionRnn, GNet=GNet,
         DNet=DNet, Python2Pickler=Python2Pickler, SemanticG=SemanticG, DeepG=DeepG,
         OneWayD=OneWayD, JointHead=JointHead, MemoryGNet=MemoryGNet, NormalisedDNet=NormalisedDNet,
+        FirstPhaseG=FirstPhaseG, SecondPhaseG=SecondPhaseG, PhaseD=PhaseD,
     )  # fmt: skip

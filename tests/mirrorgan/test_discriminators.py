@@ -10,8 +10,9 @@ from mirrorgan.discriminators import (
     one_way,
     projected,
     pyramid,
+    stackgan,
 )
-from mirrorgan.layers import SpectralNorm
+from mirrorgan.layers import Bottleneck, SpectralNorm
 from mirrorgan.losses import squared_slopes
 
 SENTENCES = 8
@@ -343,6 +344,110 @@ def test_gan_int_cls_s_discriminator_has_the_maps_of_the_released_one():
     first, last = network.conditional[0], network.conditional[-1]
     assert (first.in_channels, first.kernel_size, last.kernel_size) == (512 + 128, (1, 1), (4, 4))
     assert not [m for m in network.modules() if isinstance(m, torch.nn.Conv2d) and m.bias is not None]
+
+
+def activations(network):
+    """For every halving of a trunk, and for the bottleneck, whether a leaky ReLU comes right before it."""
+    layers = list(network.trunk)
+    stops = [n for n, m in enumerate(layers) if n and isinstance(m, torch.nn.Conv2d | Bottleneck)]
+    return [isinstance(layers[n - 1], torch.nn.LeakyReLU) for n in stops]
+
+
+@pytest.mark.parametrize(
+    ("size", "birds", "coco"),
+    [
+        (64, [True, True, False, False], [True, True, True, False]),
+        (32, [True, False, False], [True, True, False]),
+        (16, [True, False], [True, False]),
+    ],
+)
+def test_gan_int_cls_s_last_halving_has_an_activation_before_it_for_coco_and_none_for_birds(size, birds, coco):
+    made = [
+        gan_int_cls.Discriminator(
+            gan_int_cls.Config(image_size=size, channels=2, last_activation=last, text_norm=not last)
+        )
+        for last in (False, True)
+    ]
+    assert [activations(network) for network in made] == [birds, coco]
+    norms = [[type(m) for m in network.project] for network in made]
+    assert norms == [[torch.nn.Linear, torch.nn.BatchNorm1d, torch.nn.LeakyReLU], [torch.nn.Linear, torch.nn.LeakyReLU]]
+
+
+def test_gan_int_cls_starts_as_torch_did():
+    network = gan_int_cls.Discriminator(gan_int_cls.Config(image_size=64, text_dim=400, channels=16))
+    linear = network.project[0]
+    assert 0.045 < linear.weight.abs().max() <= 0.05 and 0.03 < linear.bias.abs().max() <= 0.05  # 1 / sqrt(400)
+    assert linear.weight.std().item() == pytest.approx(0.05 / 3**0.5, rel=0.05)
+    assert network.conditional[0].weight.std().item() == pytest.approx(0.02, rel=0.05)
+
+
+def test_a_sentence_that_comes_first_is_the_same_judgement_with_the_weights_exchanged(inputs):
+    config = pyramid.Config(image_size=16, text_dim=SENTENCES, channels=4)
+    plain = pyramid.Discriminator(config).eval()
+    first = pyramid.Discriminator(dataclasses.replace(config, sentence_first=True)).eval()
+    first.load_state_dict(plain.state_dict())
+    assert not torch.allclose(first(*inputs).conditional, plain(*inputs).conditional)
+    with torch.no_grad():
+        first.joint[0].weight.copy_(plain.joint[0].weight.roll(SENTENCES, dims=1))
+    torch.testing.assert_close(first(*inputs).conditional, plain(*inputs).conditional)
+
+
+# ---------------------------------------------------------------------------------------------- stackgan
+
+
+@pytest.mark.parametrize(
+    ("text_dim", "size", "parameters"),
+    [(1024, 64, 4_029_824), (1024, 256, 48_603_520), (256, 64, 3_931_520), (256, 256, 48_505_216)],
+)
+def test_stackgan_s_discriminators_have_as_many_parameters_as_the_released_ones(text_dim, size, parameters):
+    config = stackgan.Config(image_size=size, text_dim=text_dim, narrow=size == 256)
+    with torch.device("meta"):
+        network = stackgan.Discriminator(config)
+    assert sum(p.numel() for p in network.parameters()) == parameters
+
+
+@pytest.mark.parametrize(
+    ("size", "unconditional", "channels", "parameters"),
+    [
+        (64, False, 96, 12_407_425),
+        (256, True, 96, 159_889_538),
+        (64, False, 64, 5_715_713),
+        (256, True, 64, 71_269_122),
+    ],
+)
+def test_pyramids_are_stackgan_s_discriminators_for_coco(size, unconditional, channels, parameters):
+    config = pyramid.Config(
+        image_size=size, text_dim=128, channels=channels, unconditional=unconditional, start="normal"
+    )
+    with torch.device("meta"):
+        assert sum(p.numel() for p in pyramid.Discriminator(config).parameters()) == parameters
+
+
+def test_a_pyramid_may_start_normal(inputs):
+    config = pyramid.Config(image_size=16, text_dim=SENTENCES, channels=16, start="normal")
+    weight = pyramid.Discriminator(config).joint[0].weight
+    assert weight.std().item() == pytest.approx(0.02, rel=0.05)
+    with pytest.raises(ValueError, match="start must be one of orthogonal, normal, not 'zero'"):
+        dataclasses.replace(config, start="zero")
+
+
+def test_stackgan_s_second_discriminator_goes_back_to_eight_times_its_channels_by_1x1_convolutions():
+    network = stackgan.Discriminator(stackgan.Config(image_size=256, text_dim=8, channels=2, narrow=True))
+    convolutions = [m for m in network.trunk if isinstance(m, torch.nn.Conv2d)]
+    assert [(m.in_channels, m.out_channels, m.kernel_size[0]) for m in convolutions] == [
+        (3, 2, 4), (2, 4, 4), (4, 8, 4), (8, 16, 4), (16, 32, 4), (32, 64, 4), (64, 32, 1), (32, 16, 1)
+    ]  # fmt: skip
+    # An activation before every convolution but the first, and none before the bottleneck.
+    assert activations(network) == [True] * 7 + [False]
+    with torch.no_grad():
+        assert network(torch.zeros(2, 3, 256, 256), torch.randn(2, 8)).conditional.shape == (2, 1)
+
+
+def test_stackgan_s_first_discriminator_has_gan_int_cls_s_trunk_and_no_norm_on_the_sentence():
+    network = stackgan.Discriminator(stackgan.Config(image_size=64, text_dim=8, channels=2))
+    assert activations(network) == [True, True, False, False]
+    assert [type(m) for m in network.project] == [torch.nn.Linear, torch.nn.LeakyReLU]
+    assert max(m.weight.abs().max() for m in network.trunk if isinstance(m, torch.nn.Conv2d)) <= 0.04
 
 
 # --------------------------------------------------------------------------------------------- spectral norm

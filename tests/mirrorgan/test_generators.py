@@ -1,6 +1,7 @@
 """The contract that every generator keeps. A new file in mirrorgan/generators/ is tested by being there."""
 
 import dataclasses
+import math
 from itertools import pairwise
 
 import pytest
@@ -17,6 +18,7 @@ from mirrorgan.generators import (
     gan_int_cls,
     mirrorgan,
     ssagan,
+    stackgan,
     stackgan2,
 )
 from mirrorgan.generators.base import BaseGenerator, Crop
@@ -51,11 +53,15 @@ def generator(name, config):
 
 
 def woken(generator):
-    """Moves what starts at zero (gates, maps of the sentence), as the first steps of a training do."""
+    """Moves what starts at zero (gates, maps of the sentence) or so small that nothing is to be seen in eval mode, as
+    the first steps of a training do."""
     with torch.no_grad():
         for p in generator.parameters():
             if not p.any():
                 p.normal_(0, 0.3)
+        for module in generator.modules():
+            if isinstance(module, torch.nn.Conv2d) and module.weight.std() < 0.03:
+                module.weight.mul_(0.1 / module.weight.std())
     return generator
 
 
@@ -64,10 +70,11 @@ def inputs(generator):
     return torch.randn(3, generator.noise_dim), torch.randn(3, 8), torch.randn(3, 4, 8), MASK
 
 
-def test_images_double_in_size_and_stay_in_range(generator, inputs):
+def test_images_grow_in_size_and_stay_in_range(name, generator, inputs):
     images = generator(*inputs).images
     assert tuple(image.shape[-1] for image in images) == tuple(image.shape[-2] for image in images) == generator.sizes
-    assert all(large == 2 * small for small, large in pairwise(generator.sizes))
+    times = 4 if name == "stackgan" else 2
+    assert all(large == times * small for small, large in pairwise(generator.sizes))
     assert all(image.shape[:2] == (3, 3) and image.abs().max() <= 1 for image in images)
 
 
@@ -729,6 +736,156 @@ def test_every_later_stage_of_stackgan_hears_the_same_sample_everywhere():
         torch.testing.assert_close(heard, conditioning[:, :, None, None].expand_as(heard))
         assert joined.shape[1] == 5 + 4
     assert [joined.shape[-1] for joined in seen] == [16, 32]
+
+
+# ---------------------------------------------------------------------------------------------- stackgan
+
+
+@pytest.mark.parametrize(
+    ("options", "parameters"),
+    [
+        ({}, [14_264_192, 26_290_080]),
+        ({"text_dim": 256}, [14_067_584, 26_093_472]),
+        ({"channels": (128,)}, [14_264_192]),
+        ({"form": "coco"}, [10_301_248, 26_290_080]),
+        ({"form": "coco", "channels": (192, 192), "residual_blocks": 2}, [20_020_832, 37_130_480]),
+    ],
+)
+def test_stackgan_s_stages_have_as_many_parameters_as_the_released_ones(options, parameters):
+    with torch.device("meta"):
+        generator = stackgan.Generator(stackgan.Config(**options))
+    assert [count(stage) for stage in generator.stages] == parameters
+    assert generator.sizes == (64, 256)[: len(parameters)]
+    assert generator.noise_dim == 100 + 128 * len(parameters)
+
+
+FORMS_OF_STACKGAN = pytest.mark.parametrize("form", ["birds", "coco"])
+
+
+def small_stackgan(form, **options):
+    return stackgan.Generator(tiny(stackgan.Config, form=form, **options))
+
+
+@FORMS_OF_STACKGAN
+@torch.no_grad()
+def test_stackgan_s_conditioning_is_its_equation_written_as_loops(form):
+    condition = small_stackgan(form).stages[0].condition
+    condition.linear.weight.normal_(), condition.linear.bias.normal_()
+    s, eps = torch.randn(3, 8), torch.randn(3, 5)
+    found, mu, logvar = condition(s, eps)
+    cut = truncated(eps, 1.0)
+    divergence = 0.0
+    for b in range(3):
+        said = [float(condition.linear.weight[k] @ s[b] + condition.linear.bias[k]) for k in range(10)]
+        said = [x if x > 0 else (0.2 * x if form == "birds" else 0.0) for x in said]
+        for k in range(5):
+            mean, spread = said[k], said[5 + k]
+            log_sigma = spread if form == "birds" else spread / 2
+            noise = float((cut if form == "birds" else eps)[b, k])
+            assert float(found[b, k]) == pytest.approx(mean + math.exp(log_sigma) * noise, rel=1e-4, abs=1e-5)
+            divergence += -log_sigma + (math.exp(2 * log_sigma) + mean**2 - 1) / 2
+    assert float(kl_divergence(mu, logvar)) == pytest.approx(divergence / 15, rel=1e-4)
+    if form == "birds":
+        assert cut.abs().max() <= 2 and (condition(s, 50 * eps)[0] - mu).abs().max() <= 2.001 * (logvar / 2).exp().max()
+    else:
+        assert mu.min() >= 0 and logvar.min() >= 0
+    torch.testing.assert_close(condition(s, torch.zeros(3, 5))[0], mu)
+
+
+@FORMS_OF_STACKGAN
+@torch.no_grad()
+def test_stackgan_s_divergence_is_nothing_for_a_sentence_that_says_nothing(form):
+    generator = small_stackgan(form, channels=(4,), kl_weight=3.0)
+    inputs = torch.randn(3, generator.noise_dim), torch.randn(3, 8), torch.randn(3, 4, 8), MASK
+    expected = kl_divergence(*generator.stages[0].condition(inputs[1], inputs[0][:, 6:])[1:])
+    torch.testing.assert_close(generator(*inputs).penalties["kl"], 3 * expected)
+    generator.stages[0].condition.linear.weight.zero_()
+    assert generator(*inputs).penalties["kl"].abs() < 1e-6
+
+
+@FORMS_OF_STACKGAN
+def test_stackgan_reads_conditioning_and_noise_in_its_form_s_order(form):
+    generator = small_stackgan(form).eval()
+    seen = []
+    generator.stages[0].start.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
+    generator.stages[1].join.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
+    noise, sentence = torch.randn(3, 16), torch.randn(3, 8)
+    generator(noise, sentence, torch.randn(3, 4, 8), MASK)
+    first, second = (stage.condition(sentence, noise[:, 6 + 5 * n : 11 + 5 * n])[0]
+                     for n, stage in enumerate(generator.stages))  # fmt: skip
+    parts = [first, noise[:, :6]] if form == "birds" else [noise[:, :6], first]
+    torch.testing.assert_close(seen[0], torch.cat(parts, dim=1))
+    assert seen[1].shape == (3, 4 * 4 + 5, 4, 4)  # of 16 pixels, halved twice; the picture's features come first
+    torch.testing.assert_close(seen[1][:, 16:], second[:, :, None, None].expand(-1, -1, 4, 4))
+
+
+@FORMS_OF_STACKGAN
+def test_stackgan_s_second_stage_draws_over_the_first_one_s_picture(form):
+    generator = small_stackgan(form).eval()
+    seen = []
+    generator.stages[1].look.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
+    noise, *text = torch.randn(3, 16), torch.randn(3, 8), torch.randn(3, 4, 8), MASK
+    images = generator(noise, *text).images
+    assert torch.equal(seen[0], images[0])
+    other = noise.clone()
+    other[:, 11:] += 1.0  # the second stage's own sample
+    small, large = generator(other, *text).images
+    assert torch.equal(small, images[0]) and not torch.allclose(large, images[1])
+
+
+@FORMS_OF_STACKGAN
+def test_stackgan_s_first_stage_alone_is_the_first_of_two(form):
+    both = small_stackgan(form).eval()
+    alone = small_stackgan(form, channels=(4,)).eval()
+    given = alone.state_dict()
+    assert set(given) <= set(both.state_dict()) and not any(name.startswith("stages.1") for name in given)
+    alone.load_state_dict({name: both.state_dict()[name] for name in given})
+    noise, text = torch.randn(3, 16), (torch.randn(3, 8), torch.randn(3, 4, 8), MASK)
+    assert torch.equal(alone(noise[:, :11], *text).images[0], both(noise, *text).images[0])
+
+
+def test_stackgan_tells_the_sentence_or_the_last_stage_s_mean_without_a_gradient():
+    sentence = torch.randn(3, 8)
+    assert torch.equal(small_stackgan("birds").tell(sentence), sentence)
+    generator = small_stackgan("coco")
+    told = generator.tell(sentence)
+    torch.testing.assert_close(told, generator.stages[1].condition(sentence, torch.randn(3, 5))[1])
+    assert not told.requires_grad and told.shape == (3, generator.told_dim)
+
+
+@torch.no_grad()
+def test_a_residual_block_of_stackgan_has_its_activation_after_the_sum():
+    block = stackgan.ResBlock(3).eval()
+    x = torch.randn(2, 3, 4, 4)
+    torch.testing.assert_close(block(x), (x + block.block(x)).clamp(min=0))
+    assert [type(layer) for layer in block.block] == [
+        torch.nn.Conv2d, torch.nn.BatchNorm2d, torch.nn.ReLU, torch.nn.Conv2d, torch.nn.BatchNorm2d
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"channels": (4, 4, 4)}, r"one or two multiples of 4, a number a stage, not \(4, 4, 4\)"),
+        ({"channels": (6,)}, "multiples of 4"),
+        ({"form": "flowers"}, "form must be 'birds' or 'coco', not 'flowers'"),
+        ({"first_size": 8}, "first_size must be a power of two of at least 16, not 8"),
+    ],
+)
+def test_a_stackgan_that_cannot_be_is_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        stackgan.Config(**options)
+
+
+def test_stackgan_starts_small_and_cut_off_for_birds():
+    birds, coco = (small_stackgan(form, channels=(32, 16)) for form in ("birds", "coco"))
+    weights = [g.stages[1].join[0].weight.detach() for g in (birds, coco)]
+    assert weights[0].abs().max() <= 0.04 < weights[1].abs().max()
+    assert all(w.std().item() == pytest.approx(std, rel=0.1) for w, std in zip(weights, (0.0176, 0.02), strict=True))
+    for generator in (birds, coco):
+        linear = generator.stages[0].start[0]
+        assert linear.weight.std().item() == pytest.approx(0.02, rel=0.1)
+        assert linear.bias is None or not linear.bias.any()
 
 
 # ------------------------------------------------------------------------------------------- gan_int_cls

@@ -30,6 +30,15 @@ SYSTEMS = {
         "text_training": "joint", "text_rate": 1e-3,
     },
     "dfgan": {**SLOPES, "generator": "dfgan", "discriminator_options": ("widest=1",), "redescription": 1.0},
+    "stackgan": {
+        **ONE_PICTURE, "generator": "stackgan", "options": ("condition_dim=5",), "channels": (4, 4), "consistency": 1.0,
+        "residual_blocks": 1, "look_sizes": (16, 64), "discriminator": "stackgan", "wrong_pairs": "pictures",
+        "fresh_noise": True,
+    },
+    "stackgan_coco": {
+        **ONE_PICTURE, "generator": "stackgan", "options": ("condition_dim=5", "form=coco"), "channels": (4, 4),
+        "residual_blocks": 1, "look_sizes": (0, 64), "discriminator_options": ("start=normal",),
+    },
     "gan_int_cls": {
         **ONE_PICTURE, "generator": "gan_int_cls", "discriminator": "gan_int_cls", "objective": "gan_int_cls",
         "standardize_text": True, "halve_every": 2, "channels": (4,), "wrong_pairs": "pictures", "fresh_noise": True,

@@ -13,6 +13,7 @@ import torch
 from mirrorgan import losses
 from mirrorgan.checkpoint import read_tensors, save_part, write_tensors
 from mirrorgan.drawing import CheckpointError
+from mirrorgan.generators import stackgan
 from mirrorgan.generators.base import Crop
 from mirrorgan.generators.mirrorgan import Config as GeneratorConfig
 from mirrorgan.generators.mirrorgan import Generator
@@ -619,7 +620,7 @@ def test_every_stage_belongs_to_one_side_of_the_first_trained_one():
     ("options", "message"),
     [
         ({"objective": "wish"}, "objective must be one of cross_entropy, cross_entropy_sum, .*hinge_ma_gp, not 'wish'"),
-        ({"discriminator": "judge"}, "discriminator must be one of .*projected, pyramid, not 'judge'"),
+        ({"discriminator": "judge"}, "discriminator must be one of .*projected, pyramid, stackgan, not 'judge'"),
         ({"look_sizes": (64,)}, "look_sizes must name one size a stage: 3"),
         ({"look_sizes": (64, 64, 0)}, "the last stage needs a discriminator"),
         ({"redescription_share": 0.0}, r"redescription_share must be in \(0, 1\], not 0"),
@@ -669,7 +670,7 @@ def test_every_stage_belongs_to_one_side_of_the_first_trained_one():
         ({"frechet_statistics": ("pooled", "pooled")}, "must say something of each of 1 frechet_trunks"),
         ({"frechet_statistics": ("pooled+wish",)}, "must be some of pooled, spatial, parts, joined by \\+, not 'wish'"),
         ({"frechet_size": 8}, "frechet_size must be at least 32, not 8"),
-        ({"wrong_pairs": "words"}, "wrong_pairs must be one of sentences, neighbours, pictures, not 'words'"),
+        ({"wrong_pairs": "words"}, "wrong_pairs must be one of sentences, neighbours, next, pictures, not 'words'"),
         ({"wrong_pairs": "neighbours", "batch": 4, "accumulate": 2}, "give a batch of at least 6, not 4"),
         ({"cut_margin": -0.1}, "cut_margin must be at least 0 and at most 1, not -0.1"),
         ({"cut_margin": 2.0}, "cut_margin must be at least 0 and at most 1, not 2.0"),
@@ -991,7 +992,8 @@ def test_presets_bear_their_own_names_and_survive_the_command_line():
         "coco", "shapes", "folder",
         "shapes-attngan", "shapes-dmgan", "shapes-ssagan", "shapes-dfgan", "shapes-stackgan2", "shapes-gan-int-cls",
         "birds-paper", "birds-released", "coco-paper", "attngan-paper", "attngan-coco-paper", "attndcgan-paper",
-        "dmgan-paper", "dmgan-coco-paper",
+        "dmgan-paper", "dmgan-coco-paper", "shapes-stackgan", "shapes-stackgan-64", "stackgan-paper",
+        "stackgan-256-paper", "stackgan-coco-paper", "stackgan-coco-256-paper",
         "ssagan-paper", "ssagan-coco-paper", "dfgan-paper", "dfgan-coco-paper", "stackgan2-paper", "gan-int-cls-paper",
     }  # fmt: skip
     for name, preset in PRESETS.items():
@@ -1080,10 +1082,41 @@ def test_published_settings_of_the_other_systems():
     assert tree.goal == OBJECTIVES["cross_entropy_sum"] and tree.generator_config().kl_weight == 2.0
     assert (first.batch, first.sizes, first.beta1, first.generator_rate) == (64, (64,), 0.5, 2e-4)
     assert first.goal.interpolation == 0.5 and first.halve_every * 6 == first.steps == 600 * 138
+    one, two = PRESETS["stackgan-paper"], PRESETS["stackgan-256-paper"]
+    for preset, epochs in ((one, 50), (two, 100)):
+        assert (preset.batch, preset.steps, preset.ema, preset.beta1) == (64, 600 * 138, 0.0, 0.5)
+        assert preset.halve_every == epochs * 138 and preset.goal == OBJECTIVES["cross_entropy"]
+        drawn, judge = preset.generator_config(), preset.discriminator_config(preset is two)
+        assert (drawn.kl_weight, drawn.condition_dim, drawn.form) == (2.0, 128, "birds")
+        assert judge.narrow == (preset is two) and judge.channels == 64 and not judge.text_norm
+    assert (one.sizes, two.sizes, two.look_sizes, two.first_trained) == ((64,), (64, 256), (0, 256), 1)
+    assert two.grow_from == one.folder and two.generator_config().residual_blocks == 4
+    one, two = PRESETS["stackgan-coco-paper"], PRESETS["stackgan-coco-256-paper"]
+    assert (one.batch, one.steps, one.halve_every) == (128, 120 * 646, 20 * 646)
+    assert (two.batch, two.steps, two.halve_every) == (40, 100 * 2069, 20 * 2069)
+    assert two.generator_config(1024) == stackgan.FORMS["coco"] and two.grow_from == one.folder
+    judges = [one.discriminator_config(0, 128), two.discriminator_config(1, 128)]
+    assert [(j.unconditional, j.start, j.channels) for j in judges] == [(False, "normal", 96), (True, "normal", 96)]
     dcgan = PRESETS["attndcgan-paper"]
     assert (dcgan.batch, dcgan.sizes, dcgan.damsm) == (30, (256,), 1.0)
     assert not dcgan.discriminator_config(0).unconditional and dcgan.generator_config().residual_blocks == 0
     assert PRESETS["birds-released"].redescription == 10.0 and PRESETS["attngan-coco-paper"].damsm == 50.0
+
+
+def test_published_pairs_cuts_and_modes():
+    paper = {name: preset for name, preset in PRESETS.items() if name.endswith("-paper") or name == "birds-released"}
+    own = {"stackgan2-paper": "pictures", "gan-int-cls-paper": "pictures", "stackgan-paper": "pictures",
+           "stackgan-256-paper": "pictures", "stackgan-coco-paper": "next", "stackgan-coco-256-paper": "next",
+           "dfgan-paper": "sentences", "dfgan-coco-paper": "sentences"}  # fmt: skip
+    assert len(paper) == 18
+    for name, preset in paper.items():
+        assert preset.wrong_pairs == own.get(name, "neighbours"), name
+        assert preset.cut_margin == 0.1875
+        assert preset.encoder_dropout == name.startswith("ssagan")
+        assert preset.fresh_noise == (name in ("gan-int-cls-paper", "stackgan-paper", "stackgan-256-paper"))
+    assert PRESETS["stackgan2-paper"].discriminator_config(0).sentence_first
+    judge = PRESETS["gan-int-cls-paper"].discriminator_config(0)
+    assert judge.text_norm and not judge.last_activation
 
 
 def test_attngan_s_coco_generator_has_its_published_size():
