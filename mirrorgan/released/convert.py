@@ -386,7 +386,9 @@ def check_together(networks: Released, parts: Iterable[Part]) -> None:
     sizes: tuple[int, ...] | None = None
     for part in parts:
         kind = part.kinds[0]
-        if hasattr(part.config, "text_dim"):
+        # StackGAN's discriminators hear the conditioning, not the sentence.
+        told = part.name.startswith("discriminator.") and kind in stackgan.MARKS
+        if hasattr(part.config, "text_dim") and not told:
             said[f"{networks.files[kind]} ({spoken(kind)})"] = part.config.text_dim
         if part.name == "generator":
             sizes = part.config.sizes
