@@ -6,6 +6,9 @@ import os
 import pickle
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: tensors are small, and pytest may run in two processes
+os.environ.pop(
+    "PYTHONWARNDEFAULTENCODING", None
+)  # of this process it is true; programs that tests start would warn too
 
 import numpy as np
 import pytest

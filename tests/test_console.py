@@ -84,6 +84,10 @@ def test_a_number_in_range_is_read(text):
 # --------------------------------------------------------------------------------------------------------- files
 
 
+NO_TEXT = ("self", "studio", "Image", "image", "tarfile", "archive", "os")
+"""Whose `open` gives bytes, or no file."""
+
+
 def text_calls(tree):
     """Calls that read or write text, or start a program and read its text."""
     for node in ast.walk(tree):
@@ -96,8 +100,8 @@ def text_calls(tree):
         owner = ast.unparse(node.func.value) if isinstance(node.func, ast.Attribute) else ""
         if name == "read_text" or (name == "write_text" and owner):
             yield node, keywords
-        elif name == "open" and "b" not in mode and owner not in ("self", "studio", "Image", "tarfile", "archive"):
-            if not owner.startswith("shelf") and not owner.endswith("studio"):
+        elif name == "open" and "b" not in mode and owner not in NO_TEXT:
+            if not owner.startswith(("shelf", "parts[")) and not owner.endswith("studio"):
                 yield node, keywords
         elif name in ("run", "Popen", "check_output") and "text" in keywords:
             yield node, keywords

@@ -121,10 +121,19 @@ def _states(content: Any) -> Iterator[tuple[str, State]]:
         level = inside
 
 
+def _plain_name(given: str, state: State) -> str:
+    *parts, tensor = given.split(".")
+    around = ".".join(parts)
+    # DM-GAN's spectral norm calls the layer that it normalises `module`, and the name of a layer stays.
+    layer = parts[-1:] if parts[-1:] == ["module"] and f"{around}.weight_bar" in state else []
+    kept = parts[:-1] if layer else parts
+    return ".".join([*(part for part in kept if part not in WRAPPERS), *layer, tensor])
+
+
 def _plain_names(state: State, path: Path) -> State:
     cleaned: State = {}
     for given, tensor in state.items():
-        name = ".".join(part for part in given.split(".") if part not in WRAPPERS)
+        name = _plain_name(given, state)
         if name.endswith(COUNTERS):
             continue
         if name in cleaned:

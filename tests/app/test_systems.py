@@ -18,7 +18,7 @@ from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
 from mirrorgan.vocabulary import Vocabulary
 
 CAPTION = "a small red bird with a long beak"
-LISTENING = {"mirrorgan", "attngan"}
+LISTENING = {"mirrorgan", "attngan", "dmgan"}
 MASKED = {"ssagan"}
 TINY = {"first_size": 16, "channels": (4, 4, 4), "residual_blocks": 1, "condition_dim": 5, "noise_dim": 6}
 ME = Visitor("here", "me")

@@ -109,7 +109,7 @@ def spoil(path, value):
 def test_a_weight_that_is_not_finite_is_refused_and_the_older_checkpoint_stays(runs, exported, part, value):
     before = contents(exported)
     spoil(runs.weights(module.PARTS.get(part, "encoders")) / f"{part}.safetensors", value)
-    with pytest.raises(CheckpointError, match=rf"{part}.*1 of the \d+ weights in .* are not finite"):
+    with pytest.raises(CheckpointError, match=rf"{part}.*1 of the \d+ numbers in .* are not finite"):
         export(exported, runs, "four colours", CAPTIONS)
     assert contents(exported) == before and not list(exported.parent.glob(".mine.*"))
 

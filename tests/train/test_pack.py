@@ -611,7 +611,6 @@ def test_a_picture_of_billions_of_pixels_is_left_out_before_it_is_decoded(tmp_pa
     "content",
     [
         b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 40 40\n%%EndComments\nshowpage\n",
-        b"P6 40 40 255\n" + b"x" * 4800,
         b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n",
         b"<html><body>404</body></html>",
         b"II*\x00\xff\xff\xff\xff",
