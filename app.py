@@ -12,7 +12,8 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["DO_NOT_TRACK"] = "1"
 
-from app import lent, logs
+from app import logs
+from app import zerogpu as lent
 from app.interface import build_demo, launch
 from app.studio import Pipeline, Shelf
 from mirrorgan.console import escape_unencodable, whole_number

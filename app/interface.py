@@ -9,15 +9,15 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from app import callbacks, markup
-from app import play as playing
+from app import tools_tab as playing
 from app.callbacks import Answer, House, Visitor
 from app.connections import end_idle_connections
 from app.fair_queue import FairQueue
 from app.gate import Gate, trust_the_proxy_of_spaces
 from app.limits import Purse, address_of
-from app.play import TOGETHER, ReadAnswer
 from app.studio import EXAMPLE_SEED, Shelf
 from app.theme import build_theme
+from app.tools_tab import TOGETHER, ReadAnswer
 from app.uploads import KEPT_SECONDS, UploadStore
 from app.viewer import HEAD, board, viewer
 from app.viewer import examples as examples_view

@@ -60,7 +60,7 @@ def viewer(**options: Any) -> gr.HTML:
 
 
 def board(**options: Any) -> gr.HTML:
-    """What a tab beside the viewer shows. Its value is what the callbacks of `app.play` yield, or None.
+    """What a tab beside the viewer shows. Its value is what the callbacks of `app.tools_tab` yield, or None.
 
     Event: `select` with caption, seed and model when a card is opened.
     """

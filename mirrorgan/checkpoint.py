@@ -6,7 +6,7 @@ A checkpoint is a folder that is enough by itself:
     vocabulary.json            all words in order, with their hash
     generator.*  text_encoder.*  image_encoder.*  captioner.*    .json: configuration, vocabulary hash
     backbone.<name>.safetensors                                  frozen trunks, shared by the encoders
-    training_state.*           what a training needs to go on (train/training_state.py); nothing that draws reads it
+    training_state.*           what a training needs to go on; nothing that draws reads it
 
 Image encoder and captioner may be missing: without them pictures are drawn, but not scored and not read back.
 Weights may be stored as float16, bfloat16 or float64; they are float32 once loaded. Weights of another kind, or that

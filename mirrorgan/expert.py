@@ -1,7 +1,7 @@
 """The expert: a trunk that was taught what is in the pictures of one data set: their classes, and where parts are.
 
 Its features know more of the object than ImageNet's, and its heat maps say how many heads there are. It may be named
-wherever a frozen trunk is (`train.trunks.find_trunk`); scores do not look through it.
+wherever a frozen trunk is (`train.encoders.trunks.find_trunk`); scores do not look through it.
 
 Dimensions: B batch, S image size, P pooled channels, K parts, C classes, h and w places of the level at stride 16.
 """

@@ -24,11 +24,13 @@ from mirrorgan.generators.mirrorgan import Config as GeneratorConfig
 from mirrorgan.generators.mirrorgan import Generator
 from mirrorgan.image_encoder import ImageEncoder, ImageEncoderConfig
 from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
-from train import captioner as stream
-from train import damsm, gan
-from train.command import as_json
-from train.export import Runs
-from train.pack import load_packed, pack
+from train import gan
+from train.data.packed import load_packed
+from train.data.packing import pack
+from train.encoders import captioner as stream
+from train.encoders import damsm
+from train.publishing.export import Runs
+from train.runtime.command import as_json
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from mirrorgan.checkpoint import write_tensors
 from mirrorgan.console import escape_unencodable, whole_number
 from mirrorgan.files import check_file, check_folder, whole, write_bytes, write_text
 from mirrorgan.vocabulary import Vocabulary
-from train.card import CardText, write_card_text
+from train.publishing.card import CardText, write_card_text
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("mirrorgan", "app", "train")
@@ -110,7 +110,7 @@ def text_calls(tree):
 @pytest.mark.parametrize("name", TREES)
 def test_every_text_file_is_utf_8_whatever_the_locale(name):
     for node, keywords in text_calls(TREES[name]):
-        own = ast.unparse(node.func) in ("read_text", "write_text")  # train.datasets.base's
+        own = ast.unparse(node.func) in ("read_text", "write_text")  # train.data.datasets.base's
         if not own and not ast.unparse(node.func).startswith("shelf["):
             assert "utf-8" in keywords.get("encoding", ""), f"{name}, line {node.lineno}: say encoding='utf-8'"
 

@@ -13,8 +13,8 @@ from app.limits import RefusedError
 from app.uploads import FORMATS, picture_from
 from mirrorgan.images import PictureError, from_pictures, picture_size, read_picture, to_rgb, to_uint8
 from mirrorgan.pipeline import middle
-from train.datasets.base import DataError, Example
-from train.pack import encode_picture, open_picture, size_of
+from train.data.datasets.base import DataError, Example
+from train.data.packing import encode_picture, open_picture, size_of
 
 SIDE = 24
 ROW = np.arange(SIDE)

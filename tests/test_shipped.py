@@ -14,9 +14,9 @@ from mirrorgan.__main__ import main as draw_from_the_command_line
 from mirrorgan.benchmark import benchmark
 from mirrorgan.checkpoint import read_json, read_manifest, without_training_state
 from mirrorgan.vocabulary import tokenize
-from train import training_state
-from train.players import build_generator
-from train.presets import PRESETS
+from train.adversarial import training_state
+from train.adversarial.networks import build_generator
+from train.adversarial.presets import PRESETS
 
 FOLDERS = sorted(path.parent for path in (Path(__file__).parent.parent / "checkpoints").glob("*/checkpoint.json"))
 GROWING = [path for path in FOLDERS if (path / "training_state.json").exists()]

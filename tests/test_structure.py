@@ -79,10 +79,48 @@ def test_inside_the_models_imports_point_upward():
                     assert floor_of(below) <= own, f"{path.relative_to(ROOT)} imports {name}"
 
 
+# Behind the commands of train stand rooms; a file imports from its own and from those before it.
+ROOMS = ["runtime", "data", "metrics", "encoders", "adversarial", "publishing", "evaluation", "benchmarks"]
+COMMANDS = sorted(path.stem for path in (ROOT / "train").glob("*.py") if path.stem != "__init__")
+
+
+def test_every_folder_of_train_is_a_room():
+    assert {path.parent.name for path in (ROOT / "train").glob("*/*.py")} == set(ROOMS)
+
+
+def test_rooms_import_from_the_rooms_before_them_and_no_command():
+    for number, room in enumerate(ROOMS):
+        for path in (ROOT / "train" / room).rglob("*.py"):
+            used = {name.split(".")[1] for name in imported_modules(path) if name.startswith("train.")}
+            assert not used - set(ROOMS[: number + 1]), path.relative_to(ROOT)
+
+
+def test_no_module_of_train_imports_itself_through_others():
+    paths = {path: ".".join(path.relative_to(ROOT).with_suffix("").parts) for path in (ROOT / "train").rglob("*.py")}
+    modules = set(paths.values())
+    arrows: dict[str, set[str]] = {}
+    for path, module in paths.items():
+        body = ast.parse(path.read_text(encoding="utf-8")).body  # what a function imports is there when it is called
+        names = {f"{n.module}.{a.name}" for n in body if isinstance(n, ast.ImportFrom) for a in n.names}
+        arrows[module] = {name if name in modules else name.rpartition(".")[0] for name in names} & modules
+    while ends := {module for module, targets in arrows.items() if not targets & arrows.keys()}:
+        for module in ends:
+            del arrows[module]
+    assert not arrows
+
+
+def test_commands_of_train_hold_no_class_and_nobody_imports_them():
+    for name in COMMANDS:
+        body = ast.parse((ROOT / f"train/{name}.py").read_text(encoding="utf-8")).body
+        assert not [node for node in body if isinstance(node, ast.ClassDef)], name
+    for path in (ROOT / "train").rglob("*.py"):
+        assert not {name.split(".")[1] for name in imported_modules(path) if name.startswith("train.")} & set(COMMANDS)
+
+
 def test_trainings_use_the_parts_and_not_the_pipeline():
     # Scores, previews and the export draw with a finished checkpoint; what trains one does not.
-    for name in ("damsm", "captioner", "expert", "pretrain", "gan"):
-        imported = imported_modules(ROOT / f"train/{name}.py")
+    for path in [*(ROOT / "train/encoders").glob("*.py"), *(ROOT / "train/adversarial").glob("*.py")]:
+        imported = imported_modules(path)
         assert not [module for module in imported if module.startswith(("mirrorgan.pipeline", "mirrorgan.MirrorGAN"))]
 
 

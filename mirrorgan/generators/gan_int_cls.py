@@ -2,7 +2,8 @@
 
 Reed et al., "Generative Adversarial Text to Image Synthesis" (ICML 2016), as its released code has it, on STEM's
 sentence in place of its char-CNN-RNN. What it is named for lies in its training: a discriminator that sees wrong
-sentences (CLS), a generator that also draws sentences halfway between two captions (INT); see `train/objectives.py`.
+sentences (CLS), a generator that also draws sentences halfway between two captions (INT); see
+`train/adversarial/objectives.py`.
 
 Dimensions: B batch, D text channels, Z noise, T channels of the projected sentence, C channels, q map size, S image
 size.

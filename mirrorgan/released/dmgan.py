@@ -6,14 +6,7 @@ import torch
 
 from mirrorgan.discriminators import pyramid
 from mirrorgan.generators import dmgan
-from mirrorgan.released.attngan import (
-    DEEPER,
-    FIRST,
-    check_pyramid,
-    skeleton,
-    skeleton_cannot_say,
-    skeleton_names,
-)
+from mirrorgan.released.attngan import DEEPER, FIRST, check_pyramid, skeleton, skeleton_cannot_say, skeleton_names
 from mirrorgan.released.layout import Contents, Part, Released
 from mirrorgan.released.options import Options
 from mirrorgan.released.reading import State

@@ -866,7 +866,7 @@ def test_the_page_works_when_the_server_renders_it_first(browser, pipeline):
 
 def test_the_stopwatch_measures_every_wait(url):
     root = Path(__file__).parents[2]
-    command = [sys.executable, "-m", "app.stopwatch", url, "--rounds", "1", "--chromium", CHROMIUM]
+    command = [sys.executable, "-m", "app.benchmarks.latency", url, "--rounds", "1", "--chromium", CHROMIUM]
     answer = subprocess.run(command, cwd=root, capture_output=True, text=True, encoding="utf-8")
     assert answer.returncode == 0, answer.stderr
     for name in ("key press to first stage", "key press to all stages", "Enter to the sentence", "pointing at a word"):

@@ -3,7 +3,8 @@ import sys
 import gradio as gr
 import pytest
 
-from app import lent, play
+from app import tools_tab as play
+from app import zerogpu as lent
 from app.callbacks import House, Visitor
 from app.limits import Purse
 from app.studio import Shelf

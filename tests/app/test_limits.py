@@ -2,16 +2,7 @@ import threading
 
 import pytest
 
-from app.limits import (
-    MAX_SEED,
-    Purse,
-    RefusedError,
-    TokenBuckets,
-    WaitingRoom,
-    address_of,
-    caption_from,
-    seed_from,
-)
+from app.limits import MAX_SEED, Purse, RefusedError, TokenBuckets, WaitingRoom, address_of, caption_from, seed_from
 
 
 @pytest.mark.parametrize("caption", ["a bird", "x" * 200, "<b>${1}</b>", "птица", " a\tbird "])

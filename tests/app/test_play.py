@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app import play
+from app import tools_tab as play
 from app.callbacks import House, Visitor
 from app.inside import POINTS, curves, inside_of, thin
 from app.limits import Purse

@@ -6,7 +6,8 @@ import json
 import pytest
 import torch
 
-from app import callbacks, play
+from app import callbacks
+from app import tools_tab as play
 from app.callbacks import House, Visitor
 from app.export import MEDIA, keep
 from app.limits import Purse

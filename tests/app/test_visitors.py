@@ -6,11 +6,11 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from app import visitors
+from app.benchmarks import load as visitors
+from app.benchmarks.load import Fairness, Guest, Page, Tally, flood, invite, main, memory_of, quantiles
 from app.interface import build_demo, launch
 from app.limits import Purse
 from app.studio import Shelf
-from app.visitors import Fairness, Guest, Page, Tally, flood, invite, main, memory_of, quantiles
 
 
 def test_visitors_type_draw_and_read_and_are_told_apart(url, monkeypatch):

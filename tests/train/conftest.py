@@ -9,17 +9,17 @@ from mirrorgan.captioner import Captioner, CaptionerConfig
 from mirrorgan.checkpoint import save_part, save_tensors
 from mirrorgan.image_encoder import ImageEncoder, ImageEncoderConfig
 from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
-from train.pack import load_packed
-from train.players import recalibrate
-from train.presets import GanConfig
+from train.adversarial.config import GanConfig
+from train.adversarial.networks import recalibrate
+from train.data.packed import load_packed
 
 
 @pytest.fixture(autouse=True)
 def few_drawings_beside_the_steps(monkeypatch):
     """A training draws 640 pictures before its first step, for the Frechet loss, and 24 batches at its end, for the
     average's batch norms. Of networks of a few channels, 16 pictures and two batches say as much."""
-    monkeypatch.setattr("train.gan.FIRST", 16)
-    monkeypatch.setattr("train.gan.recalibrate", functools.partial(recalibrate, batches=2))
+    monkeypatch.setattr("train.adversarial.training.FIRST", 16)
+    monkeypatch.setattr("train.adversarial.training.recalibrate", functools.partial(recalibrate, batches=2))
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ import torch
 
 from mirrorgan import backbones
 from tests.conftest import TinyBackbone
-from train.gan import train
-from train.presets import GanConfig
+from train.adversarial.config import GanConfig
+from train.adversarial.training import train
 
 PATHS = ("data", "encoders", "captioner")
 

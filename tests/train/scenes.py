@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image, ImageDraw
 
-from train.datasets.shapes import COLOURS, SHAPES, Scene, Thing
+from train.data.datasets.shapes import COLOURS, SHAPES, Scene, Thing
 
 NAMES = tuple(COLOURS)
 PALETTE = np.array(list(COLOURS.values()), dtype=float)

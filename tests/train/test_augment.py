@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from train.augment import NUMBERS, augment, colour, cutout, translate
+from train.data.augmentation import NUMBERS, augment, colour, cutout, translate
 
 
 def numbers(count, width=NUMBERS):

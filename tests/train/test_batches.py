@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from mirrorgan.vocabulary import Vocabulary
-from train.batches import hold_out, other_pictures, pick_captions
-from train.pack import PackedSplit
+from train.data.packed import PackedSplit
+from train.data.sampling import hold_out, other_pictures, pick_captions
 
 # Three pictures: of two, one and three captions.
 CAPTIONS = [[[1, 2, 3, 4, 5, 6], [7, 8]], [[9]], [[2, 4], [6, 8, 1], [3]]]

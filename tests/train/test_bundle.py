@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from mirrorgan.checkpoint import sha256
-from train import gan, trunks
-from train.bundle import main, needs, of_run, unpack, write
-from train.state import load_state
+from train import gan
+from train.bundle import main
+from train.encoders import trunks
+from train.publishing.bundle import needs, of_run, unpack, write
+from train.runtime.state import load_state
 
 
 @pytest.fixture

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from train import caption_files
-from train.datasets import coco, folder
-from train.datasets.base import DataError, Names, count_reasons, parse_json, split_in
-from train.pack import load_packed, pack
+from train.data import caption_files
+from train.data.datasets import coco, folder
+from train.data.datasets.base import DataError, Names, count_reasons, parse_json, split_in
+from train.data.packed import load_packed
+from train.data.packing import pack
 
 
 def touch(root, *names):

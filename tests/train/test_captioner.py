@@ -9,12 +9,12 @@ from mirrorgan.captioner import Captioner, CaptionerConfig
 from mirrorgan.checkpoint import save_part
 from mirrorgan.images import from_uint8
 from train import gan
-from train.batches import hold_out
-from train.captioner import PRESETS, CaptionerTraining, build, describe_all, references, train_step, validate
-from train.features import CachedFeatures
-from train.pack import load_packed
-from train.presets import GanConfig
-from train.pretrain import Material
+from train.adversarial.config import GanConfig
+from train.data.features import CachedFeatures
+from train.data.packed import load_packed
+from train.data.sampling import hold_out
+from train.encoders.captioner import PRESETS, CaptionerTraining, build, describe_all, references, train_step, validate
+from train.encoders.pretraining import Material
 
 
 @pytest.fixture

@@ -4,13 +4,24 @@ import shutil
 import pytest
 
 from mirrorgan.checkpoint import read_json
-from train import card, gan
-from train.captioner import PRESETS as CAPTIONERS
-from train.card import CardText, duration, listed, read_card_text, score_table, stages_made, write_card, write_card_text
-from train.command import as_json, parse
-from train.export import Runs, export
-from train.history import chain, command, describe, history, minutes
-from train.places import remember
+from train import card as card_command
+from train import gan
+from train.encoders.captioner import PRESETS as CAPTIONERS
+from train.publishing import card
+from train.publishing.card import (
+    CardText,
+    duration,
+    listed,
+    read_card_text,
+    score_table,
+    stages_made,
+    write_card,
+    write_card_text,
+)
+from train.publishing.export import Runs, export
+from train.publishing.history import chain, command, describe, history, minutes
+from train.runtime.command import as_json, parse
+from train.runtime.run_dir import remember
 
 CAPTIONS = ["a small red bird", "a blue bird"]
 HEADINGS = ("## Data", "## Training", "## Scores", "## What it is bad at")
@@ -18,7 +29,7 @@ HEADINGS = ("## Data", "## Training", "## Scores", "## What it is bad at")
 
 @pytest.fixture
 def folder(runs, tmp_path, monkeypatch):
-    monkeypatch.setattr("train.export.write_previews", lambda model, out, log: (out / "sheet.jpg").touch())
+    monkeypatch.setattr("train.publishing.export.write_previews", lambda model, out, log: (out / "sheet.jpg").touch())
     return export(tmp_path / "mine", runs, "four colours", CAPTIONS)
 
 
@@ -124,13 +135,13 @@ def test_a_wrong_card_json_is_answered_in_words(folder, content, sentence, monke
     (folder / "card.json").write_text(content, encoding="utf-8")
     monkeypatch.setattr("sys.argv", ["card", str(folder)])
     with pytest.raises(SystemExit, match=sentence):
-        card.main()
+        card_command.main()
 
 
 def test_options_of_the_command_go_into_card_json_beside_what_is_there(folder, monkeypatch):
     write_card_text(CardText(data="Kept."), folder / "card.json")
     monkeypatch.setattr("sys.argv", ["card", str(folder), "--bad-at", "Wings.", "--tags", "a", "b", "--time", "2"])
-    card.main()
+    card_command.main()
     text = read_card_text(folder / "card.json")
     assert (text.data, text.bad_at, text.tags) == ("Kept.", "Wings.", ("a", "b"))
     assert "ms (median of 2" in (text.benchmark or "")

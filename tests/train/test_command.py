@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from train import captioner, command, damsm, gan
-from train.command import as_json, fail, field_help, parse
-from train.config import RunConfig
+from train import gan
+from train.encoders import captioner, damsm
+from train.runtime import command
+from train.runtime.command import as_json, fail, field_help, parse
+from train.runtime.config import RunConfig
 
 
 @dataclass(frozen=True, kw_only=True)

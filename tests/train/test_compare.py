@@ -11,11 +11,12 @@ from PIL import Image
 from mirrorgan.checkpoint import read_json, read_tensors, write_tensors
 from mirrorgan.generators.mirrorgan import Config as GeneratorConfig
 from mirrorgan.pipeline import MirrorGAN
-from train import compare as module
-from train import evaluate, gan
-from train.command import parse
-from train.compare import HEAD, MARGIN, SIDE, Model, compare, difference_table, named, plot, score_table
-from train.evaluate import Options
+from train import gan
+from train.evaluation import comparison as module
+from train.evaluation import scores as evaluate
+from train.evaluation.comparison import HEAD, MARGIN, SIDE, Model, compare, difference_table, named, plot, score_table
+from train.evaluation.scores import Options
+from train.runtime.command import parse
 
 ONLY = ["colours", "attention"]
 

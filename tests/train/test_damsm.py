@@ -10,11 +10,11 @@ from mirrorgan.images import from_uint8
 from mirrorgan.losses import damsm_loss
 from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
 from mirrorgan.vocabulary import Vocabulary, pad
-from train.batches import hold_out
-from train.damsm import DamsmConfig, build, codes, save_encoders, train_step
-from train.features import cached_features
-from train.pack import load_packed
-from train.pretrain import Material
+from train.data.features import cached_features
+from train.data.packed import load_packed
+from train.data.sampling import hold_out
+from train.encoders.damsm import DamsmConfig, build, codes, save_encoders, train_step
+from train.encoders.pretraining import Material
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The contract that every data set keeps. A new file in train/datasets/ is tested by being there."""
+"""The contract that every data set keeps. A new file in train/data/datasets/ is tested by being there."""
 
 import json
 import os
@@ -11,10 +11,11 @@ import pytest
 from PIL import Image
 
 from mirrorgan.vocabulary import tokenize
-from train.datasets import available_datasets, birds, coco, find_dataset, folder, needs_folder, shapes
-from train.datasets.base import DataError, Listing, count_reasons, find_files, inside, read_text, share
-from train.datasets.birds import read, read_name_list, write_example
-from train.pack import load_packed, pack
+from train.data.datasets import available_datasets, birds, coco, find_dataset, folder, needs_folder, shapes
+from train.data.datasets.base import DataError, Listing, count_reasons, find_files, inside, read_text, share
+from train.data.datasets.birds import read, read_name_list, write_example
+from train.data.packed import load_packed
+from train.data.packing import pack
 
 
 @pytest.fixture(params=available_datasets())

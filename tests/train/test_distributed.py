@@ -13,11 +13,19 @@ from torch import nn
 
 from tests.train.systems import SYSTEMS
 from tests.train.test_gan import CROPS
-from train.command import as_json
-from train.distributed import ALONE, SharedBatchNorm, World, gather_rows, joined, share_batch_norms, sum_over_processes
-from train.feed import Feed
-from train.players import build_networks
-from train.state import load_state
+from train.adversarial.loader import Feed
+from train.adversarial.networks import build_networks
+from train.runtime.command import as_json
+from train.runtime.distributed import (
+    ALONE,
+    SharedBatchNorm,
+    World,
+    gather_rows,
+    joined,
+    share_batch_norms,
+    sum_over_processes,
+)
+from train.runtime.state import load_state
 
 
 @pytest.fixture

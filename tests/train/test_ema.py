@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from train import ema
+from train.adversarial import ema
 
 
 @pytest.fixture

@@ -9,12 +9,14 @@ import pytest
 import torch
 
 from mirrorgan import MirrorGAN
-from train import captioner, damsm, gan, pretrain
-from train.captioner import CaptionerTraining
-from train.damsm import DamsmConfig
-from train.export import Runs, export
-from train.gan import GanConfig
-from train.state import load_state
+from train import gan
+from train.adversarial.training import GanConfig
+from train.encoders import captioner, damsm
+from train.encoders import pretraining as pretrain
+from train.encoders.captioner import CaptionerTraining
+from train.encoders.damsm import DamsmConfig
+from train.publishing.export import Runs, export
+from train.runtime.state import load_state
 
 pytestmark = pytest.mark.slow
 

@@ -18,12 +18,13 @@ from mirrorgan.captioner import Captioner
 from mirrorgan.checkpoint import read_json, read_tensors, sha256, write_manifest, write_tensors
 from mirrorgan.generators.base import GeneratorOutput, StageOutput
 from mirrorgan.images import from_uint8
-from train import evaluate as module
-from train.evaluate import SCORES, Evaluation, Options, as_text, evaluate
-from train.export import export
+from train import evaluate as evaluate_command
+from train.data.packed import load_packed
+from train.evaluation import scores as module
+from train.evaluation.score_sheets import Looked
+from train.evaluation.scores import SCORES, Evaluation, Options, as_text, evaluate
 from train.metrics.networks import FeatureNetwork, load_network
-from train.pack import load_packed
-from train.score_sheets import Looked
+from train.publishing.export import export
 
 
 class TinyNetwork(FeatureNetwork):
@@ -57,7 +58,7 @@ def network(tiny_backbone):
 @pytest.fixture
 def folder(runs, network, tmp_path, monkeypatch):
     """A checkpoint of random networks; the training split is scored as if it were the test split."""
-    monkeypatch.setattr("train.export.write_previews", lambda model, out, log: None)
+    monkeypatch.setattr("train.publishing.export.write_previews", lambda model, out, log: None)
     monkeypatch.setattr(module, "load_network", lambda *_: network)
     monkeypatch.setattr(module, "load_packed", lambda data, split: load_packed(data, "train"))
     return export(tmp_path / "mine", runs, "four colours", ["a small red bird", "a blue bird"])
@@ -212,7 +213,7 @@ def test_what_was_measured_before_ctrl_c_is_saved_and_goes_on_from_there(folder,
     monkeypatch.setitem(module.SCORES, "kernel", interrupt)
     monkeypatch.setattr("sys.argv", ["evaluate", str(folder), "--data", str(birds), "--only", "frechet", "kernel"])
     with pytest.raises(SystemExit, match=r"stopped; the scores that were done are in .*scores\.json"):
-        module.main()
+        evaluate_command.main()
     before = read_json(folder / "scores.json")["scores"]
     assert {row["name"] for row in before} == {"Frechet distance (tiny)"}
     table = evaluate(folder, Options(data=birds), ["inception"])
@@ -455,7 +456,7 @@ def test_the_card_shows_the_scores_of_the_command(folder, birds, monkeypatch, ca
     monkeypatch.setattr(
         "sys.argv", ["evaluate", str(folder), "--data", str(birds), "--only", "retrieval", "--device", "cpu"]
     )
-    module.main()
+    evaluate_command.main()
     said = capsys.readouterr().out
     value = rows_of(types.SimpleNamespace(rows=read_json(folder / "scores.json")["scores"]))[
         "retrieval 1 of 100", "test photographs"
@@ -494,7 +495,7 @@ def test_data_is_named_by_folder_by_name_or_by_what_the_checkpoint_was_trained_o
 def test_the_command_answers_mistakes_in_words(folder, birds, arguments, sentence, monkeypatch):
     monkeypatch.setattr("sys.argv", ["evaluate", str(folder), "--data", str(birds), *arguments])
     with pytest.raises(SystemExit, match=sentence):
-        module.main()
+        evaluate_command.main()
 
 
 def test_every_score_says_what_it_is():

@@ -9,7 +9,11 @@ from mirrorgan.backbones import fold_batch_norms
 from mirrorgan.drawing import CheckpointError
 from mirrorgan.expert import Expert, ExpertConfig, load_expert
 from mirrorgan.images import from_uint8
-from train.expert import (
+from train.adversarial.config import GanConfig
+from train.adversarial.networks import build_networks
+from train.adversarial.training import train as train_gan
+from train.data.packed import load_packed
+from train.encoders.expert import (
     PRESETS,
     ExpertTraining,
     build,
@@ -23,13 +27,9 @@ from train.expert import (
     train,
     train_step,
 )
-from train.gan import train as train_gan
-from train.pack import load_packed
-from train.players import build_networks
-from train.presets import GanConfig
-from train.pretrain import Material
-from train.state import load_state
-from train.trunks import find_trunk
+from train.encoders.pretraining import Material
+from train.encoders.trunks import find_trunk
+from train.runtime.state import load_state
 
 NAMES = ("beak", "left eye", "right eye")
 
@@ -41,7 +41,7 @@ def split(packed):
 
 @pytest.fixture
 def config(tiny_backbone, packed, monkeypatch):
-    monkeypatch.setattr("train.expert.load_trunk", lambda name, weights: tiny_backbone)
+    monkeypatch.setattr("train.encoders.expert.load_trunk", lambda name, weights: tiny_backbone)
     return ExpertTraining(
         name="small", data=packed, steps=6, batch=4, device="cpu", backbone="tiny", image_size=32, margin=4,
         held_out=2, validate_every=3, learning_rate=1e-2, head_learning_rate=3e-2, report_every=1, precision="float32",

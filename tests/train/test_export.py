@@ -11,11 +11,12 @@ from mirrorgan import CheckpointError, MirrorGAN
 from mirrorgan.checkpoint import read_json, read_manifest, read_tensors, save_part, write_tensors
 from mirrorgan.drawing import Stage
 from mirrorgan.generators.mirrorgan import Config, Generator
-from train import export as module
-from train.card import listed
-from train.export import export
-from train.pack import load_packed
-from train.previews import explain
+from train import export as export_command
+from train.data.packed import load_packed
+from train.publishing import export as module
+from train.publishing.card import listed
+from train.publishing.export import export
+from train.publishing.figures import explain
 
 CAPTIONS = ["a small red bird", "a blue bird"]
 
@@ -226,12 +227,12 @@ def test_the_command_says_what_it_made(runs, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(
         "sys.argv", ["export", str(out), *map(str, arguments), "--summary", "x", "--examples", *CAPTIONS]
     )
-    module.main()
+    export_command.main()
     assert f"python -m mirrorgan 'a small red bird' --checkpoint {out}" in capsys.readouterr().out
     read_manifest(out)
     monkeypatch.setattr("sys.argv", ["export", str(out), *map(str, arguments), "--summary", "x", "--card", "none.json"])
     with pytest.raises(SystemExit, match=r"none\.json: no such file"):
-        module.main()
+        export_command.main()
 
 
 def test_encoders_that_learnt_beside_the_generator_are_taken_from_it(runs, tmp_path):

@@ -8,9 +8,9 @@ import pytest
 import torch
 from filelock import FileLock
 
-from train import features
-from train.features import StoppedEarly, cached_features, trunk_hash
-from train.pack import load_packed
+from train.data import features
+from train.data.features import StoppedEarly, cached_features, trunk_hash
+from train.data.packed import load_packed
 
 
 @pytest.fixture

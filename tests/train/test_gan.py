@@ -19,11 +19,23 @@ from mirrorgan.generators.mirrorgan import Config as GeneratorConfig
 from mirrorgan.generators.mirrorgan import Generator
 from mirrorgan.images import from_uint8
 from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
-from train import device, ema
-from train.command import as_json, parse, typed
-from train.distributed import ALONE
-from train.feed import Feed, read_rows
-from train.gan import (
+from train.adversarial import ema
+from train.adversarial.checkpointing import everything, restore
+from train.adversarial.config import GanConfig
+from train.adversarial.growing import frozen_parts, take_over, taken_over
+from train.adversarial.loader import Feed, read_rows
+from train.adversarial.networks import (
+    build_discriminator,
+    build_generator,
+    build_networks,
+    recalibrate,
+    set_training,
+    ways_in,
+)
+from train.adversarial.objectives import OBJECTIVES
+from train.adversarial.optimizers import build_optimizers
+from train.adversarial.presets import PRESETS
+from train.adversarial.training import (
     consistency,
     draw,
     generator_terms,
@@ -34,26 +46,13 @@ from train.gan import (
     train_step,
     with_interpolated,
 )
-from train.journal import Journal
+from train.encoders.trunks import find_trunk
 from train.metrics import NotFiniteError
-from train.objectives import OBJECTIVES
-from train.players import (
-    build_discriminator,
-    build_generator,
-    build_networks,
-    build_optimizers,
-    everything,
-    frozen_parts,
-    recalibrate,
-    restore,
-    set_training,
-    take_over,
-    taken_over,
-    ways_in,
-)
-from train.presets import PRESETS, GanConfig
-from train.state import SaveError, load_state, save_state, seed_step
-from train.trunks import find_trunk
+from train.runtime import device
+from train.runtime.command import as_json, parse, typed
+from train.runtime.distributed import ALONE
+from train.runtime.logger import Journal
+from train.runtime.state import SaveError, load_state, save_state, seed_step
 
 KINDS = ["pyramid", "projected"]
 FRECHET = {"frechet": 1.0, "frechet_trunks": ("tiny",), "frechet_size": 32}
@@ -260,7 +259,7 @@ def test_a_loss_of_no_weight_is_left_out(guided, split, option, term):
 
 
 def test_the_frechet_loss_knows_real_and_drawn_pictures_before_the_first_step(config, split, monkeypatch):
-    monkeypatch.setattr("train.gan.FIRST", 10)
+    monkeypatch.setattr("train.adversarial.training.FIRST", 10)
     config = dataclasses.replace(config, **FRECHET)
     nets = build_networks(config, split.vocabulary)
     before = copy_of(nets.generator)
@@ -287,7 +286,7 @@ def test_the_frechet_loss_knows_real_and_drawn_pictures_before_the_first_step(co
 
 @pytest.mark.parametrize("asked", [1, 4])  # while it looks at real pictures, and at drawn ones
 def test_looking_at_pictures_can_be_stopped_and_begins_anew(config, split, monkeypatch, asked):
-    monkeypatch.setattr("train.gan.FIRST", 10)
+    monkeypatch.setattr("train.adversarial.training.FIRST", 10)
     config = dataclasses.replace(config, **FRECHET)
     nets = build_networks(config, split.vocabulary)
     feed, calls = feed_for(config, split, nets), itertools.count()
@@ -357,8 +356,8 @@ def test_resuming_equals_not_stopping_bit_for_bit(either, tmp_path, monkeypatch)
 
 def test_a_state_is_a_function_of_its_step_however_often_it_was_saved(config, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("train.gan.recalibrate", functools.partial(recalibrate, batches=1))
-    monkeypatch.setattr("train.gan.draw_sheet", lambda *given: [None])
+    monkeypatch.setattr("train.adversarial.training.recalibrate", functools.partial(recalibrate, batches=1))
+    monkeypatch.setattr("train.adversarial.training.draw_sheet", lambda *given: [None])
     for part in ("sheet", "_write_report"):
         monkeypatch.setattr(Journal, part, lambda *given: None)
     train(dataclasses.replace(config, name="once", steps=2))
@@ -388,7 +387,7 @@ def test_every_step_has_random_numbers_of_its_own(config, tmp_path, monkeypatch)
         drawn.append((*torch.randn(3).tolist(), *batch.noise[0, :3].tolist(), *batch.changes[0, 0, :3].tolist()))
         return train_step(batch, *others)
 
-    monkeypatch.setattr("train.gan.train_step", watched)
+    monkeypatch.setattr("train.adversarial.training.train_step", watched)
     train(dataclasses.replace(config, steps=3, sheet_every=2))
     assert all(len(set(numbers)) == 3 for numbers in zip(*drawn, strict=True))
 
@@ -783,7 +782,7 @@ def test_what_is_drawn_of_a_crop_is_where_the_real_pictures_are_cut(cropping, sp
 
 
 def test_losses_of_whole_pictures_look_at_the_last_whole_one(cropping, split, monkeypatch):
-    monkeypatch.setattr("train.gan.FIRST", 10)
+    monkeypatch.setattr("train.adversarial.training.FIRST", 10)
     config = dataclasses.replace(cropping, **FRECHET, kl=0.0)
     nets, _ = begin(config, split)
     batch, calls = feed_for(config, split, nets).read(0), ways_in(nets, config)
@@ -798,7 +797,7 @@ def test_losses_of_whole_pictures_look_at_the_last_whole_one(cropping, split, mo
 
 
 def test_the_frechet_loss_is_told_of_whole_real_pictures(cropping, split, monkeypatch):
-    monkeypatch.setattr("train.gan.FIRST", 10)
+    monkeypatch.setattr("train.adversarial.training.FIRST", 10)
     config = dataclasses.replace(cropping, **FRECHET)
     nets = build_networks(config, split.vocabulary)
     seen = []
@@ -807,7 +806,7 @@ def test_the_frechet_loss_is_told_of_whole_real_pictures(cropping, split, monkey
         seen.append(pictures)
         return statistics(pictures, *others)
 
-    monkeypatch.setattr("train.gan.statistics", watched)
+    monkeypatch.setattr("train.adversarial.training.statistics", watched)
     feed = feed_for(config, split, nets)
     measure(feed, nets, config, ALONE, print)
     batches = len(split) // config.batch
@@ -1153,14 +1152,14 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_state(co
         terms = train_step(batch, nets, *others)
         return terms | {"kl": terms["kl"] * float("nan")}
 
-    monkeypatch.setattr("train.gan.train_step", broken)
+    monkeypatch.setattr("train.adversarial.training.train_step", broken)
     with pytest.raises(FloatingPointError, match=r"step 3: kl .*the last saved state is kept"):
         train(dataclasses.replace(config, steps=4))
 
     def unmeasurable(*given):
         raise NotFiniteError("3 of 4 values of features are NaN or infinite")
 
-    monkeypatch.setattr("train.gan.train_step", unmeasurable)  # as the Frechet loss says it
+    monkeypatch.setattr("train.adversarial.training.train_step", unmeasurable)  # as the Frechet loss says it
     with pytest.raises(FloatingPointError, match=r"step 3: 3 of 4 .*last saved state is kept.* lower --generator-rate"):
         train(dataclasses.replace(config, steps=4))
     assert_same(load_state(tmp_path / "runs/small"), before)
@@ -1176,7 +1175,7 @@ def test_weights_that_are_no_numbers_are_not_saved(config, tmp_path, monkeypatch
         nets.generator.heads[0].weight.data[0, 0, 0, 0] = float("inf")
         return terms
 
-    monkeypatch.setattr("train.gan.train_step", broken)
+    monkeypatch.setattr("train.adversarial.training.train_step", broken)
     with pytest.raises(FloatingPointError, match="a weight of the generator is no number"):
         train(dataclasses.replace(config, steps=3))
     assert_same(load_state(tmp_path / "runs/small"), before)
@@ -1192,7 +1191,7 @@ def test_a_full_disk_in_the_middle_of_a_run_is_said_and_the_run_goes_on(config, 
             raise SaveError("no room")
         save_state(folder, content)
 
-    monkeypatch.setattr("train.gan.save_state", full)
+    monkeypatch.setattr("train.adversarial.training.save_state", full)
     train(dataclasses.replace(config, steps=2, save_minutes=1e-9))
     assert attempts[0] == 1 and load_state(tmp_path / "runs/small")["step"] == 2
     assert "no room; the run goes on" in "".join(capsys.readouterr())

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from train.guards import EXPLODED, Watch, check_weights
+from train.runtime.divergence import EXPLODED, Watch, check_weights
 
 
 def terms(**values):

@@ -12,9 +12,9 @@ from huggingface_hub import constants
 
 from mirrorgan import CheckpointError, MirrorGAN
 from mirrorgan.__main__ import main as draw
-from train import export as exporter
-from train.export import export
-from train.hub import HubError, check_name, contents, describe, push
+from train import export as export_command
+from train.publishing.export import export
+from train.publishing.hub import HubError, check_name, contents, describe, push
 
 COMMIT = "0123456789" * 4
 
@@ -122,7 +122,7 @@ def hub(monkeypatch, tmp_path):
 @pytest.fixture
 def folder(runs, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "train.export.write_previews", lambda model, out, log: (out / "sheet.jpg").write_bytes(b"sheet")
+        "train.publishing.export.write_previews", lambda model, out, log: (out / "sheet.jpg").write_bytes(b"sheet")
     )
     return export(tmp_path / "mine", runs, "four colours", ["a small red bird", "a blue bird"])
 
@@ -223,18 +223,18 @@ def test_the_command_exports_and_sends(hub, runs, folder, monkeypatch, capsys):
     arguments = ["--generator", runs.generator, "--encoders", runs.encoders, "--captioner", runs.captioner]
     line = ["export", str(folder), *map(str, arguments), "--summary", "x", "--examples", "a small red bird"]
     monkeypatch.setattr("sys.argv", [*line, "--push", "somebody/birds", "--dry-run"])
-    exporter.main()
+    export_command.main()
     assert "nothing was sent" in capsys.readouterr().out and not hub.asked
     monkeypatch.setattr("sys.argv", [*line, "--push", "somebody/birds"])
-    exporter.main()
+    export_command.main()
     assert f"sent: {hub.address}/somebody/birds" in capsys.readouterr().out
     assert "checkpoint.json" in hub.repositories["somebody/birds"]
     before = (folder / "checkpoint.json").read_bytes()
     monkeypatch.setattr("sys.argv", [*line[:-1], "a blue bird", "--push", "birds"])
     with pytest.raises(SystemExit, match="it must be user/name"):
-        exporter.main()
+        export_command.main()
     assert (folder / "checkpoint.json").read_bytes() == before  # said before minutes of exporting
     monkeypatch.setattr("sys.argv", [*line, "--dry-run"])
     with pytest.raises(SystemExit):
-        exporter.main()
+        export_command.main()
     assert "go with --push" in capsys.readouterr().err

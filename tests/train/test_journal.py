@@ -5,8 +5,10 @@ import pytest
 import torch
 from PIL import Image
 
-from train import files, journal, provenance
-from train.journal import Journal, read_log, read_sessions, sheets_of
+from train.runtime import files, provenance
+from train.runtime import logger as journal
+from train.runtime.logger import Journal
+from train.runtime.run_log import read_log, read_sessions, sheets_of
 
 
 @pytest.fixture
@@ -244,7 +246,7 @@ def test_a_folder_s_files_change_together_or_not_at_all(tmp_path):
 def code(tmp_path):
     """A copy of the code, as small as can be."""
     root = tmp_path / "code"
-    for name in ("train/provenance.py", "mirrorgan/layers.py"):
+    for name in ("train/runtime/provenance.py", "mirrorgan/layers.py"):
         (root / name).parent.mkdir(parents=True)
         (root / name).write_text("1\n", encoding="utf-8")
     (root / "pyproject.toml").write_text('[project]\nversion = "3.2.1"\n', encoding="utf-8")

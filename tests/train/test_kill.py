@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from train.command import as_json
-from train.state import load_state
+from train.runtime.command import as_json
+from train.runtime.state import load_state
 
 KILLS = int(os.environ.get("KILLS", "4"))
 

@@ -4,15 +4,16 @@ import pytest
 from PIL import Image
 
 from mirrorgan.pipeline import MirrorGAN
-from train import limits as module
-from train.card import write_card
-from train.export import export
-from train.limits import LIMITS, SIDE, Limit, write_limits
+from train import limits as limits_command
+from train.publishing import failure_cases as module
+from train.publishing.card import write_card
+from train.publishing.export import export
+from train.publishing.failure_cases import LIMITS, SIDE, Limit, write_limits
 
 
 @pytest.fixture
 def folder(runs, tmp_path, monkeypatch):
-    monkeypatch.setattr("train.export.write_previews", lambda model, out, log: None)
+    monkeypatch.setattr("train.publishing.export.write_previews", lambda model, out, log: None)
     return export(tmp_path / "mine", runs, "four colours", ["a small red bird"])
 
 
@@ -61,7 +62,7 @@ def test_what_nobody_reads_back_is_told_so(folder, of_birds):
 
 def test_the_command_draws_and_writes_the_card(folder, of_birds, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["limits", str(folder)])
-    module.main()
+    limits_command.main()
     assert "card: " in capsys.readouterr().out
     assert "| Counts | two red birds | two, birds |" in (folder / "README.md").read_text(encoding="utf-8")
 
@@ -69,11 +70,11 @@ def test_the_command_draws_and_writes_the_card(folder, of_birds, monkeypatch, ca
 def test_the_command_says_what_it_is_for(folder, monkeypatch):
     monkeypatch.setattr("sys.argv", ["limits", str(folder)])
     with pytest.raises(SystemExit, match="for a model of birds"):
-        module.main()
+        limits_command.main()
 
 
 def test_an_export_draws_them_too(runs, tmp_path, of_birds, monkeypatch):
-    monkeypatch.setattr("train.export.write_previews", lambda model, out, log: None)
+    monkeypatch.setattr("train.publishing.export.write_previews", lambda model, out, log: None)
     folder = export(tmp_path / "mine", runs, "four colours", ["a small red bird"])
     assert (folder / "limits.jpg").exists() and "limits.json" not in (folder / "checkpoint.json").read_text(
         encoding="utf-8"

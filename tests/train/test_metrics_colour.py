@@ -2,13 +2,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from train.metrics.colour import (
-    COLOURS,
-    area_under_curve,
-    colour_agreement,
-    colours_named,
-    fit_colour_probes,
-)
+from train.metrics.colour import COLOURS, area_under_curve, colour_agreement, colours_named, fit_colour_probes
 
 
 @pytest.fixture

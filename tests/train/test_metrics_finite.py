@@ -1,7 +1,7 @@
 """No metric takes a number that is not finite, and none can be added that does.
 
-Every public function and method of `train.metrics` and `train.moments` that takes numbers has an example below. Each
-number of an example in turn becomes NaN, infinite, and negatively infinite.
+Every public function and method of `train.metrics` and `train.adversarial.frechet_loss` that takes numbers has an
+example below. Each number of an example in turn becomes NaN, infinite, and negatively infinite.
 """
 
 import dataclasses
@@ -18,7 +18,8 @@ from torch import nn
 
 from mirrorgan.backbones import BackboneFeatures
 from tests.conftest import TinyBackbone
-from train import metrics, moments
+from train import metrics
+from train.adversarial import frechet_loss as moments
 from train.metrics import (
     NotFiniteError,
     anatomy,

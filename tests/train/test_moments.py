@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from mirrorgan.backbones import Backbone, BackboneFeatures, build_backbone
-from train import moments
+from train.adversarial import frechet_loss as moments
+from train.adversarial.frechet_loss import Moments, Statistics, part_statistics, principal
 from train.metrics.frechet import FeatureStatistics, frechet_distance
-from train.moments import Moments, Statistics, part_statistics, principal
 
 D = 5
 

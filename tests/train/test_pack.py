@@ -19,11 +19,13 @@ from PIL import Image
 from mirrorgan.checkpoint import sha256
 from mirrorgan.drawing import CheckpointError
 from mirrorgan.vocabulary import Vocabulary, tokenize
-from train import pack as module
-from train.datasets import available_datasets, find_dataset
-from train.datasets.base import DataError, Example, Listing
-from train.datasets.shapes import Settings
-from train.pack import _Parts, cut_to_box, encode_picture, load_packed, open_picture, pack, to_rgb
+from train import pack as pack_command
+from train.data import packing as module
+from train.data.datasets import available_datasets, find_dataset
+from train.data.datasets.base import DataError, Example, Listing
+from train.data.datasets.shapes import Settings
+from train.data.packed import load_packed
+from train.data.packing import _Parts, cut_to_box, encode_picture, open_picture, pack, to_rgb
 
 KEYS = ["001.Red_Bird/Red_Bird_0001", "002.Blue_Bird/Blue_Bird_0001"]
 
@@ -256,7 +258,7 @@ def test_stopped_half_way_it_leaves_nothing(root, tmp_path, monkeypatch, stopped
     def stop(*_):
         raise stopped_by
 
-    monkeypatch.setattr(f"train.pack.{at}", stop)
+    monkeypatch.setattr(f"train.data.packing.{at}", stop)
     with pytest.raises(type(stopped_by)):
         pack_birds(root, tmp_path / "packed")
     assert not (tmp_path / "packed").exists()
@@ -274,7 +276,7 @@ def test_killed_while_the_new_files_move_in_it_is_not_taken_for_whole(root, tmp_
         moved.append(source.rename(target))
 
     with monkeypatch.context() as patch:
-        patch.setattr("train.pack.os.replace", kill)
+        patch.setattr("train.data.packing.os.replace", kill)
         with pytest.raises(KeyboardInterrupt):
             pack_birds(root, tmp_path / "packed")
     with pytest.raises(FileNotFoundError, match=r"no pack\.json"):
@@ -319,7 +321,7 @@ def test_a_data_set_is_not_packed_into_itself(root):
 
 def listing_of(monkeypatch, **splits):
     """Makes birds read as these examples."""
-    monkeypatch.setattr("train.datasets.birds.read", lambda root: Listing(splits))
+    monkeypatch.setattr("train.data.datasets.birds.read", lambda root: Listing(splits))
 
 
 def grey():
@@ -398,7 +400,7 @@ def test_one_caption_no_box_and_no_class_are_enough(tmp_path, monkeypatch):
 
 def test_a_full_disk_is_noticed_before_pictures_are_decoded(root, tmp_path, monkeypatch):
     pack_birds(root, tmp_path / "packed")
-    monkeypatch.setattr("train.pack.shutil.disk_usage", lambda _: SimpleNamespace(free=2 * 16 * 16 * 3 - 1))
+    monkeypatch.setattr("train.data.packing.shutil.disk_usage", lambda _: SimpleNamespace(free=2 * 16 * 16 * 3 - 1))
     with pytest.raises(DataError, match="GiB are free"):
         load_packed(tmp_path / "packed", "train").pictures(16)
 
@@ -409,7 +411,7 @@ def test_decoding_that_is_stopped_leaves_nothing(root, tmp_path, monkeypatch):
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("train.pack._decode", stop)
+    monkeypatch.setattr("train.data.packed._decode", stop)
     with pytest.raises(KeyboardInterrupt):
         load_packed(tmp_path / "packed", "train").pictures(16)
     assert not list((tmp_path / "packed/decoded").iterdir())
@@ -423,7 +425,7 @@ import sys
 from pathlib import Path
 sys.modules["nltk"] = None  # whoever imports it fails
 import torch
-from train.batches import hold_out, pick_captions
+from train.data.sampling import hold_out, pick_captions
 from train.pack import load_packed
 split = load_packed(Path(sys.argv[1]), "train")
 split.pictures(16), hold_out(split, 1), pick_captions(split, torch.arange(2), 18, torch.Generator())
@@ -476,7 +478,7 @@ def test_a_damaged_file_is_named(root, tmp_path, name):
 
 def test_the_command_packs_and_says_so(root, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["pack", "birds", str(root), "--out", str(tmp_path / "packed"), "--size", "32"])
-    module.main()
+    pack_command.main()
     assert "packed 2 train and 1 test pictures" in capsys.readouterr().out
     assert isinstance(load_packed(tmp_path / "packed", "test").offsets, torch.Tensor)
 
@@ -484,7 +486,7 @@ def test_the_command_packs_and_says_so(root, tmp_path, monkeypatch, capsys):
 def test_the_command_ends_with_a_sentence_if_there_is_no_data(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["pack", "birds", str(tmp_path / "no"), "--out", str(tmp_path / "packed")])
     with pytest.raises(SystemExit, match=r"error: .*no CUB_200_2011/images\.txt"):
-        module.main()
+        pack_command.main()
 
 
 def test_a_picture_that_is_a_bomb_is_left_out(root, tmp_path, monkeypatch):
@@ -510,15 +512,15 @@ def test_a_wrong_option_is_named(options, said, monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["pack", *options])
     with pytest.raises(SystemExit):
-        module.main()
+        pack_command.main()
     assert said in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 
 def test_shapes_are_packed_without_a_folder(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("train.datasets.shapes.USUAL", Settings(train=5, test=2))
+    monkeypatch.setattr("train.data.datasets.shapes.USUAL", Settings(train=5, test=2))
     monkeypatch.setattr(sys, "argv", ["pack", "shapes", "--out", str(tmp_path / "packed")])
-    module.main()
+    pack_command.main()
     assert "packed 5 train and 2 test pictures" in capsys.readouterr().out
 
 
@@ -526,11 +528,11 @@ def test_a_full_disk_ends_the_command_with_a_sentence(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("train.datasets.shapes.USUAL", Settings(train=5, test=2))
-    monkeypatch.setattr("train.pack._Parts.write", full)
+    monkeypatch.setattr("train.data.datasets.shapes.USUAL", Settings(train=5, test=2))
+    monkeypatch.setattr("train.data.packing._Parts.write", full)
     monkeypatch.setattr(sys, "argv", ["pack", "shapes", "--out", str(tmp_path / "packed")])
     with pytest.raises(SystemExit, match=r"No space left on device while packing; .*packed is as it was before"):
-        module.main()
+        pack_command.main()
 
 
 def test_parts_are_packed_as_shares_of_the_middle_square(tmp_path):
@@ -683,7 +685,7 @@ def test_what_was_understood_is_printed_on_any_console(tmp_path, monkeypatch):
     console = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", console)
     monkeypatch.setattr(sys, "argv", ["pack", "folder", str(tmp_path / "raw"), "--out", str(tmp_path / "\u00fc")])
-    module.main()
+    pack_command.main()
     console.flush()
     said = console.buffer.getvalue().decode()
     assert "split: from folders; 2 train, 2 test; no classes" in said and r"\xfc" in said
@@ -723,7 +725,7 @@ def test_keys_of_other_pictures_are_named(root, tmp_path, content):
 def test_the_help_lists_what_is_read(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["pack", "--help"])
     with pytest.raises(SystemExit):
-        module.main()
+        pack_command.main()
     said = capsys.readouterr().out
     assert all(
         word in said for word in ("metadata.csv", "captions.txt", "results.csv", "Flickr8k.token", "shard-000.tar")

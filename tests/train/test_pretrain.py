@@ -23,18 +23,22 @@ from torch import nn
 from tqdm import tqdm
 
 from mirrorgan.checkpoint import read_tensors, save_tensors
-from train import captioner, damsm, journal, pretrain
-from train.captioner import CaptionerTraining
-from train.command import as_json
-from train.config import BY_CONTENT, FIXED, NAME, RATES, SESSION, hold_to
-from train.damsm import DamsmConfig
-from train.expert import ExpertTraining
-from train.features import CachedFeatures, StoppedEarly
-from train.journal import Journal, read_log
-from train.pack import load_packed, pack
-from train.presets import GanConfig
-from train.pretrain import Material, PretrainConfig, fit_batch, rate_at, stack_sides
-from train.state import Stopper, load_state, seed_step
+from train.adversarial.config import GanConfig
+from train.data.features import CachedFeatures, StoppedEarly
+from train.data.packed import load_packed
+from train.data.packing import pack
+from train.encoders import captioner, damsm
+from train.encoders import pretraining as pretrain
+from train.encoders.captioner import CaptionerTraining
+from train.encoders.damsm import DamsmConfig
+from train.encoders.expert import ExpertTraining
+from train.encoders.pretraining import Material, PretrainConfig, fit_batch, rate_at, stack_sides
+from train.runtime import logger as journal
+from train.runtime.command import as_json
+from train.runtime.config import BY_CONTENT, FIXED, NAME, RATES, SESSION, hold_to
+from train.runtime.logger import Journal
+from train.runtime.run_log import read_log
+from train.runtime.state import Stopper, load_state, seed_step
 
 
 @pytest.fixture(autouse=True)

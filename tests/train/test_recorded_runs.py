@@ -20,7 +20,8 @@ import torch
 
 from mirrorgan.checkpoint import save_part
 from mirrorgan.expert import Expert, ExpertConfig
-from train import captioner, damsm, expert, gan
+from train import gan
+from train.encoders import captioner, damsm, expert
 
 RECORD = Path(__file__).with_name("recorded_runs.json")
 STEPS = 5
@@ -102,8 +103,8 @@ def with_expert(encoders, tiny_backbone):
 )
 def test_a_preset_takes_the_steps_that_were_recorded(case, with_expert, packed, tiny_backbone, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for module in ("pretrain", "expert"):
-        monkeypatch.setattr(f"train.{module}.load_trunk", lambda name, weights: tiny_backbone, raising=False)
+    for module in ("pretraining", "expert"):
+        monkeypatch.setattr(f"train.encoders.{module}.load_trunk", lambda name, weights: tiny_backbone, raising=False)
     training, name = case.split(" ")
     preset = dataclasses.replace(TRAININGS[training].PRESETS[name], data=packed)
     small = small_gan(preset, with_expert) if training == "gan" else small_pretraining(preset)

@@ -8,9 +8,11 @@ import pytest
 import torch
 from PIL import Image
 
-from train import journal, report
-from train.journal import Journal
-from train.report import choose, curves, page, plot, read_record, smooth, write_report
+from train import report as report_command
+from train.runtime import logger as journal
+from train.runtime import report
+from train.runtime.logger import Journal
+from train.runtime.report import choose, curves, page, plot, read_record, smooth, write_report
 
 HOSTILE = '<script>alert("1")</script> & $\\frac{1}{ _x "\'><img src=x onerror=y>'
 
@@ -201,12 +203,12 @@ def test_the_command_writes_one_page_in_the_run_or_one_beside_several(run, tmp_p
     for words, out in ((["runs/a"], "runs/a/report.html"), (["a", "b"], "runs/comparison.html")):
         (tmp_path / out).unlink(missing_ok=True)
         monkeypatch.setattr("sys.argv", ["report", *words])
-        report.main()
+        report_command.main()
         assert capsys.readouterr().out.strip().endswith(out)
         assert (tmp_path / out).read_text(encoding="utf-8").startswith("<!doctype html>")
     monkeypatch.setattr("sys.argv", ["report", "c"])
     with pytest.raises(SystemExit, match="error: c: no folder of a run"):
-        report.main()
+        report_command.main()
 
 
 def test_a_run_writes_its_report_when_it_ends_and_goes_on_without_it(run, tmp_path, monkeypatch, capsys):

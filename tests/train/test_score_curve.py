@@ -1,8 +1,8 @@
 import pytest
 
-from train.evaluate import pictures_seen
-from train.files import write_text
-from train.score_curve import add_line, keep_curve, plot_lines, read_lines
+from train.evaluation.score_curve import add_line, keep_curve, plot_lines, read_lines
+from train.evaluation.scores import pictures_seen
+from train.runtime.files import write_text
 
 
 def rows(value, count=10):

@@ -3,8 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
-from train.previews import save_picture
-from train.score_sheets import (
+from train.evaluation.score_sheets import (
     ACROSS,
     HEADS_ACROSS,
     HEADS_SIDE,
@@ -15,6 +14,7 @@ from train.score_sheets import (
     nearest_sheet,
     plot_distances,
 )
+from train.publishing.figures import save_picture
 
 
 def plain(*colours):

@@ -8,10 +8,11 @@ from PIL import Image
 
 from mirrorgan import MirrorGAN
 from tests.train.scenes import look
-from train import captioner, damsm, gan
-from train.datasets import shapes
-from train.export import Runs, export
+from train import gan
+from train.data.datasets import shapes
+from train.encoders import captioner, damsm
 from train.pack import main as pack
+from train.publishing.export import Runs, export
 
 
 @pytest.mark.parametrize(("size", "least"), [(16, 0.95), (32, 0.99)])

@@ -8,7 +8,7 @@ from mirrorgan.generators.mirrorgan import Config, Generator
 from mirrorgan.images import to_pictures
 from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
 from mirrorgan.vocabulary import Vocabulary, pad
-from train.sheets import draw_sheet, seeded_noise, tile
+from train.adversarial.sample_grid import draw_sheet, seeded_noise, tile
 
 
 @pytest.fixture

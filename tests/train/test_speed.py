@@ -4,8 +4,9 @@ import sys
 import pytest
 import torch
 
-from train.presets import PRESETS, GanConfig
-from train.speed import main, our_loop, plain_loop, random_batch, random_networks, standing_alone
+from train.adversarial.config import GanConfig
+from train.adversarial.presets import PRESETS
+from train.benchmarks.step import main, our_loop, plain_loop, random_batch, random_networks, standing_alone
 
 
 @pytest.fixture(params=["pyramid", "projected"])

@@ -8,8 +8,8 @@ import time
 import pytest
 import torch
 
-from train import state
-from train.state import (
+from train.runtime import state
+from train.runtime.state import (
     PREVIOUS,
     STATE,
     SaveError,
@@ -266,7 +266,7 @@ def test_time_is_up_a_reserve_before_the_deadline():
 
 def test_a_run_is_trained_by_one_process_and_let_go_when_that_is_killed(tmp_path):
     run = tmp_path / "run"
-    code = "import sys, time; from pathlib import Path; from train.state import held\n"
+    code = "import sys, time; from pathlib import Path; from train.runtime.state import held\n"
     code += "with held(Path(sys.argv[1])): print('held', flush=True); time.sleep(600)"
     other = subprocess.Popen([sys.executable, "-c", code, str(run)], stdout=subprocess.PIPE)
     try:

@@ -15,22 +15,30 @@ from mirrorgan.losses import Judgement, squared_slopes
 from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
 from tests.train.systems import SYSTEMS
 from tests.train.test_gan import assert_same, begin, copy_of, feed_for, moved, step_once
-from train.gan import draw, generator_terms, penalty_terms, text_terms, train, train_step, with_interpolated
-from train.objectives import OBJECTIVES
-from train.players import (
+from train.adversarial.config import WRONG_PAIRS
+from train.adversarial.networks import (
     Duel,
     Slope,
     build_discriminator,
     build_networks,
     set_judging,
-    set_rates,
     set_training,
     text_parameters,
     ways_in,
 )
-from train.presets import WRONG_PAIRS
-from train.state import load_state
-from train.trunks import find_trunk
+from train.adversarial.objectives import OBJECTIVES
+from train.adversarial.optimizers import set_rates
+from train.adversarial.training import (
+    draw,
+    generator_terms,
+    penalty_terms,
+    text_terms,
+    train,
+    train_step,
+    with_interpolated,
+)
+from train.encoders.trunks import find_trunk
+from train.runtime.state import load_state
 
 
 @pytest.fixture(params=SYSTEMS)
@@ -369,7 +377,7 @@ def test_their_loss_is_damsm_of_real_pictures(config, split):
     config = small(config, "ssagan", damsm_by="sentence", damsm_gammas=(5.0, 5.0, 7.0), precision="float32")
     nets, _ = begin(config, split)
     batch = feed_for(config, split, nets).read(0)
-    from train.distributed import ALONE
+    from train.runtime.distributed import ALONE
 
     loss = text_terms(batch, nets, config, ALONE)["encoders"]
     _, code = nets.image_encoder(batch.images[-1])
@@ -435,7 +443,7 @@ def test_slopes_do_not_depend_on_the_rows_beside_them():
 
 
 def test_a_step_put_back_leaves_nothing(system, split):
-    from train.players import Snapshot, everything
+    from train.adversarial.checkpointing import Snapshot, everything
 
     nets, optimizers = begin(system, split)
     step_once(system, split, nets, optimizers)

@@ -19,17 +19,20 @@ from mirrorgan.discriminators.projected import Config as JudgeConfig
 from mirrorgan.discriminators.projected import Discriminator
 from mirrorgan.generators.mirrorgan import Config as GeneratorConfig
 from mirrorgan.generators.mirrorgan import Generator
-from train import bundle, training_state
-from train import export as export_module
-from train.card import write_card
-from train.export import Runs, export
-from train.gan import train
-from train.history import history
-from train.journal import Journal, read_log, read_sessions
-from train.moments import REFRESH, Moments
-from train.players import build_networks, build_optimizers, grown_names, recalibrate, set_rates
-from train.state import PREVIOUS, STATE, load_state, save_state
-from train.training_state import compress, expand, read
+from train.adversarial import training_state
+from train.adversarial.frechet_loss import REFRESH, Moments
+from train.adversarial.networks import build_networks, recalibrate
+from train.adversarial.optimizers import build_optimizers, grown_names, set_rates
+from train.adversarial.training import train
+from train.adversarial.training_state import compress, expand, read
+from train.publishing import bundle
+from train.publishing import export as export_module
+from train.publishing.card import write_card
+from train.publishing.export import Runs, export
+from train.publishing.history import history
+from train.runtime.logger import Journal
+from train.runtime.run_log import read_log, read_sessions
+from train.runtime.state import PREVIOUS, STATE, load_state, save_state
 
 FRECHET = {"frechet": 1.0, "frechet_trunks": ("tiny",), "frechet_size": 32}
 ROOT = Path(__file__).parents[2]
@@ -38,11 +41,11 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """Little is measured and nothing is drawn for people; the tests are of something else."""
-    monkeypatch.setattr("train.gan.FIRST", 8)
-    monkeypatch.setattr("train.gan.recalibrate", functools.partial(recalibrate, batches=1))
+    monkeypatch.setattr("train.adversarial.training.FIRST", 8)
+    monkeypatch.setattr("train.adversarial.training.recalibrate", functools.partial(recalibrate, batches=1))
     monkeypatch.setattr(Journal, "sheet", lambda *given: None)
     monkeypatch.setattr(Journal, "_write_report", lambda *given: None)
-    monkeypatch.setattr("train.gan.draw_sheet", lambda *given: [None])
+    monkeypatch.setattr("train.adversarial.training.draw_sheet", lambda *given: [None])
 
 
 @pytest.fixture
@@ -289,7 +292,7 @@ def test_moments_of_another_frechet_loss_are_measured_anew(
     if own:
         shutil.copytree("kept", config.folder)
     if not options:
-        monkeypatch.setattr("train.moments.DIRECTIONS", 3)
+        monkeypatch.setattr("train.adversarial.frechet_loss.DIRECTIONS", 3)
     train(going_on(config, checkpoint, steps=6, **options))
     said = "".join(capfd.readouterr())
     assert f"the Frechet loss has changed ({sentence}): its moments are measured anew" in said.replace("\n", " ")

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from train.datasets.base import Box
+from train.data.datasets.base import Box
 from train.metrics import check_finite
 from train.metrics.colour import COLOURS
 

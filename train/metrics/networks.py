@@ -19,8 +19,8 @@ from mirrorgan.checkpoint import sha256
 from mirrorgan.drawing import CheckpointError
 from mirrorgan.images import from_uint8, to_channels_last
 from mirrorgan.untrusted import load_torch
-from train.device import autocast, has_bfloat16
 from train.metrics import check_finite
+from train.runtime.device import autocast, has_bfloat16
 
 INCEPTION_2015 = "6726825d"
 """First digits of the sha256 of torch-fidelity's port, weights-inception-2015-12-05-6726825d.pth."""

@@ -1,0 +1,1 @@
+"""How the page fares: many visitors at once, and one in a browser."""

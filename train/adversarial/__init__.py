@@ -1,0 +1,1 @@
+"""Training of generators against discriminators."""

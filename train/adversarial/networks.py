@@ -1,0 +1,293 @@
+"""The networks of the generator's training: built, averaged, and called."""
+
+import contextlib
+import copy
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from mirrorgan.backbones import Backbone, fold_batch_norms
+from mirrorgan.captioner import Captioner, CaptionerConfig
+from mirrorgan.checkpoint import load_part
+from mirrorgan.discriminators import find_discriminator
+from mirrorgan.discriminators.base import BaseDiscriminator
+from mirrorgan.generators import find_generator
+from mirrorgan.generators.base import BaseGenerator
+from mirrorgan.image_encoder import ImageEncoder, ImageEncoderConfig
+from mirrorgan.images import to_channels_last
+from mirrorgan.losses import Judgement, squared_slopes
+from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
+from mirrorgan.vocabulary import Vocabulary
+from train.adversarial import ema
+from train.adversarial.config import GanConfig
+from train.adversarial.frechet_loss import Statistics
+from train.adversarial.growing import frozen_parts, take_over
+from train.data.packed import PackedSplit
+from train.data.sampling import pick_captions
+from train.encoders.trunks import find_trunk
+from train.runtime import device
+from train.runtime.distributed import ALONE, World, in_step, share_batch_norms
+from train.runtime.state import batch_rows, seed_step
+
+
+class Networks(NamedTuple):
+    generator: BaseGenerator
+    average: BaseGenerator
+    """The average of the generator's weights."""
+    discriminators: nn.ModuleList
+    judged: list[int]
+    """The stage that each discriminator judges."""
+    text_encoder: TextEncoder
+    captioner: Captioner | None
+    """None if its loss has no weight."""
+    image_encoder: ImageEncoder | None
+    statistics: list[Statistics]
+    """What is compared of every network that the Frechet loss looks through; none if it has no weight."""
+    moments: nn.ModuleList
+    """Of every statistic of each of them, in the same order."""
+
+
+class Duel(nn.Module):
+    """What a discriminator is asked in its own half of a step, as one call.
+
+    Args:
+        slopes: whether it is asked how steep it is, too.
+        wrong_pairs: see `GanConfig.wrong_pairs`.
+    """
+
+    def __init__(
+        self, discriminator: BaseDiscriminator, slopes: bool = False, wrong_pairs: str = GanConfig.wrong_pairs
+    ) -> None:
+        super().__init__()
+        self.discriminator = discriminator
+        self.slopes = slopes
+        self.wrong_pairs = wrong_pairs
+
+    def forward(
+        self, real: Tensor, drawn: Tensor, told: Tensor, wrong: Tensor, other: Tensor | None = None
+    ) -> tuple[Judgement, Judgement, Judgement, Tensor | None]:
+        """Judgements of real pictures beside their sentences, of drawn ones, and of wrong pairs.
+
+        Pictures (B, 3, S, S) in [-1, 1]; what is told of the sentences (B, T), of other sentences, `wrong`; pictures of
+        other classes, where wrong pairs are of those. There are B wrong pairs, or B - 1 where neighbours make them.
+        Last: squared slopes (B,) or None.
+        """
+        # Weights that are normalised spectrally are so once for all three.
+        with contextlib.nullcontext() if torch.compiler.is_compiling() else parametrize.cached():
+            slopes = None
+            if self.slopes:
+                seen, matched, slopes = steepness(self.discriminator, real, told)
+            else:
+                seen = self.discriminator.look(real)
+                matched = self.discriminator.judge(seen, told)
+            if self.wrong_pairs == "pictures":
+                mismatched = self.discriminator(other, told)
+            elif self.wrong_pairs in ("neighbours", "next"):
+                mismatched = self.discriminator.judge([features[:-1] for features in seen], told[1:])
+            else:
+                mismatched = self.discriminator.judge(seen, wrong)
+            return matched, self.discriminator(drawn, told), mismatched, slopes
+
+
+class Slope(nn.Module):
+    """How steep a discriminator is at real pictures beside their sentences, as one call."""
+
+    def __init__(self, discriminator: BaseDiscriminator) -> None:
+        super().__init__()
+        self.discriminator = discriminator
+
+    def forward(self, real: Tensor, told: Tensor) -> Tensor:
+        """(B, 3, S, S) and (B, T) to squared slopes (B,)."""
+        with parametrize.cached():
+            _, matched, slopes = steepness(self.discriminator, real, told)
+        # A slope does not depend on every bias; what takes part with nothing is still waited for by other processes.
+        return slopes + 0.0 * sum(head.sum() for head in matched if head is not None)
+
+
+def steepness(discriminator: BaseDiscriminator, real: Tensor, told: Tensor) -> tuple[list[Tensor], Judgement, Tensor]:
+    """Features of pictures, their judgement, and the squared slopes; in float32, as they are raised to the 6th."""
+    with torch.autocast(real.device.type, enabled=False):
+        real, told = real.detach().float().requires_grad_(), told.detach().float().requires_grad_()
+        seen = discriminator.look(real)
+        judgement = discriminator.judge(seen, told)
+        return seen, judgement, squared_slopes(judgement, real, told)
+
+
+class Calls(NamedTuple):
+    """The ways into the networks that a step takes: plain, compiled, or joined with those of other processes."""
+
+    draw: Callable
+    """The generator."""
+    duels: list[Callable]
+    """A `Duel` with every discriminator."""
+    slopes: list[Callable]
+    """Every discriminator's `Slope`, where the penalty has a step of its own."""
+    judges: list[Callable]
+    """Every discriminator, for the generator's half of the step: nothing but the pictures learns."""
+    see: Callable | None
+    """The captioner's look at pictures."""
+    features: list[Callable]
+    """The statistics of every network that the Frechet loss looks through."""
+
+
+def set_judging(nets: Networks, learning: bool) -> None:
+    """Whether the discriminators learn. Their fixed parts never do."""
+    nets.discriminators.requires_grad_(learning)
+    for discriminator in nets.discriminators:
+        assert isinstance(discriminator, BaseDiscriminator)
+        for part in discriminator.fixed():
+            part.requires_grad_(False)
+
+
+def build_networks(config: GanConfig, vocabulary: Vocabulary, world: World = ALONE) -> Networks:
+    """All networks of a run, on its device; encoders and captioner are frozen.
+
+    Raises:
+        FileNotFoundError: the folder of an encoder is missing; train it first.
+        CheckpointError: it was trained with another dictionary.
+        ValueError: the captioner does not look at regions, and word_guidance asks for it.
+    """
+    trunks: dict[str, Backbone] = {}
+
+    def trunk(name: str) -> Backbone:
+        if name not in trunks:
+            trunks[name] = to_channels_last(
+                fold_batch_norms(find_trunk(name, (config.encoders, config.captioner), config.expert)), config.place
+            )
+        return trunks[name]
+
+    text_encoder = load_part(config.encoders, "text_encoder", TextEncoderConfig, TextEncoder, vocabulary.hash)
+    captioner, image_encoder = None, None
+    if config.reads:
+        captioner = load_part(
+            config.captioner, "captioner", CaptionerConfig, lambda c: Captioner(c, trunk(c.backbone)), vocabulary.hash
+        )
+        if config.word_guidance and captioner.attention is None:
+            raise ValueError(
+                f"word_guidance needs a captioner that looks at regions, and {config.captioner} does not; train one by "
+                "python -m train.captioner birds-regions, or leave it 0"
+            )
+    if config.damsm or config.text_training != "frozen":
+        image_encoder = load_part(
+            config.encoders, "image_encoder", ImageEncoderConfig, lambda c: ImageEncoder(c, trunk(c.backbone)),
+            vocabulary.hash,
+        )  # fmt: skip
+    for frozen in (text_encoder, captioner, image_encoder):
+        if frozen is not None:
+            frozen.requires_grad_(False).eval().to(config.place)
+
+    if config.text_training != "frozen":
+        text_encoder.requires_grad_(True)
+        text_encoder.lstm.train()  # cuDNN asks for it; a single layer has no dropout
+    if hasattr(config.discriminator_config(len(config.sizes) - 1), "backbone"):
+        trunk(config.backbone)  # before the seed, whatever else stands on it
+    torch.manual_seed(config.seed)
+    generator = build_generator(config, text_encoder.config.text_dim)
+    if config.grow_from is not None:
+        take_over(generator, config.grow_from)
+    for module in frozen_parts(generator, config.first_trained):
+        module.requires_grad_(False)
+    judged = [stage for stage, size in enumerate(config.look_sizes) if size]
+    discriminators = [build_discriminator(config, stage, generator.told_dim, trunk) for stage in judged]
+    to_channels_last(generator, config.place)
+    average = ema.follow(generator)
+    opponents = to_channels_last(nn.ModuleList(discriminators), config.place)
+    assert isinstance(average, BaseGenerator)
+    statistics = [Statistics(trunk(name), config.frechet_size, kinds) for name, kinds in config.compared]
+    moments = nn.ModuleList(m for some in statistics for m in some.moments(text_encoder.config.text_dim))
+    moments = moments.to(config.place)
+    nets = Networks(generator, average, opponents, judged, text_encoder, captioner, image_encoder, statistics, moments)
+    set_judging(nets, True)
+    share_batch_norms(generator, world)
+    share_batch_norms(opponents, world)
+    return nets
+
+
+def build_generator(config: GanConfig, text_dim: int) -> BaseGenerator:
+    """The configuration's generator, for a text encoder of so many channels."""
+    generator = find_generator(config.generator).Generator(config.generator_config(text_dim))
+    assert isinstance(generator, BaseGenerator)
+    return generator
+
+
+def build_discriminator(
+    config: GanConfig, stage: int, told_dim: int, trunk: Callable[[str], Backbone]
+) -> BaseDiscriminator:
+    """The discriminator of a stage; `trunk` gives the frozen network of a name to one that looks through it."""
+    own = config.discriminator_config(stage, told_dim)
+    shared = [trunk(own.backbone)] if hasattr(own, "backbone") else []
+    discriminator = find_discriminator(config.discriminator).Discriminator(own, *shared)
+    assert isinstance(discriminator, BaseDiscriminator)
+    return discriminator
+
+
+def as_it_is(function: Callable) -> Callable:
+    return function
+
+
+def ways_in(nets: Networks, config: GanConfig, faster: Callable[[Callable], Callable] = as_it_is) -> Calls:
+    """How a step calls the networks; `faster` makes a compiled function of one, if they are to be compiled."""
+    penalized = bool(config.goal.gradient_penalty)
+    within = penalized and not config.penalty_apart
+    duel = as_it_is if within else faster  # the gradient of a gradient cannot be compiled
+    return Calls(
+        faster(nets.generator),
+        [duel(Duel(discriminator, within, config.wrong_pairs)) for discriminator in nets.discriminators],  # type: ignore[arg-type]
+        [Slope(d) for d in nets.discriminators] if penalized and config.penalty_apart else [],  # type: ignore[arg-type]
+        [faster(discriminator) for discriminator in nets.discriminators],
+        None if nets.captioner is None else faster(nets.captioner.see),
+        [faster(some) for some in nets.statistics],
+    )
+
+
+def join_calls(calls: Calls, world: World) -> Calls:
+    """The same with gradients that are means over all processes. The networks must be set to learn."""
+    duels, slopes = ([in_step(call, world) for call in each] for each in (calls.duels, calls.slopes))
+    return calls._replace(draw=in_step(calls.draw, world), duels=duels, slopes=slopes)
+
+
+def text_parameters(nets: Networks) -> list[nn.Parameter]:
+    """What learns of the encoders, if they do: all of the text encoder, the two maps of the image encoder."""
+    if nets.image_encoder is None or not next(nets.text_encoder.parameters()).requires_grad:
+        return []
+    return [*nets.text_encoder.parameters(), *nets.image_encoder.parameters()]
+
+
+def set_training(generator: BaseGenerator, first_trained: int) -> None:
+    """Training mode for the stages that learn; the others keep their batch norms' statistics too."""
+    generator.train()
+    for module in frozen_parts(generator, first_trained):
+        module.eval()
+
+
+@torch.no_grad()
+def recalibrate(nets: Networks, split: PackedSplit, config: GanConfig, batches: int = 24) -> BaseGenerator:
+    """A copy of the averaged generator whose batch norms have as statistics means over batches that it draws (ours).
+
+    `ema.update` copies those of the generator in training, whose features differ from the average's: contrast and
+    colours suffer. What did not learn keeps its statistics. The average itself, which is part of a run's state, stays
+    as it is: the state of a step does not depend on how often it was looked at. Sets the global random numbers.
+    """
+    copied = copy.deepcopy(nets.average)
+    norms = []
+    for mine, theirs in zip(copied.modules(), nets.generator.modules(), strict=True):
+        if isinstance(mine, nn.BatchNorm1d | nn.BatchNorm2d) and theirs.training:
+            mine.train().reset_running_stats()
+            norms.append((mine, mine.momentum))
+            mine.momentum = None  # a plain mean over batches
+    for number in range(batches):
+        data = seed_step(config.seed, -1 - number)
+        rows = batch_rows(len(split), config.batch // config.accumulate, config.seed, number)
+        tokens, mask, _ = pick_captions(split, rows, config.longest, data)
+        noise = device.send(torch.randn(len(rows), nets.generator.noise_dim, generator=data), config.place)
+        lengths, mask = mask.sum(dim=1), device.send(mask, config.place)
+        words, sentence = nets.text_encoder(device.send(tokens, config.place), mask, lengths)
+        with device.autocast(config.place, config.precision):
+            copied(noise, sentence, words, mask)
+    for norm, momentum in norms:
+        norm.momentum = momentum
+        norm.eval()
+    return copied

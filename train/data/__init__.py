@@ -1,0 +1,1 @@
+"""Data sets: read, packed, and read again as batches."""

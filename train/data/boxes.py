@@ -1,0 +1,36 @@
+"""Where the boxes of a data set lie in the square pictures that were packed of it."""
+
+from pathlib import Path
+
+from mirrorgan.checkpoint import read_json
+from train.data.datasets import find_dataset
+from train.data.datasets.base import Box, DataError, Example
+from train.data.packed import PackedSplit
+from train.data.packing import size_of, square_of
+
+
+def boxes_in_squares(root: Path, split: PackedSplit) -> list[Box]:
+    """The box of every picture of a packed split, (x, y, width, height) as shares of its middle square.
+
+    A box may reach over the square's border. Packing keeps no boxes, so the data set itself is needed.
+
+    Args:
+        root: the folder that was packed.
+
+    Raises:
+        FileNotFoundError, DataError: it is not that data set, or has no boxes.
+    """
+    name = read_json(split.folder / "pack.json")["dataset"]
+    listed = find_dataset(name).read(root).splits.get(split.name, [])
+    examples = {example.key: example for example in listed}
+    if missing := [key for key in split.keys if key not in examples or examples[key].box is None]:
+        raise DataError(f"{root}: no box for {missing[0]}, nor for {len(missing) - 1} others of {len(split)}")
+    return [box_in_square(examples[key], *size_of(examples[key])) for key in split.keys]
+
+
+def box_in_square(example: Example, width: int, height: int) -> Box:
+    """Follows a box of a picture of `width` x `height` pixels through train.pack's cut and the middle square of it."""
+    assert example.box is not None
+    x, y, w, h = example.box
+    x0, y0, side = square_of(example.box, width, height)
+    return (x - x0) / side, (y - y0) / side, w / side, h / side

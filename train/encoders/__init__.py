@@ -1,0 +1,1 @@
+"""Trainings of DAMSM, STREAM and the expert, on frozen trunks."""

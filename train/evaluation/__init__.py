@@ -1,0 +1,1 @@
+"""Scores of a checkpoint, and comparisons of several."""
