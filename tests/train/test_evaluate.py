@@ -485,17 +485,18 @@ def test_data_is_named_by_folder_by_name_or_by_what_the_checkpoint_was_trained_o
         (["--only", "fid"], "no score 'fid'; there are: retrieval, frechet"),
         (["--only", "judge"], "needs --judge FOLDER"),
         (["--only", "judge-retrieval"], "needs --judge-encoders FOLDER"),
-        (["--count", "0"], "count must be at least 1"),
-        (["--captions", "0"], "captions must be at least 1"),
-        (["--size", "0"], "--size needs --out FILE"),
-        (["--size", "0", "--out", "there.json"], "size must be at least 1"),
+        (["--count", "0"], "--count: expected a whole number of at least 1, not '0'"),
+        (["--captions", "0"], "--captions: expected a whole number of at least 1, not '0'"),
+        (["--size", "64"], "--size needs --out FILE"),
+        (["--size", "0", "--out", "there.json"], "--size: expected a whole number of at least 1, not '0'"),
         (["--data", "nowhere"], "nowhere: no pack.json"),
     ],
 )
-def test_the_command_answers_mistakes_in_words(folder, birds, arguments, sentence, monkeypatch):
+def test_the_command_answers_mistakes_in_words(folder, birds, arguments, sentence, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["evaluate", str(folder), "--data", str(birds), *arguments])
-    with pytest.raises(SystemExit, match=sentence):
+    with pytest.raises(SystemExit) as end:
         evaluate_command.main()
+    assert sentence in f"{end.value} {capsys.readouterr().err}"
 
 
 def test_every_score_says_what_it_is():

@@ -271,9 +271,11 @@ def test_killed_while_the_new_files_move_in_it_is_not_taken_for_whole(root, tmp_
     moved = []
 
     def kill(source, target):
+        if Path(target).parent.name == "unfinished":  # written whole there, before anything moves in
+            return Path(source).rename(target)
         if len(moved) == 3:
             raise KeyboardInterrupt
-        moved.append(source.rename(target))
+        return moved.append(source.rename(target))
 
     with monkeypatch.context() as patch:
         patch.setattr("train.data.packing.os.replace", kill)
@@ -432,9 +434,8 @@ split.pictures(16), hold_out(split, 1), pick_captions(split, torch.arange(2), 18
 print(len(split))
 """
     command = [sys.executable, "-c", code, str(tmp_path / "packed")]
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, cwd=Path(module.__file__).parent.parent, encoding="utf-8"
-    )
+    root = Path(__file__).parents[2]
+    done = subprocess.run(command, capture_output=True, check=False, cwd=root, encoding="utf-8")
     assert done.stdout == "2\n", done.stderr
 
 

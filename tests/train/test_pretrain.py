@@ -23,6 +23,8 @@ from torch import nn
 from tqdm import tqdm
 
 from mirrorgan.checkpoint import read_tensors, save_tensors
+from train import captioner as captioner_command
+from train import damsm as damsm_command
 from train.adversarial.config import GanConfig
 from train.data.features import CachedFeatures, StoppedEarly
 from train.data.packed import load_packed
@@ -529,7 +531,7 @@ def test_time_or_a_signal_while_features_are_computed_is_a_sentence(packed, weig
 
 def test_weights_that_must_be_named_are_asked_for_with_their_address(packed, monkeypatch, capsys):
     for stage in ("damsm", "captioner"):
-        module = {"damsm": damsm, "captioner": captioner}[stage]
+        module = {"damsm": damsm_command, "captioner": captioner_command}[stage]
         monkeypatch.setattr("sys.argv", [stage, "birds-paper", "--data", str(packed)])
         with pytest.raises(SystemExit, match=r"error: the weights of .* https://download\.pytorch\.org/.*--weights"):
             module.main()
