@@ -428,7 +428,7 @@ from pathlib import Path
 sys.modules["nltk"] = None  # whoever imports it fails
 import torch
 from train.data.sampling import hold_out, pick_captions
-from train.pack import load_packed
+from train.data.packed import load_packed
 split = load_packed(Path(sys.argv[1]), "train")
 split.pictures(16), hold_out(split, 1), pick_captions(split, torch.arange(2), 18, torch.Generator())
 print(len(split))
