@@ -1,6 +1,6 @@
 // What the tabs beside the mirror show: pairs, cards, strips, readings, and the inside of the model.
 //
-// MirrorGAN.board(root, {send}).show(value): the value's `kind` says which, see app/play.py.
+// MirrorGAN.board(root, {send}).show(value): the value's `kind` says which, see app/tools_tab.py.
 // MirrorGAN.inside(root).show(value): see app/inside.py.
 // Text enters the page through textContent only.
 (() => {
