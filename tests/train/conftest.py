@@ -64,5 +64,4 @@ def config(encoders, packed):
         discriminator_channels=2,
         longest=5,
         damsm=0.5,
-        consistency=1.0,
     )

@@ -1,7 +1,7 @@
 """Every system's losses and opponents on a small configuration, for tests: fields of a GanConfig by name."""
 
 ONE_PICTURE = {
-    "channels": (3,), "look_sizes": (16,), "residual_blocks": None, "consistency": 0.0, "damsm": 0.0,
+    "channels": (3,), "look_sizes": (16,), "residual_blocks": None, "damsm": 0.0,
     "redescription": 0.0,
 }  # fmt: skip
 
@@ -11,7 +11,7 @@ SYSTEMS = {
     "attngan": {"generator": "attngan", "redescription": 0.0},
     "attndcgan": {
         "generator": "attngan", "options": ("pictures=last",), "discriminator_options": ("unconditional=no",),
-        "look_sizes": (32,), "residual_blocks": 0, "consistency": 0.0, "redescription": 0.0,
+        "look_sizes": (32,), "residual_blocks": 0, "redescription": 0.0,
     },
     "stackgan2": {
         "generator": "stackgan2", "options": ("condition_dim=5",), "objective": "cross_entropy_sum", "damsm": 0.0,
@@ -31,7 +31,7 @@ SYSTEMS = {
     },
     "dfgan": {**SLOPES, "generator": "dfgan", "discriminator_options": ("widest=1",), "redescription": 1.0},
     "stackgan": {
-        **ONE_PICTURE, "generator": "stackgan", "options": ("condition_dim=5",), "channels": (4, 4), "consistency": 1.0,
+        **ONE_PICTURE, "generator": "stackgan", "options": ("condition_dim=5",), "channels": (4, 4),
         "residual_blocks": 1, "look_sizes": (16, 64), "discriminator": "stackgan", "wrong_pairs": "pictures",
         "fresh_noise": True,
     },

@@ -111,7 +111,8 @@ def test_the_processes_parts_together_are_one_process_s_batch(config, split, mon
         if options:
             assert torch.equal(torch.cat([part.crop.corners for part in parts]), batch.crop.corners)
         assert [*parts[0].read, *(row + 2 for row in parts[1].read)] == batch.read and len(batch.read) == 2
-        assert parts[0].read_tokens == parts[1].read_tokens == batch.read_tokens
+        assert parts[0].read_tokens == parts[1].read_tokens == batch.read_tokens / 2
+        assert parts[0].read_count == parts[1].read_count == batch.read_count / 2 == 1
         torch.testing.assert_close(batch.wrong, batch.sentence.roll(1, dims=0))
 
 
@@ -152,7 +153,7 @@ def test_two_processes_with_half_the_batch_each_are_one_with_all_of_it(config, t
     config = dataclasses.replace(config, steps=3, report_every=1, precision="float32", redescription_share=0.75)
     if kind in ("projected", "frechet"):
         config = dataclasses.replace(
-            config, discriminator="projected", objective="hinge", augment=1.0, look_sizes=(0, 64), consistency=0.0,
+            config, discriminator="projected", objective="hinge", augment=1.0, look_sizes=(0, 64),
             skip_images=False, standardize_text=True, frechet=float(kind == "frechet"), frechet_trunks=("tiny",),
             frechet_size=32,
         )  # fmt: skip

@@ -46,9 +46,7 @@ def train_all(data, trunk, weights):
     )  # fmt: skip
     gan.train(config)
     gan.train(
-        dataclasses.replace(
-            config, name="second", channels=(4, 4), look_sizes=(0, 64), grow_from=Path("runs/first"), consistency=1.0
-        )
+        dataclasses.replace(config, name="second", channels=(4, 4), look_sizes=(0, 64), grow_from=Path("runs/first"))
     )
     return Runs(generator=Path("runs/second"), encoders=Path("runs/encoders"), captioner=Path("runs/captioner"))
 

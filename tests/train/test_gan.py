@@ -22,6 +22,7 @@ from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
 from train.adversarial import ema
 from train.adversarial.checkpointing import everything, restore
 from train.adversarial.config import GanConfig
+from train.adversarial.criterion import Criterion
 from train.adversarial.growing import frozen_parts, take_over, taken_over
 from train.adversarial.loader import Feed, read_rows
 from train.adversarial.networks import (
@@ -30,27 +31,16 @@ from train.adversarial.networks import (
     build_networks,
     recalibrate,
     set_training,
-    ways_in,
 )
 from train.adversarial.objectives import OBJECTIVES
 from train.adversarial.optimizers import build_optimizers
 from train.adversarial.presets import PRESETS
-from train.adversarial.training import (
-    consistency,
-    draw,
-    generator_terms,
-    measure,
-    rehearse,
-    statistics,
-    train,
-    train_step,
-    with_interpolated,
-)
+from train.adversarial.step import train_step, try_compile
+from train.adversarial.training import fit_statistics, train
 from train.encoders.trunks import find_trunk
 from train.metrics import NotFiniteError
 from train.runtime import device
 from train.runtime.command import as_json, parse, typed
-from train.runtime.distributed import ALONE
 from train.runtime.logger import Journal
 from train.runtime.state import SaveError, load_state, save_state, seed_step
 
@@ -75,7 +65,7 @@ def either(request, config):
 
 def begin(config, split):
     nets = build_networks(config, split.vocabulary)
-    measure(feed_for(config, split, nets), nets, config, ALONE, print)
+    fit_statistics(feed_for(config, split, nets), Criterion(nets, config), print)
     return nets, build_optimizers(nets, config)
 
 
@@ -92,7 +82,7 @@ def feed_for(config, split, nets=None, **options):
 def step_once(config, split, nets, optimizers, step=0):
     seed_step(config.seed, step)
     set_training(nets.generator, config.first_trained)
-    return train_step(feed_for(config, split, nets).read(step), nets, optimizers, config)
+    return train_step(feed_for(config, split, nets).read(step), Criterion(nets, config), optimizers)
 
 
 def copy_of(module):
@@ -177,7 +167,7 @@ def test_a_step_moves_both_players_and_nothing_frozen(either, split):
     assert learning <= moved(nets.discriminators, opponents)
     assert not {name for name in moved(nets.discriminators, opponents) if ".mix." in name}
     assert set(terms) == {
-        "discriminator", "adversarial", "kl", "redescription", "damsm", "consistency", "logit real", "logit drawn",
+        "discriminator", "adversarial", "kl", "redescription", "damsm", "logit real", "logit drawn",
         *(["frechet"] if either.frechet else []),
     }  # fmt: skip
     assert all(term.ndim == 0 and term.isfinite() and not term.requires_grad for term in terms.values())
@@ -187,7 +177,7 @@ def test_the_generator_s_gradient_does_not_reach_the_opponents(either, split):
     # Two runs that differ in the generator's losses alone: after one step the opponents are the same.
     states = []
     for weight in (0.0, 50.0):
-        config = dataclasses.replace(either, redescription=weight, consistency=weight, damsm=weight)
+        config = dataclasses.replace(either, redescription=weight, damsm=weight)
         nets, optimizers = begin(config, split)
         step_once(config, split, nets, optimizers)
         states.append([p.detach().clone() for p in nets.discriminators.parameters()])
@@ -196,12 +186,11 @@ def test_the_generator_s_gradient_does_not_reach_the_opponents(either, split):
 
 def test_stream_alone_moves_the_generator(config, split):
     # With the captioner frozen there must still be an open way from its loss to the generator's weights.
-    config = dataclasses.replace(config, redescription=1.0, consistency=0.0, damsm=0.0, kl=0.0)
+    config = dataclasses.replace(config, redescription=1.0, damsm=0.0, kl=0.0)
     nets = build_networks(config, split.vocabulary)
     batch = feed_for(config, split, nets).read(0)
-    drawn = draw(ways_in(nets, config), batch, nets, config)
-    terms = generator_terms(batch, drawn, nets, config, ways_in(nets, config))
-    terms["redescription"].backward()
+    criterion = Criterion(nets, config)
+    criterion.generator(batch, criterion.draw(batch)).named["redescription"].backward()
     last = nets.generator.heads[-1].weight.grad
     assert last is not None and last.abs().sum() > 0
     assert all(p.grad is None for p in nets.captioner.parameters())
@@ -214,9 +203,9 @@ def guided(config, encoders):
 
 def test_word_guidance_moves_word_maps_and_not_the_picture(guided, split):
     nets = build_networks(guided, split.vocabulary)
-    batch, calls = feed_for(guided, split, nets).read(0), ways_in(nets, guided)
-    drawn = draw(calls, batch, nets, guided)
-    term = generator_terms(batch, drawn, nets, guided, calls)["word maps"]
+    batch, criterion = feed_for(guided, split, nets).read(0), Criterion(nets, guided)
+    drawn = criterion.draw(batch)
+    term = criterion.generator(batch, drawn).named["word maps"]
     looks = nets.captioner.maps(nets.captioner.see(drawn.images[-1]), batch.tokens).clone()
     expected = losses.map_disagreement(drawn.stages[1].word_attention, looks, batch.mask).mean()
     torch.testing.assert_close(term, 2 * expected)
@@ -249,7 +238,7 @@ def test_word_guidance_that_cannot_be_is_refused(guided, encoders, split, option
 
 @pytest.mark.parametrize(
     ("option", "term"),
-    [(name, name) for name in ("redescription", "damsm", "consistency", "frechet")] + [("word_guidance", "word maps")],
+    [(name, name) for name in ("redescription", "damsm", "frechet")] + [("word_guidance", "word maps")],
 )
 def test_a_loss_of_no_weight_is_left_out(guided, split, option, term):
     guided = dataclasses.replace(guided, **FRECHET)
@@ -264,21 +253,20 @@ def test_the_frechet_loss_knows_real_and_drawn_pictures_before_the_first_step(co
     nets = build_networks(config, split.vocabulary)
     before = copy_of(nets.generator)
     said: list[str] = []
-    feed, calls = feed_for(config, split, nets), ways_in(nets, config)
-    measure(feed, nets, config, ALONE, said.append)
+    feed, criterion = feed_for(config, split, nets), Criterion(nets, config)
+    fit_statistics(feed, criterion, said.append)
     (known,) = nets.moments
     assert known.measured and known.seen == 12 and len(said) == 1  # three batches of 4
     assert moved(nets.generator, before).isdisjoint(parameters_of(nets.generator))
     state = copy_of(known)
-    measure(feed, nets, config, ALONE, said.append)  # a run that goes on has it in its state
+    fit_statistics(feed, criterion, said.append)  # a run that goes on has it in its state
     assert not moved(known, state) and len(said) == 1
 
     batch = feed.read(0)
-    drawn = draw(calls, batch, nets, config)
-    term = generator_terms(batch, drawn, nets, config, calls)["frechet"]
-    with device.autocast("cpu", "auto"):
-        (features,) = calls.features[0](drawn.images[-1])
-    torch.testing.assert_close(term, config.frechet * known.distance(features.float(), batch.sentence))
+    drawn = criterion.draw(batch)
+    term = criterion.generator(batch, drawn).named["frechet"]
+    (features,) = criterion.forwards.features(drawn.images[-1])
+    torch.testing.assert_close(term, config.frechet * known.distance(features, batch.sentence))
     assert term > 0
     term.backward()
     assert all(p.grad is not None for p in nets.generator.stages.parameters())
@@ -289,38 +277,19 @@ def test_looking_at_pictures_can_be_stopped_and_begins_anew(config, split, monke
     monkeypatch.setattr("train.adversarial.training.FIRST", 10)
     config = dataclasses.replace(config, **FRECHET)
     nets = build_networks(config, split.vocabulary)
-    feed, calls = feed_for(config, split, nets), itertools.count()
-    measure(feed, nets, config, ALONE, print, lambda: next(calls) == asked)
+    feed, criterion, calls = feed_for(config, split, nets), Criterion(nets, config), itertools.count()
+    fit_statistics(feed, criterion, print, lambda: next(calls) == asked)
     (known,) = nets.moments
     assert not known.measured and not any(value.any() for value in known.state_dict().values())
-    measure(feed, nets, config, ALONE, print)
+    fit_statistics(feed, criterion, print)
     assert known.measured and known.seen == 12
 
 
 def test_stages_without_an_opponent_are_not_judged(config, split):
     config = dataclasses.replace(config, look_sizes=(0, 64))
     nets, optimizers = begin(config, split)
-    assert nets.judged == [1] and len(nets.discriminators) == 1
+    assert nets.judged_stages == [1] and len(nets.discriminators) == 1
     step_once(config, split, nets, optimizers)
-
-
-def test_consistency_is_the_mean_difference_to_the_next_stage_made_smaller():
-    small, middle, large = (torch.rand(2, 3, size, size, requires_grad=True) for size in (4, 8, 16))
-    loss = consistency([small, middle, large])
-    expected = 0.0
-    for smaller, larger in ((small, middle), (middle, large)):
-        size, total = smaller.shape[-1], 0.0
-        for b in range(2):
-            for c in range(3):
-                for y in range(size):
-                    for x in range(size):
-                        mean = larger[b, c, 2 * y : 2 * y + 2, 2 * x : 2 * x + 2].mean()
-                        total += float((smaller[b, c, y, x] - mean).abs().detach())
-        expected += total / smaller.numel()
-    assert loss.item() == pytest.approx(expected, rel=1e-4)
-    loss.backward()
-    assert small.grad.abs().sum() > 0 and middle.grad.abs().sum() > 0
-    assert large.grad is None  # only the smaller picture learns
 
 
 # ---------------------------------------------------------------------------------------------------- resuming
@@ -462,12 +431,12 @@ def test_a_run_from_before_states_said_what_they_are_of_is_held_to_its_files(con
     torch.save(state, run / "state.pt")  # without a checksum, too
     (run / "state.previous.pt").unlink(missing_ok=True)
     recorded = json.loads((run / "config.json").read_text())
-    del recorded["crop_size"], recorded["consistency"], recorded["warmup"]
+    del recorded["crop_size"], recorded["damsm"], recorded["warmup"]
     (run / "config.json").write_text(json.dumps(recorded))
-    begun = dataclasses.replace(config, consistency=0.0)
+    begun = dataclasses.replace(config, damsm=0.0)
     with pytest.raises(ValueError, match="begun with --seed 0, not 3"):
         train(dataclasses.replace(begun, seed=3))
-    with pytest.raises(ValueError, match=r"begun with --consistency 0\.0, not 1\.0"):  # newer than the run: its default
+    with pytest.raises(ValueError, match=r"begun with --damsm 0\.0, not 0\.5"):  # newer than the run: its default
         train(config)
     with pytest.raises(ValueError, match="begun with other data"):
         train(dataclasses.replace(begun, data=pack_birds(2)))
@@ -623,7 +592,6 @@ def test_every_stage_belongs_to_one_side_of_the_first_trained_one():
         ({"look_sizes": (64,)}, "look_sizes must name one size a stage: 3"),
         ({"look_sizes": (64, 64, 0)}, "the last stage needs a discriminator"),
         ({"redescription_share": 0.0}, r"redescription_share must be in \(0, 1\], not 0"),
-        ({"consistency": 1.0, "channels": (4,), "look_sizes": (64,)}, "there is only one stage"),
         ({"first_trained": 3}, "first_trained must name one of 3 stages, not 3"),
         ({"steps": 0}, "steps must be at least 1"),
         ({"batch": 1}, "batch must be at least 2"),
@@ -652,10 +620,6 @@ def test_every_stage_belongs_to_one_side_of_the_first_trained_one():
         (
             {"crop_size": 32, "channels": (4,), "look_sizes": (64,)},
             "a crop is of the last stage, beside whole pictures",
-        ),
-        (
-            {"crop_size": 32, "channels": (4, 4), "look_sizes": (64, 64), "consistency": 1.0},
-            "consistency compares a stage with the next one; there is only one stage that is drawn whole",
         ),
         (
             {"crop_size": 32, "channels": (4, 4), "look_sizes": (64, 64), "word_guidance": 1.0},
@@ -712,7 +676,7 @@ def test_a_batch_in_parts_is_the_batch_at_once_where_no_batch_norm_looks(guided,
         for module in (nets.generator, nets.discriminators):
             for child in module.modules():
                 child.train(not isinstance(child, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d))
-        terms = train_step(batch, nets, optimizers, dataclasses.replace(config, accumulate=count))
+        terms = train_step(batch, Criterion(nets, dataclasses.replace(config, accumulate=count)), optimizers)
         reported.append(torch.stack(list(terms.values())))
         states.append([s["exp_avg"] for o in optimizers for s in o.state_dict()["state"].values()])
     torch.testing.assert_close(reported[0], reported[1], rtol=1e-4, atol=1e-5)
@@ -761,34 +725,33 @@ def test_parts_and_sentences_halfway_keep_the_crops_of_their_rows(cropping, spli
     parts = [batch.part(number, 2) for number in range(2)]
     assert torch.equal(torch.cat([part.crop.corners for part in parts]), batch.crop.corners)
     assert torch.equal(torch.cat([part.images[-1] for part in parts]), batch.images[-1])
-    assert torch.equal(with_interpolated(batch).crop.corners[4:], batch.crop.corners[::2])
+    assert torch.equal(batch.with_interpolated().crop.corners[4:], batch.crop.corners[::2])
 
 
 def test_halfway_sentences_are_drawn_in_crops_too(cropping, split):
     config = dataclasses.replace(cropping, interpolation=1.0)
     nets = build_networks(config, split.vocabulary)
-    drawn = draw(ways_in(nets, config), feed_for(config, split, nets).read(0), nets, config)
+    drawn = Criterion(nets, config).draw(feed_for(config, split, nets).read(0))
     assert [tuple(image.shape) for image in drawn.images] == [(6, 3, 8, 8), (6, 3, 16, 16), (6, 3, 16, 16)]
     assert step_once(config, split, *begin(config, split))["interpolated"].isfinite()
 
 
 def test_what_is_drawn_of_a_crop_is_where_the_real_pictures_are_cut(cropping, split):
     nets = build_networks(cropping, split.vocabulary)
-    batch, calls = feed_for(cropping, split, nets).read(0), ways_in(nets, cropping)
+    batch, criterion = feed_for(cropping, split, nets).read(0), Criterion(nets, cropping)
     nets.generator.eval()
-    whole = draw(calls, batch._replace(crop=None), nets, cropping).images[-1]
+    whole = criterion.draw(batch._replace(crop=None)).images[-1]
     expected = Crop(batch.crop.corners, 8).of(whole, 2)
-    torch.testing.assert_close(draw(calls, batch, nets, cropping).images[-1], expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(criterion.draw(batch).images[-1], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_losses_of_whole_pictures_look_at_the_last_whole_one(cropping, split, monkeypatch):
     monkeypatch.setattr("train.adversarial.training.FIRST", 10)
     config = dataclasses.replace(cropping, **FRECHET, kl=0.0)
     nets, _ = begin(config, split)
-    batch, calls = feed_for(config, split, nets).read(0), ways_in(nets, config)
-    drawn = draw(calls, batch, nets, config)
-    terms = generator_terms(batch, drawn, nets, config, calls)
-    names = ("redescription", "word maps", "damsm", "frechet", "consistency")
+    batch, criterion = feed_for(config, split, nets).read(0), Criterion(nets, config)
+    terms = criterion.generator(batch, criterion.draw(batch)).named
+    names = ("redescription", "word maps", "damsm", "frechet")
     torch.stack([terms[name] for name in names]).sum().backward(retain_graph=True)
     assert all(p.grad is None for module in nets.generator.parts()[2] for p in module.parameters())
     assert all(p.grad is not None for module in nets.generator.parts()[1] for p in module.parameters())
@@ -801,14 +764,9 @@ def test_the_frechet_loss_is_told_of_whole_real_pictures(cropping, split, monkey
     config = dataclasses.replace(cropping, **FRECHET)
     nets = build_networks(config, split.vocabulary)
     seen = []
-
-    def watched(pictures, *others):
-        seen.append(pictures)
-        return statistics(pictures, *others)
-
-    monkeypatch.setattr("train.adversarial.training.statistics", watched)
+    nets.statistics[0].register_forward_pre_hook(lambda module, given: seen.append(given[0]))
     feed = feed_for(config, split, nets)
-    measure(feed, nets, config, ALONE, print)
+    fit_statistics(feed, Criterion(nets, config), print)
     batches = len(split) // config.batch
     real, drawn = seen[:batches], seen[batches:]
     for step, images in enumerate(real):
@@ -818,12 +776,12 @@ def test_the_frechet_loss_is_told_of_whole_real_pictures(cropping, split, monkey
 
 def test_the_last_stage_s_opponent_judges_crops(cropping, split):
     nets = build_networks(cropping, split.vocabulary)
-    assert [cropping.discriminator_config(stage).image_size for stage in nets.judged] == [16, 16]
+    assert [cropping.discriminator_config(stage).image_size for stage in nets.judged_stages] == [16, 16]
     seen = []
     for opponent in nets.discriminators:
         opponent.register_forward_pre_hook(lambda module, given: seen.append(tuple(given[0].shape)))
     batch = feed_for(cropping, split, nets).read(0)
-    train_step(batch, nets, build_optimizers(nets, cropping), cropping)
+    train_step(batch, Criterion(nets, cropping), build_optimizers(nets, cropping))
     assert set(seen) == {(4, 3, 16, 16)}
 
 
@@ -857,7 +815,7 @@ def test_float32_is_float32_and_bfloat16_is_not(config, split):
         seen = []
         nets.generator.first.register_forward_hook(lambda module, given, out, seen=seen: seen.append(out.dtype))
         exact = dataclasses.replace(config, precision=precision)
-        draw(ways_in(nets, exact), feed_for(exact, split, nets).read(0), nets, exact)
+        Criterion(nets, exact).draw(feed_for(exact, split, nets).read(0))
         found[precision] = seen[0]
     assert found == {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -895,12 +853,14 @@ def test_a_compiler_that_fails_is_done_without_and_nothing_is_changed(config, sp
         return call
 
     monkeypatch.setattr(device, "compiled", refuse)
-    calls = rehearse(batch, nets, optimizers, config, said.append)
-    assert calls.draw is nets.generator
+    plain = Criterion(nets, config)
+    assert try_compile(batch, plain, optimizers, said.append) is plain
     assert said == ["torch.compile does not work here (RuntimeError: no compiler); going on without it"]
-    monkeypatch.setattr(device, "compiled", lambda function: lambda *given: function(*given))
-    calls = rehearse(batch, nets, optimizers, config, said.append)
-    assert calls.draw is not nets.generator and len(said) == 1  # it works: a step was made, and undone
+    called = []
+    monkeypatch.setattr(device, "compiled", lambda function: lambda *given: called.append(function) or function(*given))
+    criterion = try_compile(batch, plain, optimizers, said.append)
+    assert criterion is not plain and len(said) == 1  # it works: a step was made, and undone
+    assert nets.generator in called
     assert_same(everything(nets, optimizers, 1), before)
 
 
@@ -913,10 +873,12 @@ def test_compiled_networks_make_the_same_step(config, split, options):
         nets, optimizers = begin(config, split)
         set_training(nets.generator, 0)
         batch, said = feed_for(config, split, nets).read(0), []
-        calls = rehearse(batch, nets, optimizers, config, said.append) if compiles else ways_in(nets, config)
+        criterion = Criterion(nets, config)
+        if compiles:
+            criterion = try_compile(batch, criterion, optimizers, said.append)
         if said:
             pytest.skip(said[0])
-        reported.append(torch.stack(list(train_step(batch, nets, optimizers, config, calls).values())))
+        reported.append(torch.stack(list(train_step(batch, criterion, optimizers).values())))
     torch.testing.assert_close(reported[0], reported[1], rtol=1e-3, atol=1e-4)
 
 
@@ -961,7 +923,7 @@ def test_a_compact_state_is_smaller_and_almost_the_same(config, split, beta1):
 
 
 def test_what_was_taken_over_may_learn_more_slowly(config, split, tmp_path):
-    small = dataclasses.replace(config, channels=(4,), look_sizes=(64,), consistency=0.0)
+    small = dataclasses.replace(config, channels=(4,), look_sizes=(64,))
     first = build_networks(small, split.vocabulary).generator
     save_part(first, first.config, tmp_path / "run/average", "generator", split.vocabulary.hash)
     config = dataclasses.replace(config, grow_from=tmp_path / "run", grown_rate=1e-6)
@@ -1037,7 +999,7 @@ def test_published_settings():
         assert (preset.beta1, preset.beta2, preset.ema, preset.goal) == (0.5, 0.999, 0.999, OBJECTIVES["cross_entropy"])
         drawn = preset.generator_config()
         assert all(preset.look_sizes) and drawn.word_attention and drawn.kl_weight == 1.0
-        assert not (drawn.skip_images or drawn.standardize_text or preset.consistency)
+        assert not (drawn.skip_images or drawn.standardize_text)
     birds, attngan, coco = PRESETS["birds-paper"], PRESETS["attngan-paper"], PRESETS["coco-paper"]
     assert (birds.redescription, birds.redescription_share, birds.damsm) == (20.0, 1.0, 0.0)
     assert birds.generator_config() == GeneratorConfig() and birds.discriminator_channels == 64
@@ -1127,10 +1089,11 @@ def test_attngan_s_coco_generator_has_its_published_size():
 def test_damsm_s_gradient_reaches_the_last_picture_through_frozen_networks(config, split):
     nets = build_networks(config, split.vocabulary)
     batch = feed_for(config, split, nets).read(0)
-    drawn = draw(ways_in(nets, config), batch, nets, config)
+    criterion = Criterion(nets, config)
+    drawn = criterion.draw(batch)
     pictures = drawn.images[-1]
     pictures.retain_grad()
-    generator_terms(batch, drawn, nets, config, ways_in(nets, config))["damsm"].backward()
+    criterion.generator(batch, drawn).named["damsm"].backward()
     assert (pictures.grad.abs().sum(dim=(1, 2, 3)) > 0).all()
     assert all(p.grad is None for p in nets.image_encoder.parameters())
 
@@ -1148,8 +1111,8 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_state(co
     train(dataclasses.replace(config, steps=2))
     before = load_state(tmp_path / "runs/small")
 
-    def broken(batch, nets, *others):
-        terms = train_step(batch, nets, *others)
+    def broken(*given):
+        terms = train_step(*given)
         return terms | {"kl": terms["kl"] * float("nan")}
 
     monkeypatch.setattr("train.adversarial.training.train_step", broken)
@@ -1170,9 +1133,9 @@ def test_weights_that_are_no_numbers_are_not_saved(config, tmp_path, monkeypatch
     train(dataclasses.replace(config, steps=2))
     before = load_state(tmp_path / "runs/small")
 
-    def broken(batch, nets, *others):
-        terms = train_step(batch, nets, *others)
-        nets.generator.heads[0].weight.data[0, 0, 0, 0] = float("inf")
+    def broken(batch, criterion, optimizers):
+        terms = train_step(batch, criterion, optimizers)
+        criterion.networks.generator.heads[0].weight.data[0, 0, 0, 0] = float("inf")
         return terms
 
     monkeypatch.setattr("train.adversarial.training.train_step", broken)

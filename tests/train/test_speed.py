@@ -13,7 +13,7 @@ from train.benchmarks.step import main, our_loop, plain_loop, random_batch, rand
 def config(request, tiny_backbone):
     return GanConfig(
         device="cpu", batch=2, first_size=16, channels=(2, 2), residual_blocks=1, look_sizes=(64, 64), backbone="tiny",
-        discriminator=request.param, discriminator_channels=2, redescription=0.0, consistency=1.0, longest=9,
+        discriminator=request.param, discriminator_channels=2, redescription=0.0, longest=9,
         precision="float32", frechet=float(request.param == "projected"), frechet_trunks=("tiny",), frechet_size=32,
     )  # fmt: skip
 

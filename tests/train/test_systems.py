@@ -16,27 +16,19 @@ from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
 from tests.train.systems import SYSTEMS
 from tests.train.test_gan import assert_same, begin, copy_of, feed_for, moved, step_once
 from train.adversarial.config import WRONG_PAIRS
+from train.adversarial.criterion import Criterion
+from train.adversarial.forwards import DiscriminatorPass, GradientPenalty
 from train.adversarial.networks import (
-    Duel,
-    Slope,
     build_discriminator,
     build_networks,
-    set_judging,
+    set_trainable,
     set_training,
     text_parameters,
-    ways_in,
 )
 from train.adversarial.objectives import OBJECTIVES
 from train.adversarial.optimizers import set_rates
-from train.adversarial.training import (
-    draw,
-    generator_terms,
-    penalty_terms,
-    text_terms,
-    train,
-    train_step,
-    with_interpolated,
-)
+from train.adversarial.step import train_step
+from train.adversarial.training import train
 from train.encoders.trunks import find_trunk
 from train.runtime.state import load_state
 
@@ -107,7 +99,7 @@ def test_a_batch_in_parts_is_the_batch_at_once_where_no_norm_looks(system, split
         for module in (nets.generator, nets.discriminators):
             for child in module.modules():
                 child.train(not isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d | SpectralNorm))
-        terms = train_step(batch, nets, optimizers, dataclasses.replace(config, accumulate=count))
+        terms = train_step(batch, Criterion(nets, dataclasses.replace(config, accumulate=count)), optimizers)
         reported.append(torch.stack(list(terms.values())))
         states.append([s["exp_avg_sq"].sqrt() for o in optimizers for s in o.state_dict()["state"].values()])
     torch.testing.assert_close(reported[0], reported[1], rtol=1e-3, atol=1e-5)
@@ -128,46 +120,48 @@ def test_bfloat16_is_used_and_what_counts_stays_float32(system, split):
     assert all(p.dtype == torch.float32 for p in [*nets.generator.parameters(), *nets.discriminators.parameters()])
 
 
-# ----------------------------------------------------------------------------------------------- slopes
+# ---------------------------------------------------------------------------------------- gradient penalty
 
 
-def slopes_by_hand(discriminator, images, told):
+def norms_by_hand(discriminator, images, condition):
     """Row by row, with a graph of its own."""
     total = []
     for row in range(len(images)):
-        x, s = images[row : row + 1].clone().requires_grad_(), told[row : row + 1].clone().requires_grad_()
+        x, s = (rows[row : row + 1].clone().requires_grad_() for rows in (images, condition))
         logit = discriminator(x, s).conditional.mean()
         total.append(sum(float(g.square().sum()) for g in torch.autograd.grad(logit, (x, s))))
     return torch.tensor(total)
 
 
 @pytest.mark.parametrize("name", ["ssagan", "dfgan"])
-def test_the_penalty_is_the_sixth_power_of_the_slope_at_real_pictures_and_their_sentences(config, split, name):
+def test_the_penalty_is_the_sixth_power_of_the_gradient_norm_at_real_pictures_and_their_sentences(config, split, name):
     config = small(config, name, precision="float32")
     nets, _ = begin(config, split)
     with torch.no_grad():
         for p in nets.discriminators.parameters():
             p.mul_(3) if p.any() else p.fill_(1.0)
     batch = feed_for(config, split, nets).read(0)
-    expected = slopes_by_hand(nets.discriminators[0], batch.images[0], batch.sentence)
-    torch.testing.assert_close(Slope(nets.discriminators[0])(batch.images[0], batch.sentence).detach(), expected)
-    duel = Duel(nets.discriminators[0], slopes=True)
-    *_, slopes = duel(batch.images[0], -batch.images[0], batch.sentence, batch.wrong)
-    torch.testing.assert_close(slopes.detach(), expected)
+    expected = norms_by_hand(nets.discriminators[0], batch.images[0], batch.sentence)
+    torch.testing.assert_close(
+        GradientPenalty(nets.discriminators[0])(batch.images[0], batch.sentence).detach(), expected
+    )
+    whole = DiscriminatorPass(nets.discriminators[0], penalized=True)
+    *_, norms = whole(batch.images[0], -batch.images[0], batch.sentence, batch.wrong)
+    torch.testing.assert_close(norms.detach(), expected)
     if config.penalty_apart:
-        found = penalty_terms(batch, nets, config, ways_in(nets, config))["gradient penalty"]
+        found = Criterion(nets, config).penalty(batch).named["gradient penalty"]
         torch.testing.assert_close(found.detach(), 2 * (expected**3).mean())
 
 
-def test_a_duel_judges_the_same_with_slopes_and_without(config, split):
+def test_a_discriminator_pass_judges_the_same_with_a_penalty_and_without(config, split):
     config = small(config, "dfgan")
     nets, _ = begin(config, split)
     batch = feed_for(config, split, nets).read(0)
     given = batch.images[0], -batch.images[0], batch.sentence, batch.wrong
-    *plain, none = Duel(nets.discriminators[0])(*given)
-    *steep, _ = Duel(nets.discriminators[0], slopes=True)(*given)
+    *plain, none = DiscriminatorPass(nets.discriminators[0])(*given)
+    *penalized, _ = DiscriminatorPass(nets.discriminators[0], penalized=True)(*given)
     assert none is None
-    for one, other in zip(plain, steep, strict=True):
+    for one, other in zip(plain, penalized, strict=True):
         torch.testing.assert_close(one.conditional, other.conditional)
 
 
@@ -185,7 +179,7 @@ def test_apart_and_together_the_first_steps_differ_and_a_penalty_of_none_is_none
     assert not torch.allclose(states[0], states[1]) and not torch.allclose(states[1], states[2])
 
 
-def test_the_slope_of_two_heads_and_of_batch_norms_can_be_penalised_too(config, split):
+def test_the_gradient_of_two_heads_and_of_batch_norms_can_be_penalised_too(config, split):
     for discriminator in ("pyramid", "projected", "gan_int_cls"):
         changed = dataclasses.replace(
             config, objective="hinge_ma_gp", discriminator=discriminator, penalty_apart=True, damsm=0.0
@@ -203,8 +197,9 @@ def test_wrong_pairs_are_other_sentences_neighbours_or_other_pictures(config, pa
     judges = [build_discriminator(config, 0, 6, find_trunk) for _ in range(2)]
     judges[1].load_state_dict(judges[0].state_dict())
     real, drawn, other, told = *torch.randn(3, 4, 3, 16, 16), torch.randn(4, 6)
-    duel = Duel(judges[0], wrong_pairs=pairs)
-    matched, forged, mismatched, _ = duel(real, drawn, told, told.roll(1, dims=0), *([other] * (pairs == "pictures")))
+    judge_all = DiscriminatorPass(judges[0], wrong_pairs=pairs)
+    others = [other] if pairs == "pictures" else []
+    matched, forged, mismatched, _ = judge_all(real, drawn, told, told.roll(1, dims=0), *others)
     if pairs == "sentences":
         expected = [judges[1].judge(judges[1].look(real), told[[3, 0, 1, 2]])]
     elif pairs == "pictures":
@@ -253,7 +248,7 @@ def test_with_fresh_noise_each_half_of_a_step_draws_from_its_own(config, split):
     batch = feed_for(config, split, nets).read(0)
     seen = []
     nets.generator.register_forward_pre_hook(lambda module, given: seen.append(given[0].clone()))
-    train_step(batch, nets, optimizers, config)
+    train_step(batch, Criterion(nets, config), optimizers)
     first, second = seen
     assert torch.equal(first, batch.noise)  # B rows, none between captions
     assert torch.equal(second, torch.cat([batch.fresh, -batch.fresh[::2]]))
@@ -289,14 +284,15 @@ def test_sentences_between_captions_are_halfway_and_half_as_many(config, split):
     config = small(config, "gan_int_cls", batch=6)
     nets, _ = begin(config, split)
     batch = feed_for(config, split, nets).read(0)
-    more = with_interpolated(batch)
+    more = batch.with_interpolated()
     assert torch.equal(more.sentence[:6], batch.sentence) and torch.equal(more.noise[:6], batch.noise)
     for place, row in enumerate((0, 2, 4)):
         before = batch.sentence[(row - 1) % 6]
         torch.testing.assert_close(more.sentence[6 + place], (batch.sentence[row] + before) / 2)
         assert torch.equal(more.noise[6 + place], -batch.noise[row])
     assert len(more.sentence) == len(more.noise) == len(more.words) == len(more.mask) == 9
-    parts = [with_interpolated(batch.part(number, 3)) for number in range(3)]
+    assert torch.equal(more.changes[:, 6:], batch.changes[:, ::2])
+    parts = [batch.part(number, 3).with_interpolated() for number in range(3)]
     assert torch.equal(torch.cat([part.sentence[2:] for part in parts]), more.sentence[6:])
 
 
@@ -307,9 +303,9 @@ def test_their_loss_is_weighed_and_judged_beside_their_own_sentences(config, spl
     set_training(nets.generator, 0)
     nets.discriminators.eval()
     batch = feed_for(config, split, nets).read(0)
-    calls = ways_in(nets, config)
-    drawn = draw(calls, batch, nets, config)
-    terms = generator_terms(batch, drawn, nets, config, calls)
+    criterion = Criterion(nets, config)
+    drawn = criterion.draw(batch)
+    terms = criterion.generator(batch, drawn).named
     assert len(drawn.images[0]) == (4 if weight == 0 else 6)
     judge = nets.discriminators[0]
     real = nn.functional.softplus(-judge(drawn.images[0][:4], batch.sentence).conditional).mean()
@@ -352,10 +348,9 @@ def test_beside_the_generator_s_loss_does_not_reach_the_encoders_and_jointly_it_
             for p in [*nets.generator.parameters(), *nets.discriminators.parameters()]:
                 if not p.any():
                     p.fill_(0.3)
-        set_judging(nets, False)
-        batch, calls = feed_for(changed, split, nets).read(0), ways_in(nets, changed)
-        terms = generator_terms(batch, draw(calls, batch, nets, changed), nets, changed, calls)
-        terms["adversarial"].backward()
+        set_trainable(nets.discriminators, False)
+        batch, criterion = feed_for(changed, split, nets).read(0), Criterion(nets, changed)
+        criterion.generator(batch, criterion.draw(batch)).named["adversarial"].backward()
         reached = [p.grad is not None and bool(p.grad.any()) for p in nets.text_encoder.parameters()]
         assert all(reached) if training == "joint" else not any(reached)
         assert all(p.grad is None for p in nets.image_encoder.parameters())
@@ -377,9 +372,7 @@ def test_their_loss_is_damsm_of_real_pictures(config, split):
     config = small(config, "ssagan", damsm_by="sentence", damsm_gammas=(5.0, 5.0, 7.0), precision="float32")
     nets, _ = begin(config, split)
     batch = feed_for(config, split, nets).read(0)
-    from train.runtime.distributed import ALONE
-
-    loss = text_terms(batch, nets, config, ALONE)["encoders"]
+    loss = Criterion(nets, config).encoders(batch).total
     _, code = nets.image_encoder(batch.images[-1])
     cosine = nn.functional.normalize(code, dim=1) @ nn.functional.normalize(batch.sentence, dim=1).T
     same = batch.groups[:, None] == batch.groups[None, :]
@@ -409,19 +402,21 @@ def test_encoders_do_not_begin_to_learn_in_a_run_where_they_were_frozen(config, 
 # ---------------------------------------------------------------------------------------------- stackgan2
 
 
-def test_stackgan_s_discriminators_are_told_means_and_the_generator_learns_by_them(config, split):
+def test_stackgan_s_discriminators_condition_on_means_and_the_generator_learns_by_them(config, split):
     config = small(config, "stackgan2", kl=0.0, precision="float32")
     nets, _ = begin(config, split)
-    batch, calls = feed_for(config, split, nets).read(0), ways_in(nets, config)
-    told = []
+    batch, criterion = feed_for(config, split, nets).read(0), Criterion(nets, config)
+    conditions = []
     for discriminator in nets.discriminators:
-        discriminator.joint[0].register_forward_pre_hook(lambda module, given: told.append(given[0][:, :5, 0, 0]))
-    set_judging(nets, False)
-    drawn = draw(calls, batch, nets, config)
+        discriminator.joint[0].register_forward_pre_hook(
+            lambda module, given: conditions.append(given[0][:, -5:, 0, 0])
+        )
+    set_trainable(nets.discriminators, False)
+    drawn = criterion.draw(batch)
     detached = drawn._replace(stages=[s._replace(image=s.image.detach()) for s in drawn.stages])
-    generator_terms(batch, detached, nets, config, calls)["adversarial"].backward()
-    assert len(told) == 2 and torch.equal(told[0], nets.generator.tell(batch.sentence))
-    assert nets.generator.condition.linear.weight.grad.abs().sum() > 0  # by what is told alone
+    criterion.generator(batch, detached).named["adversarial"].backward()
+    assert len(conditions) == 2 and torch.equal(conditions[0], nets.generator.tell(batch.sentence))
+    assert nets.generator.condition.linear.weight.grad.abs().sum() > 0  # by the condition alone
     assert nets.discriminators[0].joint[0].in_channels == 8 * 2 + 5
 
 

@@ -159,7 +159,7 @@ def test_a_resumed_run_is_one_run_with_its_whole_history(config, checkpoint):
 
 def test_a_run_that_grew_keeps_what_it_grew_from_and_its_rates(config, split):
     shutil.rmtree("runs/first")  # it has random weights and no state
-    first = dataclasses.replace(config, name="first", channels=(4,), look_sizes=(64,), consistency=0.0, steps=1)
+    first = dataclasses.replace(config, name="first", channels=(4,), look_sizes=(64,), steps=1)
     train(first)
     config = dataclasses.replace(config, grow_from=Path("runs/first"), grown_rate=1e-6)
     train(config)

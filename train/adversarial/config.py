@@ -23,12 +23,20 @@ DAMSM_BY = ("both", "words", "sentence")
 WRONG_PAIRS = ("sentences", "neighbours", "next", "pictures")
 
 
+LOSS_WEIGHT = "loss weight"
+
+
+def loss_weight(default: float | None) -> Any:
+    """A field that holds the weight of a loss: 0 or more, or none where the objective or the generator has one."""
+    return dataclasses.field(default=default, metadata={LOSS_WEIGHT: True})
+
+
 @dataclass(frozen=True, kw_only=True)
 class GanConfig(RunConfig):
     """Trains the generator.
 
     With `crop_size` the last stage is drawn and judged in training on random crops only. Losses that need whole
-    pictures (STREAM's, DAMSM, Frechet, consistency, word maps) look at the stages before it then, those of one picture
+    pictures (STREAM's, DAMSM, Frechet, word maps) look at the stages before it then, those of one picture
     at the last of them.
     """
 
@@ -62,7 +70,7 @@ class GanConfig(RunConfig):
     """Word attention in every stage after the first."""
     sentence_attention: bool | None = None
     """Sentence attention in every stage after the first."""
-    kl: float | None = None
+    kl: float | None = loss_weight(None)
     """Weight of the conditioning's divergence."""
     options: tuple[str, ...] = ()
     """More options of the generator: fields of its Config, as name=value."""
@@ -97,23 +105,23 @@ class GanConfig(RunConfig):
     fresh_noise: bool = False
     """The generator's half of a step draws anew, from other noise (GAN-INT-CLS, StackGAN); otherwise it learns from the
     pictures that the discriminators have just seen."""
-    gradient_penalty: float | None = None
+    gradient_penalty: float | None = loss_weight(None)
     """Weight of the matching-aware gradient penalty; none: of the objective."""
     penalty_apart: bool = False
     """The penalty in a step of its own after the discriminators' (SSA-GAN), not added to their loss (DF-GAN)."""
-    interpolation: float | None = None
+    interpolation: float | None = loss_weight(None)
     """Weight of the generator's loss on sentences halfway between two captions; none: of the objective."""
     augment: float = 0.0
     """Strength of differentiable augmentation; 0: none, as in the papers."""
 
-    redescription: float = 20.0
+    redescription: float = loss_weight(20.0)
     """lambda of STREAM's cross-entropy in Eq. 9: 20 in the paper, 10 in the released bird configuration."""
     redescription_share: float = 1.0
     """Share of the batch that STREAM reads at every step, and looks at for word_guidance; below 1 saves time."""
-    word_guidance: float = 0.0
+    word_guidance: float = loss_weight(0.0)
     """Weight of the disagreement between word maps and where STREAM looks for the same words on the finished picture
     (ours, see losses.map_disagreement); for a captioner that looks at regions."""
-    damsm: float = 0.0
+    damsm: float = loss_weight(0.0)
     """Weight of the DAMSM loss on the last stage; 0 in MirrorGAN, 5 in AttnGAN."""
     damsm_by: str = "both"
     """What the DAMSM loss compares with the picture: words, sentence, or both."""
@@ -128,7 +136,7 @@ class GanConfig(RunConfig):
     """Where the encoders learn: dropout on word embeddings, also in what generator and discriminators hear, as in
     SSA-GAN's released code, which never leaves training mode. It has its image encoder's batch norms in that mode too;
     here those of the frozen trunk keep their statistics."""
-    frechet: float = 0.0
+    frechet: float = loss_weight(0.0)
     """Weight of the Frechet distance between features of drawn and of real pictures beside their sentences; see
     train/adversarial/frechet_loss.py."""
     frechet_trunks: tuple[str, ...] = ("efficientnet_lite1",)
@@ -139,8 +147,6 @@ class GanConfig(RunConfig):
     heat maps), several with + between them; nothing: pooled."""
     frechet_size: int = 128
     """Pixels that pictures are brought to before these networks."""
-    consistency: float = 0.0
-    """Weight of the mean difference between a stage and the next one made smaller (ours)."""
 
     generator_rate: float = 2e-4
     """Learning rate of Adam for the generator."""
@@ -184,8 +190,8 @@ class GanConfig(RunConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        weights = ("kl", "redescription", "word_guidance", "damsm", "frechet", "consistency")
-        for field in (*weights, "gradient_penalty", "interpolation", "augment", "halve_every", "warmup"):
+        weights = [field.name for field in dataclasses.fields(self) if LOSS_WEIGHT in field.metadata]
+        for field in (*weights, "augment", "halve_every", "warmup"):
             if not 0 <= (getattr(self, field) or 0) < math.inf:
                 raise ValueError(f"{field} must be 0 or more, not {getattr(self, field)}")
         for field in ("generator_rate", "discriminator_rate", "text_rate"):
@@ -243,9 +249,6 @@ class GanConfig(RunConfig):
                     "word_guidance needs word maps of a stage after the first that is drawn whole; with crop_size and "
                     "two stages there is none: leave word_guidance 0, or draw at least three stages"
                 )
-        if self.consistency and self.whole_stages == 1:
-            only = "there is only one stage" + (" that is drawn whole" if self.crop_size else "")
-            raise ValueError(f"consistency compares a stage with the next one; {only}")
         if strangers := [name for name in self.frechet_trunks if name not in trunk_names()]:
             trunks = ", ".join(trunk_names())
             raise ValueError(f"frechet_trunks must be some of {trunks}, not {strangers[0]!r}")
@@ -332,8 +335,8 @@ class GanConfig(RunConfig):
         size = {"text_dim": text_dim, "first_size": self.first_size, "channels": self.channels}
         return kind(**size | {n: v for n, v in chosen.items() if n in names} | read_options(kind, self.options))
 
-    def discriminator_config(self, stage: int, told_dim: int = 256) -> Any:
-        """The configuration of a stage's discriminator, which is told of captions by so many channels.
+    def discriminator_config(self, stage: int, condition_dim: int = 256) -> Any:
+        """The configuration of a stage's discriminator, for conditions of so many channels.
 
         Raises:
             ValueError: it has no such option, or the value cannot be.
@@ -343,7 +346,7 @@ class GanConfig(RunConfig):
             "image_size": self.train_sizes[stage],
             "look_size": self.look_sizes[stage],
             "pixels": self.look_pixels[stage] if self.look_pixels else 0,
-            "text_dim": told_dim,
+            "text_dim": condition_dim,
             "channels": self.discriminator_channels,
             "backbone": self.backbone,
             "standardize_text": bool(self.standardize_text),

@@ -55,8 +55,11 @@ class Batch(NamedTuple):
     """(A, B, 7) in [0, 1): what `augment` takes, for every use of pictures in a step."""
     read: list[int]
     """The rows that STREAM reads."""
-    read_tokens: int
-    """Targets of STREAM's loss in the whole batch: words of the rows that it reads, and their ends."""
+    read_count: float
+    """How many rows STREAM reads of the whole batch, divided by the number of parts, or of processes, that share it. So
+    a sum over the rows of a part by this is what the mean over the batch is the mean of."""
+    read_tokens: float
+    """The same of the targets of STREAM's loss: words of the rows that it reads, and their ends."""
     crop: Crop | None = None
     """What is drawn of the last stage, and shown of the real pictures there; None: all of it."""
     others: list[Tensor] | None = None
@@ -79,11 +82,43 @@ class Batch(NamedTuple):
         crop = None if self.crop is None else self.crop.rows(rows)
         others = None if self.others is None else [image[rows] for image in self.others]
         other_changes = None if self.other_changes is None else self.other_changes[:, rows]
-        fresh = None if self.fresh is None else self.fresh[rows]
         return self._replace(
-            images=images, changes=self.changes[:, rows], read=read, crop=crop, others=others,
-            other_changes=other_changes, fresh=fresh, **plain,
-        )  # fmt: skip
+            images=images,
+            changes=self.changes[:, rows],
+            read=read,
+            read_count=self.read_count / count,
+            read_tokens=self.read_tokens / count,
+            crop=crop,
+            others=others,
+            other_changes=other_changes,
+            fresh=None if self.fresh is None else self.fresh[rows],
+            **plain,
+        )
+
+    def with_fresh_noise(self) -> "Batch":
+        """The batch as the generator's half of a step draws it: from noise of its own, where it has that."""
+        return self if self.fresh is None else self._replace(noise=self.fresh)
+
+    def with_interpolated(self) -> "Batch":
+        """The batch, and below it for every other row one whose sentence is the mean of its own and the one's before.
+
+        Eq. 5 of Reed et al., "Generative Adversarial Text to Image Synthesis" (ICML 2016), with beta = 1/2 and half as
+        many rows as in the authors' code. The noise of a new row is its row's, negated: as random, and the same in
+        whatever parts the batch is worked through. Words cannot be mixed: they stay those of the row. Real pictures,
+        and what belongs to them, stay those of the batch.
+        """
+        halfway = (self.sentence + self.wrong)[::2] / 2
+        crop = self.crop
+        if crop is not None:
+            crop = crop._replace(corners=torch.cat([crop.corners, crop.corners[::2]]))
+        return self._replace(
+            noise=torch.cat([self.noise, -self.noise[::2]]),
+            sentence=torch.cat([self.sentence, halfway]),
+            words=torch.cat([self.words, self.words[::2]]),
+            mask=torch.cat([self.mask, self.mask[::2]]),
+            changes=torch.cat([self.changes, self.changes[:, ::2]], dim=1),
+            crop=crop,
+        )
 
 
 class Cuts(NamedTuple):
@@ -106,7 +141,8 @@ class Draft(NamedTuple):
     noise: Tensor
     changes: Tensor
     read: list[int]
-    read_tokens: int
+    read_count: float
+    read_tokens: float
     crop: Crop | None
     others: Cuts | None
     other_changes: Tensor | None
@@ -224,7 +260,8 @@ class Feed:
             noise[own],
             changes[:, own],
             ours.tolist(),
-            int(lengths[read].sum()) + len(read) * self.ends,
+            len(read) / self.world.size,
+            (int(lengths[read].sum()) + len(read) * self.ends) / self.world.size,
             None if crop is None else crop.rows(own),
             others,
             other_changes,
@@ -251,6 +288,7 @@ class Feed:
             send(draft.noise, place),
             send(draft.changes, place),
             draft.read,
+            draft.read_count,
             draft.read_tokens,
             crop,
             None if draft.others is None else self._images(draft.others, crop),

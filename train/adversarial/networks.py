@@ -1,13 +1,11 @@
-"""The networks of the generator's training: built, averaged, and called."""
+"""The networks of the generator's training: built, averaged, and set to learn or not."""
 
-import contextlib
 import copy
 from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
-from torch.nn.utils import parametrize
+from torch import nn
 
 from mirrorgan.backbones import Backbone, fold_batch_norms
 from mirrorgan.captioner import Captioner, CaptionerConfig
@@ -18,7 +16,6 @@ from mirrorgan.generators import find_generator
 from mirrorgan.generators.base import BaseGenerator
 from mirrorgan.image_encoder import ImageEncoder, ImageEncoderConfig
 from mirrorgan.images import to_channels_last
-from mirrorgan.losses import Judgement, squared_slopes
 from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
 from mirrorgan.vocabulary import Vocabulary
 from train.adversarial import ema
@@ -29,7 +26,7 @@ from train.data.packed import PackedSplit
 from train.data.sampling import pick_captions
 from train.encoders.trunks import find_trunk
 from train.runtime import device
-from train.runtime.distributed import ALONE, World, in_step, share_batch_norms
+from train.runtime.distributed import ALONE, World, share_batch_norms
 from train.runtime.state import batch_rows, seed_step
 
 
@@ -38,7 +35,7 @@ class Networks(NamedTuple):
     average: BaseGenerator
     """The average of the generator's weights."""
     discriminators: nn.ModuleList
-    judged: list[int]
+    judged_stages: list[int]
     """The stage that each discriminator judges."""
     text_encoder: TextEncoder
     captioner: Captioner | None
@@ -49,97 +46,18 @@ class Networks(NamedTuple):
     moments: nn.ModuleList
     """Of every statistic of each of them, in the same order."""
 
-
-class Duel(nn.Module):
-    """What a discriminator is asked in its own half of a step, as one call.
-
-    Args:
-        slopes: whether it is asked how steep it is, too.
-        wrong_pairs: see `GanConfig.wrong_pairs`.
-    """
-
-    def __init__(
-        self, discriminator: BaseDiscriminator, slopes: bool = False, wrong_pairs: str = GanConfig.wrong_pairs
-    ) -> None:
-        super().__init__()
-        self.discriminator = discriminator
-        self.slopes = slopes
-        self.wrong_pairs = wrong_pairs
-
-    def forward(
-        self, real: Tensor, drawn: Tensor, told: Tensor, wrong: Tensor, other: Tensor | None = None
-    ) -> tuple[Judgement, Judgement, Judgement, Tensor | None]:
-        """Judgements of real pictures beside their sentences, of drawn ones, and of wrong pairs.
-
-        Pictures (B, 3, S, S) in [-1, 1]; what is told of the sentences (B, T), of other sentences, `wrong`; pictures of
-        other classes, where wrong pairs are of those. There are B wrong pairs, or B - 1 where neighbours make them.
-        Last: squared slopes (B,) or None.
-        """
-        # Weights that are normalised spectrally are so once for all three.
-        with contextlib.nullcontext() if torch.compiler.is_compiling() else parametrize.cached():
-            slopes = None
-            if self.slopes:
-                seen, matched, slopes = steepness(self.discriminator, real, told)
-            else:
-                seen = self.discriminator.look(real)
-                matched = self.discriminator.judge(seen, told)
-            if self.wrong_pairs == "pictures":
-                mismatched = self.discriminator(other, told)
-            elif self.wrong_pairs in ("neighbours", "next"):
-                mismatched = self.discriminator.judge([features[:-1] for features in seen], told[1:])
-            else:
-                mismatched = self.discriminator.judge(seen, wrong)
-            return matched, self.discriminator(drawn, told), mismatched, slopes
+    def each_discriminator(self) -> list[BaseDiscriminator]:
+        """The discriminators, by their type."""
+        return [each for each in self.discriminators if isinstance(each, BaseDiscriminator)]
 
 
-class Slope(nn.Module):
-    """How steep a discriminator is at real pictures beside their sentences, as one call."""
-
-    def __init__(self, discriminator: BaseDiscriminator) -> None:
-        super().__init__()
-        self.discriminator = discriminator
-
-    def forward(self, real: Tensor, told: Tensor) -> Tensor:
-        """(B, 3, S, S) and (B, T) to squared slopes (B,)."""
-        with parametrize.cached():
-            _, matched, slopes = steepness(self.discriminator, real, told)
-        # A slope does not depend on every bias; what takes part with nothing is still waited for by other processes.
-        return slopes + 0.0 * sum(head.sum() for head in matched if head is not None)
-
-
-def steepness(discriminator: BaseDiscriminator, real: Tensor, told: Tensor) -> tuple[list[Tensor], Judgement, Tensor]:
-    """Features of pictures, their judgement, and the squared slopes; in float32, as they are raised to the 6th."""
-    with torch.autocast(real.device.type, enabled=False):
-        real, told = real.detach().float().requires_grad_(), told.detach().float().requires_grad_()
-        seen = discriminator.look(real)
-        judgement = discriminator.judge(seen, told)
-        return seen, judgement, squared_slopes(judgement, real, told)
-
-
-class Calls(NamedTuple):
-    """The ways into the networks that a step takes: plain, compiled, or joined with those of other processes."""
-
-    draw: Callable
-    """The generator."""
-    duels: list[Callable]
-    """A `Duel` with every discriminator."""
-    slopes: list[Callable]
-    """Every discriminator's `Slope`, where the penalty has a step of its own."""
-    judges: list[Callable]
-    """Every discriminator, for the generator's half of the step: nothing but the pictures learns."""
-    see: Callable | None
-    """The captioner's look at pictures."""
-    features: list[Callable]
-    """The statistics of every network that the Frechet loss looks through."""
-
-
-def set_judging(nets: Networks, learning: bool) -> None:
-    """Whether the discriminators learn. Their fixed parts never do."""
-    nets.discriminators.requires_grad_(learning)
-    for discriminator in nets.discriminators:
-        assert isinstance(discriminator, BaseDiscriminator)
-        for part in discriminator.fixed():
-            part.requires_grad_(False)
+def set_trainable(module: nn.Module, trainable: bool) -> None:
+    """Whether the weights of a module take gradients. Fixed parts of discriminators never do."""
+    module.requires_grad_(trainable)
+    for part in module.modules():
+        if isinstance(part, BaseDiscriminator):
+            for fixed in part.fixed():
+                fixed.requires_grad_(False)
 
 
 def build_networks(config: GanConfig, vocabulary: Vocabulary, world: World = ALONE) -> Networks:
@@ -190,20 +108,21 @@ def build_networks(config: GanConfig, vocabulary: Vocabulary, world: World = ALO
         take_over(generator, config.grow_from)
     for module in frozen_parts(generator, config.first_trained):
         module.requires_grad_(False)
-    judged = [stage for stage, size in enumerate(config.look_sizes) if size]
-    discriminators = [build_discriminator(config, stage, generator.told_dim, trunk) for stage in judged]
+    judged_stages = [stage for stage, size in enumerate(config.look_sizes) if size]
+    stage_discriminators = [build_discriminator(config, stage, generator.told_dim, trunk) for stage in judged_stages]
     to_channels_last(generator, config.place)
     average = ema.follow(generator)
-    opponents = to_channels_last(nn.ModuleList(discriminators), config.place)
+    discriminators = to_channels_last(nn.ModuleList(stage_discriminators), config.place)
     assert isinstance(average, BaseGenerator)
     statistics = [Statistics(trunk(name), config.frechet_size, kinds) for name, kinds in config.compared]
     moments = nn.ModuleList(m for some in statistics for m in some.moments(text_encoder.config.text_dim))
     moments = moments.to(config.place)
-    nets = Networks(generator, average, opponents, judged, text_encoder, captioner, image_encoder, statistics, moments)
-    set_judging(nets, True)
+    set_trainable(discriminators, True)
     share_batch_norms(generator, world)
-    share_batch_norms(opponents, world)
-    return nets
+    share_batch_norms(discriminators, world)
+    return Networks(
+        generator, average, discriminators, judged_stages, text_encoder, captioner, image_encoder, statistics, moments
+    )
 
 
 def build_generator(config: GanConfig, text_dim: int) -> BaseGenerator:
@@ -214,39 +133,14 @@ def build_generator(config: GanConfig, text_dim: int) -> BaseGenerator:
 
 
 def build_discriminator(
-    config: GanConfig, stage: int, told_dim: int, trunk: Callable[[str], Backbone]
+    config: GanConfig, stage: int, condition_dim: int, trunk: Callable[[str], Backbone]
 ) -> BaseDiscriminator:
     """The discriminator of a stage; `trunk` gives the frozen network of a name to one that looks through it."""
-    own = config.discriminator_config(stage, told_dim)
+    own = config.discriminator_config(stage, condition_dim)
     shared = [trunk(own.backbone)] if hasattr(own, "backbone") else []
     discriminator = find_discriminator(config.discriminator).Discriminator(own, *shared)
     assert isinstance(discriminator, BaseDiscriminator)
     return discriminator
-
-
-def as_it_is(function: Callable) -> Callable:
-    return function
-
-
-def ways_in(nets: Networks, config: GanConfig, faster: Callable[[Callable], Callable] = as_it_is) -> Calls:
-    """How a step calls the networks; `faster` makes a compiled function of one, if they are to be compiled."""
-    penalized = bool(config.goal.gradient_penalty)
-    within = penalized and not config.penalty_apart
-    duel = as_it_is if within else faster  # the gradient of a gradient cannot be compiled
-    return Calls(
-        faster(nets.generator),
-        [duel(Duel(discriminator, within, config.wrong_pairs)) for discriminator in nets.discriminators],  # type: ignore[arg-type]
-        [Slope(d) for d in nets.discriminators] if penalized and config.penalty_apart else [],  # type: ignore[arg-type]
-        [faster(discriminator) for discriminator in nets.discriminators],
-        None if nets.captioner is None else faster(nets.captioner.see),
-        [faster(some) for some in nets.statistics],
-    )
-
-
-def join_calls(calls: Calls, world: World) -> Calls:
-    """The same with gradients that are means over all processes. The networks must be set to learn."""
-    duels, slopes = ([in_step(call, world) for call in each] for each in (calls.duels, calls.slopes))
-    return calls._replace(draw=in_step(calls.draw, world), duels=duels, slopes=slopes)
 
 
 def text_parameters(nets: Networks) -> list[nn.Parameter]:

@@ -7,7 +7,7 @@ import torch
 
 from train.adversarial.config import GanConfig
 from train.adversarial.growing import taken_over
-from train.adversarial.networks import Networks, set_judging, text_parameters
+from train.adversarial.networks import Networks, set_trainable, text_parameters
 
 
 class Optimizers(NamedTuple):
@@ -42,7 +42,7 @@ def build_optimizers(nets: Networks, config: GanConfig, grown: Collection[str] |
         ]
     if encoders := text_parameters(nets):
         groups.append({"params": encoders, "lr": config.text_rate})
-    set_judging(nets, True)
+    set_trainable(nets.discriminators, True)
     judging = [p for p in nets.discriminators.parameters() if p.requires_grad]
     return Optimizers(
         torch.optim.Adam(groups, config.generator_rate, betas, fused=True),

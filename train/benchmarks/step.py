@@ -43,24 +43,24 @@ from mirrorgan.plugins import documentation
 from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
 from train.adversarial import ema
 from train.adversarial.config import GanConfig
+from train.adversarial.criterion import Criterion
 from train.adversarial.frechet_loss import Statistics
+from train.adversarial.generator_losses import DrawnBatch
 from train.adversarial.growing import frozen_parts
 from train.adversarial.loader import Batch, read_rows
 from train.adversarial.networks import (
     Networks,
     build_discriminator,
     build_generator,
-    set_judging,
+    set_trainable,
     set_training,
-    ways_in,
 )
 from train.adversarial.optimizers import build_optimizers
 from train.adversarial.presets import PRESETS
-from train.adversarial.training import consistency, disagreement, frechet, rehearse, train_step
+from train.adversarial.step import train_step, try_compile
 from train.data.augmentation import NUMBERS, augment
 from train.runtime import device
 from train.runtime.command import read_options
-from train.runtime.distributed import ALONE
 
 WORDS = 5450  # of the birds' dictionary
 EXPERT_OF_BIRDS = ExpertConfig(classes=tuple(map(str, range(150))), parts=tuple(map(str, range(15))))
@@ -117,9 +117,8 @@ def random_networks(config: GanConfig, ours: bool) -> Networks:
             known.distance(features, sentences)
             known.update()
             moments.append(known)
-    nets = Networks(generator, average, opponents, judged, text, captioner, image_encoder, statistics, moments)
-    set_judging(nets, True)
-    return nets
+    set_trainable(opponents, True)
+    return Networks(generator, average, opponents, judged, text, captioner, image_encoder, statistics, moments)
 
 
 class DoubledConv(UpConv):
@@ -171,6 +170,7 @@ def random_batch(config: GanConfig, nets: Networks, channels_last: bool) -> Batc
         torch.randn(count, nets.generator.noise_dim, generator=numbers).to(place),
         torch.rand(3 * len(config.sizes) + 1, count, NUMBERS, generator=numbers).to(place),
         read.tolist(),
+        len(read),
         int(lengths[read].sum()) + len(read),
         crop,
     )
@@ -181,11 +181,13 @@ def our_loop(config: GanConfig, compiled: bool) -> Callable[[], None]:
     nets = random_networks(config, ours=True)
     optimizers = build_optimizers(nets, config)
     batch = random_batch(config, nets, channels_last=True)
-    calls = rehearse(batch, nets, optimizers, config, print) if compiled else ways_in(nets, config)
+    criterion = Criterion(nets, config)
+    if compiled:
+        criterion = try_compile(batch, criterion, optimizers, print)
     steps = iter(range(1, 10**9))
 
     def step() -> None:
-        train_step(batch, nets, optimizers, config, calls)
+        train_step(batch, criterion, optimizers)
         ema.update(nets.average, nets.generator, next(steps), config.ema)
 
     return step
@@ -205,7 +207,9 @@ def plain_loop(config: GanConfig, looks: int) -> Callable[[], None]:
     betas = (config.beta1, config.beta2)
     learning = [p for p in nets.generator.parameters() if p.requires_grad]
     generator_optimizer = torch.optim.Adam(learning, config.generator_rate, betas, foreach=False)
-    opponents = list(zip(nets.discriminators, nets.judged, strict=True))
+    criterion = Criterion(nets, config)
+    ours = [loss for loss in criterion.generator_losses if loss.name in ("word maps", "frechet")]
+    opponents = list(zip(nets.discriminators, nets.judged_stages, strict=True))
     optimizers = [
         torch.optim.Adam(
             [p for p in opponent.parameters() if p.requires_grad], config.discriminator_rate, betas, foreach=False
@@ -218,7 +222,7 @@ def plain_loop(config: GanConfig, looks: int) -> Callable[[], None]:
         return augment(images, batch.changes[use], config.augment).contiguous()
 
     def step() -> None:
-        told, wrong = nets.generator.tell(batch.sentence), nets.generator.tell(batch.wrong).detach()
+        condition, wrong = nets.generator.tell(batch.sentence), nets.generator.tell(batch.wrong).detach()
         crop = () if batch.crop is None else (batch.crop,)
         drawn = nets.generator(batch.noise, batch.sentence, batch.words, batch.mask, *crop)
         whole = drawn.stages[: config.whole_stages]
@@ -227,10 +231,10 @@ def plain_loop(config: GanConfig, looks: int) -> Callable[[], None]:
             optimizer.zero_grad()
             real = changed(batch.images[stage], 3 * stage)
             seen = opponent.look(real)  # type: ignore[operator]
-            matched = opponent.judge(seen, told.detach())  # type: ignore[operator]
+            matched = opponent.judge(seen, condition.detach())  # type: ignore[operator]
             again = opponent.look(real) if looks == 2 else seen  # type: ignore[operator]
             mismatched = opponent.judge(again, wrong)  # type: ignore[operator]
-            forged = opponent(changed(drawn.images[stage].detach(), 3 * stage + 1), told.detach())
+            forged = opponent(changed(drawn.images[stage].detach(), 3 * stage + 1), condition.detach())
             loss = goal.discriminator(matched, forged, mismatched)
             loss.backward()
             optimizer.step()
@@ -239,7 +243,7 @@ def plain_loop(config: GanConfig, looks: int) -> Callable[[], None]:
         total = torch.stack([torch.zeros((), device=config.place), *drawn.penalties.values()]).sum()
         total.item()
         for opponent, stage in opponents:
-            loss = goal.generator(opponent(changed(drawn.images[stage], 3 * stage + 2), told))
+            loss = goal.generator(opponent(changed(drawn.images[stage], 3 * stage + 2), condition))
             loss.item()
             total = total + loss
         if nets.captioner is not None:
@@ -247,25 +251,18 @@ def plain_loop(config: GanConfig, looks: int) -> Callable[[], None]:
             loss = config.redescription * nets.captioner.loss(shown, batch.tokens[read], batch.mask[read])
             loss.item()
             total = total + loss
-            if config.word_guidance:
-                maps = [stage.word_attention for stage in whole if stage.word_attention is not None]
-                loss = config.word_guidance * disagreement(batch, picture, maps, nets, config, ALONE)
-                loss.item()
-                total = total + loss
         if nets.image_encoder is not None:
             regions, code = nets.image_encoder(picture)
             parts = losses.damsm_loss(batch.words, batch.sentence, regions, code, batch.mask, batch.groups)
             for part in parts.values():
                 part.item()
                 total = total + config.damsm * part
-        if config.frechet:
-            loss = config.frechet * frechet(batch, picture, nets, config, ways_in(nets, config))
+        maps = [stage.word_attention for stage in whole if stage.word_attention is not None]
+        for own in ours:
+            loss = own.weight * own(batch, DrawnBatch([], picture, maps))
             loss.item()
             total = total + loss
-            for moments in nets.moments:
-                moments.update()  # type: ignore[operator]
-        if config.consistency:
-            total = total + config.consistency * consistency([stage.image for stage in whole])
+        criterion.update_moments()
         total.backward()
         generator_optimizer.step()
         with torch.no_grad():

@@ -12,7 +12,7 @@ from train.runtime.command import as_json, typed
 
 FIXED = frozenset(
     """
-    accumulate attention_dim backbone batch beta1 beta2 channels clip consistency crop_size cut_margin damsm
+    accumulate attention_dim backbone batch beta1 beta2 channels clip crop_size cut_margin damsm
     damsm_by damsm_gammas discriminator discriminator_channels discriminator_options dropout ema encoder_dropout
     ends first_size first_trained frechet frechet_size frechet_statistics frechet_trunks fresh_noise gamma1 gamma2
     gamma3 generator gradient_penalty grow_from grown_rate halve_every held_out image_size interpolation kl

@@ -14,7 +14,7 @@ alone. On CPUs the processes talk through gloo, on GPUs through NCCL.
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -195,7 +195,7 @@ def share_batch_norms(module: Module, world: World) -> Module:
     return module
 
 
-def in_step(call: Callable, world: World) -> Callable:
+def wrap_ddp(call: Callable, world: World) -> Callable:
     """A module, compiled or not, whose gradients become the means over all processes."""
     if world.size == 1:
         return call
@@ -215,8 +215,9 @@ def average_gradients(parameters: Iterable[nn.Parameter], world: World) -> None:
 
 
 @contextlib.contextmanager
-def gathering(calls: list[Callable], now: bool) -> Iterator[None]:
-    """Gradients of several parts of a batch add up; they are averaged over the processes with the last one."""
+def sync_gradients(calls: Sequence[Callable], now: bool) -> Iterator[None]:
+    """Gradients of what `wrap_ddp` wrapped are averaged over the processes here only if it is `now`: those of several
+    parts of a batch add up, and are averaged with the last one."""
     with contextlib.ExitStack() as stack:
         for call in calls:
             if isinstance(call, DistributedDataParallel) and not now:

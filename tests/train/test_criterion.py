@@ -1,0 +1,141 @@
+"""What the criterion promises: named losses, each with its weight, whose parts add up to those of the batch."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from tests.train.systems import SYSTEMS
+from tests.train.test_gan import FRECHET, begin, feed_for, step_once
+from train.adversarial.config import LOSS_WEIGHT, GanConfig
+from train.adversarial.criterion import Criterion
+from train.adversarial.forwards import Forwards
+from train.adversarial.generator_losses import GeneratorLoss, generator_losses
+from train.adversarial.networks import set_trainable
+from train.adversarial.step import Accumulation, accumulated
+from train.runtime.distributed import ALONE
+
+WEIGHTS = [field.name for field in dataclasses.fields(GanConfig) if LOSS_WEIGHT in field.metadata]
+NAMES = {
+    "kl": "kl", "redescription": "redescription", "word_guidance": "word maps", "damsm": "damsm", "frechet": "frechet",
+    "interpolation": "interpolated", "gradient_penalty": "gradient penalty",
+}  # fmt: skip
+
+
+@pytest.fixture
+def everything(config, encoders):
+    """All losses at once."""
+    return dataclasses.replace(
+        config, captioner=encoders / "regions", word_guidance=2.0, interpolation=0.5, gradient_penalty=0.25, kl=1.0,
+        redescription_share=0.5, precision="float32", **FRECHET,
+    )  # fmt: skip
+
+
+def losses_of(config, split, nets):
+    batch = feed_for(config, split, nets).read(0)
+    nets.generator.eval(), nets.discriminators.eval()
+    criterion = Criterion(nets, config)
+    output = criterion.sample(batch)
+    both = criterion.generator(batch, output), criterion.discriminator(batch, output)
+    for moments in nets.moments:
+        moments.discard()
+    return both
+
+
+@pytest.mark.parametrize("option", WEIGHTS)
+def test_a_loss_is_proportional_to_its_weight_and_the_others_do_not_depend_on_it(everything, split, option):
+    doubled = dataclasses.replace(everything, **{option: 2 * getattr(everything, option)})
+    nets, _ = begin(everything, split)
+    if option == "kl":
+        nets.generator.config = doubled.generator_config(nets.generator.config.text_dim)
+    after = losses_of(doubled, split, nets)
+    if option == "kl":
+        nets.generator.config = everything.generator_config(nets.generator.config.text_dim)
+    before = losses_of(everything, split, nets)
+    found = [losses.named for losses in before], [losses.named for losses in after]
+    for mine, theirs in zip(*found, strict=True):
+        for name, value in mine.items():
+            if option == "gradient_penalty" and name == "discriminator":  # the sum holds it
+                expected = value + mine["gradient penalty"]
+            else:
+                expected = value * (2 if name == NAMES[option] else 1)
+            torch.testing.assert_close(theirs[name], expected)
+    assert any(NAMES[option] in named for named in found[0])
+
+
+def test_totals_are_the_sums_of_what_is_named(everything, split):
+    nets, _ = begin(everything, split)
+    generator, discriminator = losses_of(everything, split, nets)
+    torch.testing.assert_close(generator.total, torch.stack(list(generator.named.values())).sum())
+    assert discriminator.total is discriminator.named["discriminator"]
+    assert discriminator.named["logit real"] != discriminator.named["logit drawn"]
+
+
+@pytest.mark.parametrize("option", WEIGHTS)
+def test_a_weight_below_zero_or_no_number_is_refused(option):
+    for value in (-1.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match=f"{option} must be 0 or more, not {value}"):
+            GanConfig(**{option: value})
+
+
+def test_every_loss_is_listed_under_a_name_of_its_own(everything, split):
+    nets, _ = begin(everything, split)
+    listed = generator_losses(everything, Forwards(nets, everything))
+    assert {type(loss) for loss in listed} == set(GeneratorLoss.__subclasses__())
+    assert len({loss.name for loss in listed}) == len(listed)
+    assert not {loss.name for loss in listed} & {"discriminator", "gradient penalty", "encoders", "kl"}
+
+
+def test_a_loss_without_a_weight_is_not_computed(config, split):
+    config = dataclasses.replace(config, redescription=0.0, damsm=0.0)
+    nets, _ = begin(config, split)
+    assert [loss.name for loss in generator_losses(config, Forwards(nets, config))] == ["adversarial"]
+    assert nets.captioner is None and nets.image_encoder is None
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_the_means_of_the_parts_are_the_batch_s(everything, split, count):
+    config = dataclasses.replace(everything, batch=6, damsm=0.0)
+    nets, _ = begin(config, split)
+    nets.generator.eval(), nets.discriminators.eval()
+    batch, criterion = feed_for(config, split, nets).read(0), Criterion(nets, config)
+    found = []
+    for parts in (1, count):
+        gradients = Accumulation(parts)
+        for part in accumulated(batch, parts):
+            output = criterion.draw(part)
+            gradients.add(criterion.discriminator(part, output))
+            gradients.add(criterion.generator(part, output))
+        found.append(gradients.means)
+        for moments in nets.moments:
+            moments.discard()
+    assert found[0].keys() == found[1].keys()
+    for name, value in found[0].items():
+        torch.testing.assert_close(found[1][name], value, rtol=1e-4, atol=1e-5, msg=name)
+
+
+def test_a_step_leaves_frozen_what_is_frozen_between_steps(config, split):
+    config = dataclasses.replace(config, **SYSTEMS["ssagan"])
+    nets, optimizers = begin(config, split)
+    step_once(config, split, nets, optimizers)
+    assert not any(p.requires_grad for p in nets.image_encoder.parameters())
+    assert all(p.requires_grad for p in nets.text_encoder.parameters())
+
+
+def test_joining_processes_finds_the_discriminators_learning_whatever_was_before(config, split):
+    nets, optimizers = begin(config, split)
+    step_once(config, split, nets, optimizers)  # as a compiler is tried
+    forwards = Forwards(nets, config)
+    forwards.wrap_ddp(ALONE)
+    assert all(p.requires_grad for p in nets.discriminators.parameters())
+
+
+def test_fixed_parts_of_a_discriminator_stay_fixed(config, split):
+    config = dataclasses.replace(config, discriminator="projected", objective="hinge", damsm=0.0)
+    nets, _ = begin(config, split)
+    fixed = {id(p) for d in nets.discriminators for part in d.fixed() for p in part.parameters()}
+    for trainable in (False, True):
+        set_trainable(nets.discriminators, trainable)
+        for p in nets.discriminators.parameters():
+            assert p.requires_grad == (trainable and id(p) not in fixed)
+    assert fixed
