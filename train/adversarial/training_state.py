@@ -36,6 +36,7 @@ from train.runtime.command import as_json, typed
 from train.runtime.config import BY_CONTENT, NAME, SESSION, check_steps, fixed_options, hold_to
 from train.runtime.files import write_bytes, write_text
 from train.runtime.provenance import data_hash
+from train.runtime.recorded_options import current_options, dropped_options
 from train.runtime.run_dir import ORIGIN, record_of
 from train.runtime.run_log import LOG, RUN, read_sessions
 from train.runtime.state import PREVIOUS, STATE, load_state, load_state_file
@@ -321,7 +322,7 @@ def hold_run(state: Mapping[str, Any], config: GanConfig, made_of: Mapping[str, 
 def frechet_options(config: Mapping[str, Any]) -> dict[str, Any]:
     """What the Frechet loss's moments depend on, of a configuration as JSON; an option that it does not know yet has
     its default."""
-    known = as_json(GanConfig())
+    known, config = as_json(GanConfig()), current_options(config)
     return {name: config.get(name, value) for name, value in known.items() if name.startswith("frechet_")}
 
 
@@ -357,7 +358,9 @@ def misfit(given: Mapping[str, Tensor], module: nn.Module) -> str | None:
 
 def changed_options(then: Mapping[str, Any], config: GanConfig) -> list[str]:
     """Options of learning that differ from those of a recorded configuration, as "batch 32 (it was 16)"."""
-    return [
+    gone = [f"no {name} any more (it was {typed(value)})" for name, value in dropped_options(then).items()]
+    then = current_options(then)
+    return gone + [
         f"{name} {typed(now)} (it was {typed(then[name])})"
         for name, now in as_json(config).items()
         if name in then and then[name] != now and name not in NOT_LEARNT and not name.startswith("frechet_")

@@ -77,6 +77,7 @@ from train.publishing.figures import save_picture
 from train.publishing.history import describe, read_log
 from train.runtime.command import typed
 from train.runtime.files import check_folder, write_text
+from train.runtime.recorded_options import read_options, read_training
 from train.runtime.report import COLOURS, curves, smooth
 
 SEEDS = (0, 1, 2)
@@ -118,14 +119,14 @@ def gather(name: str, folder: Path, out: Path, encoders: Path | None, captioner:
         CheckpointError: see `train.export`.
     """
     if (folder / "checkpoint.json").is_file():
-        training = read_json(folder / "training.json") if (folder / "training.json").is_file() else {}
+        training = read_training(folder)
         made = [entry for entry in training.get("history", []) if entry.get("part") == "generator"]
         return Model(name, folder, None, made[-1] if made else {}, training.get("generator", {}), [])
     if not (folder / "config.json").is_file():
         raise FileNotFoundError(
             f"{folder}: neither a run of train.gan (config.json) nor a checkpoint (checkpoint.json)"
         )
-    config = read_json(folder / "config.json")
+    config = read_options(folder)
     runs = Runs(
         generator=folder,
         encoders=encoders or run_of(Path(config["encoders"])),
@@ -394,7 +395,6 @@ def named(text: str) -> tuple[str, Path]:
 
 def data_of(folder: Path, given: Path | None) -> Path:
     """The packed data: as given, or what a run or checkpoint was trained on."""
-    config = folder / "config.json"
-    if given is None and config.is_file():
-        return Path(read_json(config)["data"])
+    if given is None and (folder / "config.json").is_file():
+        return Path(read_options(folder)["data"])
     return packed_folder(folder, given)

@@ -60,6 +60,7 @@ from train.metrics.retrieval import r_precision
 from train.publishing.figures import save_picture
 from train.runtime.files import write_bytes, write_text
 from train.runtime.provenance import code_version, machine
+from train.runtime.recorded_options import read_training
 from train.runtime.run_dir import best_of
 
 CHUNK = 32
@@ -1098,8 +1099,7 @@ def evaluate(
 
 def pictures_seen(checkpoint: Path) -> int:
     """Pictures that the generator saw, in all runs that it grew in."""
-    training = checkpoint / "training.json"
-    entries = read_json(training).get("history", []) if training.is_file() else []
+    entries = read_training(checkpoint).get("history", [])
     found = sum(entry.get("images", 0) for entry in entries if entry.get("part") == "generator")
     return found or int(read_json(checkpoint / "generator.json").get("images", 0))
 
@@ -1107,7 +1107,5 @@ def pictures_seen(checkpoint: Path) -> int:
 def packed_folder(checkpoint: Path, given: Path | None) -> Path:
     """Where the packed data lies that a checkpoint is scored on."""
     if given is None:
-        training = checkpoint / "training.json"
-        trained = read_json(training).get("generator", {}) if training.is_file() else {}
-        return Path(trained.get("data", "packed/birds"))
+        return Path(read_training(checkpoint).get("generator", {}).get("data", "packed/birds"))
     return given if given.exists() or not (Path("packed") / given).is_dir() else Path("packed") / given

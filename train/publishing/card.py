@@ -19,6 +19,7 @@ from mirrorgan.drawing import CheckpointError
 from mirrorgan.pipeline import MirrorGAN
 from train.publishing.history import picture_sizes
 from train.runtime.files import write_text
+from train.runtime.recorded_options import read_training
 
 SHUFFLED = ", sentences shuffled"
 LIMITS_PICTURE, LIMITS_TEXT = "limits.jpg", "limits.json"
@@ -93,7 +94,7 @@ def write_card(folder: Path) -> Path:
     """
     text = read_card_text(folder / "card.json")
     manifest = read_json(folder / "checkpoint.json")
-    training = read_json(folder / "training.json") if (folder / "training.json").exists() else {}
+    training = read_training(folder)
     scores = read_json(folder / "scores.json") if (folder / "scores.json").exists() else None
     sections = [
         front_matter(text),

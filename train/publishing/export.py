@@ -40,6 +40,7 @@ from train.publishing.failure_cases import write_limits
 from train.publishing.figures import write_previews
 from train.publishing.history import TRAININGS, chain, history
 from train.runtime.files import write_text
+from train.runtime.recorded_options import read_options
 from train.runtime.run_dir import best_of, origin, settings
 
 PARTS = {"generator": "generator", "text_encoder": "encoders", "image_encoder": "encoders", "captioner": "captioner"}
@@ -161,7 +162,7 @@ def check_parts(runs: Runs) -> tuple[Vocabulary, dict[str, dict[str, Any]]]:
     for name, content in described.items():
         if content.get("vocabulary") != vocabulary.hash:
             raise CheckpointError(f"{runs.part(name)}/{name}.json: made with another dictionary")
-    learnt_with = Path(read_json(runs.generator / "config.json").get("encoders", ""))
+    learnt_with = Path(read_options(runs.generator).get("encoders", ""))
     theirs, ours = (folder / "text_encoder.safetensors" for folder in (learnt_with, runs.weights("encoders")))
     own = runs.part("text_encoder") == runs.weights("generator")
     if not own and theirs.is_file() and sha256(theirs) != sha256(ours):
@@ -269,7 +270,7 @@ def find_examples(runs: Runs) -> list[str]:
     Raises:
         FileNotFoundError: the run or its data is not there any more.
     """
-    data = Path(read_json(runs.generator / "config.json")["data"])
+    data = Path(read_options(runs.generator)["data"])
     try:
         return sheet_captions(load_packed(data, "train"))
     except FileNotFoundError as error:

@@ -18,6 +18,7 @@ from mirrorgan.generators import find_generator
 from train.adversarial.presets import PRESETS
 from train.encoders import captioner, damsm
 from train.runtime.command import as_json, typed
+from train.runtime.recorded_options import current_options, read_options
 from train.runtime.run_dir import averaged, origin, record_of
 from train.runtime.run_log import read_sessions
 
@@ -51,7 +52,7 @@ def chain(run: Path) -> list[Path]:
     """
     runs = [run]
     while ((runs[0] / "config.json").exists() or len(runs) == 1) and origin(runs[0]) is None:
-        before = read_json(runs[0] / "config.json").get("grow_from")
+        before = read_options(runs[0]).get("grow_from")
         if before is None:
             break
         given = Path(before)
@@ -105,7 +106,7 @@ def describe(part: str, run: Path) -> dict[str, Any]:
         made_by = [entry for entry in record.get("history", []) if entry.get("part") == part]
         if made_by:
             return dict(made_by[-1])
-    config = read_json(run / "config.json")
+    config = read_options(run)
     reports = read_log(run / "log.jsonl")
     entry = {"part": part, "run": run.name, "command": command(part, config), "batch": config["batch"]}
     if part == "generator":
@@ -181,7 +182,7 @@ def minutes(reports: list[dict[str, Any]]) -> float:
 
 def command(part: str, config: Mapping[str, Any]) -> str:
     """What to type for a run of the same settings: the preset that is nearest, and what differs from it."""
-    presets = _PRESETS[part]
+    presets, config = _PRESETS[part], current_options(config)
 
     def changes(preset: Any) -> dict[str, Any]:
         given = as_json(preset)

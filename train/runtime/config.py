@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from train.runtime.command import as_json, typed
+from train.runtime.recorded_options import current_options, dropped_options
 
 FIXED = frozenset(
     """
@@ -106,19 +107,22 @@ def hold_to(
     Args:
         folder: of the run, for messages.
         config: what it is asked to go on with.
-        begun: the options that it was begun with, as JSON; empty if nothing is known of them. One that is missing had
-            its default: it is newer than the run.
+        begun: the options that it was begun with, as JSON, under the names of their day; empty if nothing is known of
+            them. One that is missing had its default: it is newer than the run.
         made_of: by name, hashes of what the run learns from.
         recorded: the same when it was saved. What is missing or None in either is not compared.
 
     Returns:
-        What has changed and may, for a line that says so: "steps 8 (it was 5)".
+        What has changed and may, for a line that says so: "steps 8 (it was 5)"; and options that it had an effect of
+        and that there are no more.
 
     Raises:
         ValueError: something has changed that must not; names all of it with both values.
     """
     defaults = {field.name: _plain(field.default) for field in dataclasses.fields(config)}
-    before = defaults | dict(begun) if begun else {}
+    gone = [f"no {name} any more (it was {typed(value)})" for name, value in dropped_options(begun).items()]
+    begun = current_options(begun)
+    before = defaults | begun if begun else {}
     changed = {
         name: (before[name], now)
         for name, now in as_json(config).items()
@@ -138,7 +142,8 @@ def hold_to(
             raise ValueError(f"{folder} was begun with other {what}; {ask}")
     if not begun:
         return ["options that were compared with nothing, for there is no record of those that it was begun with"]
-    return [f"{name} {typed(now)} (it was {typed(was)})" for name, (was, now) in changed.items() if name in begun]
+    told = [f"{name} {typed(now)} (it was {typed(was)})" for name, (was, now) in changed.items() if name in begun]
+    return gone + told
 
 
 def check_steps(folder: Path, done: int, config: "RunConfig") -> None:

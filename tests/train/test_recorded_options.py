@@ -1,0 +1,140 @@
+"""What runs and checkpoints recorded under older names of options still loads."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from mirrorgan.checkpoint import read_json
+from train.adversarial import training_state
+from train.adversarial.config import GanConfig
+from train.adversarial.presets import PRESETS
+from train.encoders import captioner, damsm, expert, pretraining
+from train.evaluation.comparison import data_of
+from train.publishing.history import command
+from train.runtime import recorded_options
+from train.runtime.command import as_json
+from train.runtime.config import hold_to
+from train.runtime.recorded_options import (
+    OLD_OPTIONS,
+    Dropped,
+    current_options,
+    dropped_options,
+    read_options,
+    read_training,
+)
+
+CHECKPOINTS = sorted(Path(__file__).parents[2].glob("checkpoints/*/training.json"))
+CONFIGS = [GanConfig, *(type(next(iter(module.PRESETS.values()))) for module in (damsm, captioner, expert))]
+
+
+@pytest.fixture
+def renamed(monkeypatch):
+    """As if two options had other names once."""
+    monkeypatch.setitem(OLD_OPTIONS, "folder", "data")
+    monkeypatch.setitem(OLD_OPTIONS, "size_of_batch", "batch")
+
+
+def names_of(config):
+    return {field.name for field in dataclasses.fields(config)}
+
+
+def test_the_table_leads_to_options_that_there_are():
+    today = set().union(*map(names_of, CONFIGS))
+    assert not OLD_OPTIONS.keys() & today
+    assert {new for new in OLD_OPTIONS.values() if not isinstance(new, Dropped)} <= today
+
+
+def recorded_gan_options(path):
+    training = read_training(path.parent)
+    return [training["generator"], *training.get("grown_from", [])]
+
+
+@pytest.mark.parametrize("path", CHECKPOINTS, ids=lambda path: path.parent.name)
+def test_options_of_shipped_runs_are_options_of_today(path):
+    for options in recorded_gan_options(path):
+        assert options.keys() <= names_of(GanConfig)
+        typed = {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
+        assert GanConfig(**typed).name == options["name"]
+
+
+def test_a_run_with_an_option_that_was_dropped_loads(tmp_path):
+    recorded = as_json(PRESETS["folder"]) | {"consistency": 1.0, "data": "packed/mine"}
+    (tmp_path / "config.json").write_text(json.dumps(recorded), encoding="utf-8")
+    assert read_options(tmp_path) == as_json(PRESETS["folder"]) | {"data": "packed/mine"}
+    assert data_of(tmp_path, None) == Path("packed/mine")
+    assert command("generator", recorded) == "python -m train.gan folder"
+    assert read_json(tmp_path / "config.json")["consistency"] == 1.0  # what was recorded stays recorded
+
+
+@pytest.mark.parametrize(
+    ("recorded", "said"),
+    [
+        ({"consistency": 1.0}, ["no consistency any more (it was 1.0)"]),
+        ({"consistency": 0.0}, []),
+        ({}, []),
+        ({"consistency": 0.5, "batch": 3}, ["no consistency any more (it was 0.5)", "batch 8 (it was 3)"]),
+    ],
+)
+def test_who_goes_on_without_a_dropped_option_is_told_if_it_did_something(recorded, said):
+    preset = PRESETS["folder"]
+    assert training_state.changed_options(as_json(preset) | recorded, preset) == said
+    assert dropped_options(recorded) == {n: v for n, v in recorded.items() if n == "consistency" and v}
+
+
+def test_a_renamed_option_is_read_under_its_new_name_through_every_door(renamed, tmp_path):
+    old = {name: value for name, value in as_json(PRESETS["folder"]).items() if name not in ("data", "batch")}
+    old |= {"folder": "packed/mine", "size_of_batch": 5}
+    new = as_json(PRESETS["folder"]) | {"data": "packed/mine", "batch": 5}
+    (tmp_path / "config.json").write_text(json.dumps(old), encoding="utf-8")
+    training = {"generator": old, "encoders": old, "captioner": old, "grown_from": [old, new], "history": [{"a": 1}]}
+    (tmp_path / "training.json").write_text(json.dumps(training), encoding="utf-8")
+    assert read_options(tmp_path) == current_options(old) == current_options(new) == new
+    expected = {"generator": new, "encoders": new, "captioner": new, "grown_from": [new, new], "history": [{"a": 1}]}
+    assert read_training(tmp_path) == expected
+    assert data_of(tmp_path, None) == Path("packed/mine")
+    assert command("generator", old).endswith("--batch 5")
+    assert training_state.changed_options(old, PRESETS["folder"]) == ["batch 8 (it was 5)"]
+    preset = dataclasses.replace(next(iter(damsm.PRESETS.values())), batch=4)
+    with pytest.raises(ValueError, match="was begun with --batch 5, not 4"):
+        pretraining.restore(preset, {}, {"config": {"size_of_batch": 5}}, None, None)
+
+
+def test_of_an_old_name_and_a_new_one_the_new_one_counts(renamed):
+    for recorded in ({"batch": 2, "size_of_batch": 9}, {"size_of_batch": 9, "batch": 2}):
+        assert current_options(recorded) == {"batch": 2}
+
+
+def test_a_frechet_loss_of_older_options_is_the_same(monkeypatch):
+    monkeypatch.setitem(recorded_options.OLD_OPTIONS, "frechet_pixels", "frechet_size")
+    now = training_state.frechet_options(as_json(PRESETS["folder"]) | {"frechet_size": 64})
+    old = {name: value for name, value in as_json(PRESETS["folder"]).items() if name != "frechet_size"}
+    assert training_state.frechet_options(old | {"frechet_pixels": 64}) == now
+
+
+@pytest.mark.parametrize("content", [{}, {"generator": None, "grown_from": None}, {"grown_from": [3, "x"]}])
+def test_a_training_json_of_other_content_is_read_as_it_is(tmp_path, content):
+    assert read_training(tmp_path) == {}
+    (tmp_path / "training.json").write_text(json.dumps(content), encoding="utf-8")
+    assert read_training(tmp_path) == content
+
+
+@pytest.mark.parametrize(("weight", "said"), [(1.0, ["no consistency any more (it was 1.0)"]), (0.0, []), (None, [])])
+def test_a_run_begun_with_a_dropped_option_goes_on_and_says_so_if_it_did_something(weight, said):
+    preset = PRESETS["folder"]
+    begun = as_json(preset) | ({} if weight is None else {"consistency": weight})
+    assert hold_to(preset.folder, preset, begun, {}, {}) == said
+    assert hold_to(preset.folder, dataclasses.replace(preset, steps=9), begun, {}, {}) == [
+        *said, f"steps 9 (it was {preset.steps})"
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match=f"was begun with --batch {preset.batch}, not 7; give"):
+        hold_to(preset.folder, dataclasses.replace(preset, batch=7), begun, {}, {})
+
+
+def test_a_run_is_held_to_an_option_under_its_old_name(renamed):
+    preset = PRESETS["folder"]
+    begun = {name: value for name, value in as_json(preset).items() if name != "batch"} | {"size_of_batch": 5}
+    assert hold_to(preset.folder, dataclasses.replace(preset, batch=5), begun, {}, {}) == []
+    with pytest.raises(ValueError, match=f"was begun with --batch 5, not {preset.batch}; give"):
+        hold_to(preset.folder, preset, begun, {}, {})
