@@ -256,7 +256,7 @@ def test_the_frechet_loss_knows_real_and_drawn_pictures_before_the_first_step(co
     feed, criterion = feed_for(config, split, nets), Criterion(nets, config)
     fit_statistics(feed, criterion, said.append)
     (known,) = nets.moments
-    assert known.measured and known.seen == 12 and len(said) == 1  # three batches of 4
+    assert known.fitted and known.seen == 12 and len(said) == 1  # three batches of 4
     assert moved(nets.generator, before).isdisjoint(parameters_of(nets.generator))
     state = copy_of(known)
     fit_statistics(feed, criterion, said.append)  # a run that goes on has it in its state
@@ -280,9 +280,9 @@ def test_looking_at_pictures_can_be_stopped_and_begins_anew(config, split, monke
     feed, criterion, calls = feed_for(config, split, nets), Criterion(nets, config), itertools.count()
     fit_statistics(feed, criterion, print, lambda: next(calls) == asked)
     (known,) = nets.moments
-    assert not known.measured and not any(value.any() for value in known.state_dict().values())
+    assert not known.fitted and not any(value.any() for value in known.state_dict().values())
     fit_statistics(feed, criterion, print)
-    assert known.measured and known.seen == 12
+    assert known.fitted and known.seen == 12
 
 
 def test_stages_without_an_opponent_are_not_judged(config, split):
@@ -759,7 +759,7 @@ def test_losses_of_whole_pictures_look_at_the_last_whole_one(cropping, split, mo
     assert all(p.grad is not None for module in nets.generator.parts()[2] for p in module.parameters())
 
 
-def test_the_frechet_loss_is_told_of_whole_real_pictures(cropping, split, monkeypatch):
+def test_the_frechet_loss_is_fitted_to_whole_real_pictures(cropping, split, monkeypatch):
     monkeypatch.setattr("train.adversarial.training.FIRST", 10)
     config = dataclasses.replace(cropping, **FRECHET)
     nets = build_networks(config, split.vocabulary)

@@ -104,7 +104,7 @@ def network(kind):
 
 def measured():
     known = moments.Moments(4, 3)
-    known.measure(rand(20, 4), rand(20, 3))
+    known.fit(rand(20, 4), rand(20, 3))
     known.distance(rand(6, 4), rand(6, 3))
     known.update()
     return known
@@ -334,7 +334,7 @@ EXAMPLES = {
     ],
     "moments.part_statistics": [(moments.part_statistics, {"maps": rand(2, 3, 4, 4) / 2}, {})],
     "moments.Moments.measure": [
-        (lambda features, sentences: moments.Moments(4, 3).measure(features, sentences),
+        (lambda features, sentences: moments.Moments(4, 3).fit(features, sentences),
          {"features": rand(20, 4), "sentences": rand(20, 3)}, {}),
     ],
     "moments.Moments.place": [

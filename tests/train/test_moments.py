@@ -36,7 +36,7 @@ def shown(known, features, sentences, size=8):
 
 def test_before_the_horizon_moments_are_those_of_all_that_was_seen(wide, tiny_backbone):
     real, drawn = pairs(tiny_backbone, 50), pairs(tiny_backbone, 44)
-    wide.measure(*real)
+    wide.fit(*real)
     known = shown(wide, *drawn)
     points = known.place(*drawn)
     torch.testing.assert_close(known.mean, points.mean(dim=0))
@@ -46,7 +46,7 @@ def test_before_the_horizon_moments_are_those_of_all_that_was_seen(wide, tiny_ba
 
 def test_later_what_was_seen_long_ago_is_forgotten(wide, tiny_backbone, monkeypatch):
     monkeypatch.setattr(moments, "HORIZON", 40)
-    wide.measure(*pairs(tiny_backbone, 50))
+    wide.fit(*pairs(tiny_backbone, 50))
     features, sentences = pairs(tiny_backbone, 400)
     features[:200] += 100
     known = shown(wide, features, sentences)
@@ -56,7 +56,7 @@ def test_later_what_was_seen_long_ago_is_forgotten(wide, tiny_backbone, monkeypa
 
 
 def test_in_one_process_or_several_the_same(wide, tiny_backbone):
-    wide.measure(*pairs(tiny_backbone, 50))
+    wide.fit(*pairs(tiny_backbone, 50))
     features, sentences = pairs(tiny_backbone, 16)
     alone, first = copy.deepcopy(wide), copy.deepcopy(wide)
     alone.distance(features, sentences)
@@ -75,7 +75,7 @@ def test_the_loss_is_the_frechet_distance_of_features_where_sentences_say_nothin
     drawn = 0.5 * features.flip(0) + 1
     sentences = torch.zeros_like(sentences)
     sentences[:, 0] = torch.arange(4000.0).remainder(2) * 2 - 1
-    wide.measure(features, sentences)
+    wide.fit(features, sentences)
     known = shown(wide, drawn, sentences, size=500)
     apart = frechet_distance(FeatureStatistics.of(drawn), FeatureStatistics.of(features))
     variance = torch.cov(features.double().T).trace()
@@ -85,7 +85,7 @@ def test_the_loss_is_the_frechet_distance_of_features_where_sentences_say_nothin
 def test_pictures_like_the_real_ones_are_at_no_distance(wide, tiny_backbone, monkeypatch):
     monkeypatch.setattr(moments, "REFRESH", 1)
     features, sentences = pairs(tiny_backbone, 400, way=1.0)
-    wide.measure(features, sentences)
+    wide.fit(features, sentences)
     known = shown(wide, features, sentences, size=100)
     assert known.distance(features, sentences) < 1e-4
 
@@ -93,7 +93,7 @@ def test_pictures_like_the_real_ones_are_at_no_distance(wide, tiny_backbone, mon
 def test_pictures_beside_other_sentences_are_at_a_distance(wide, tiny_backbone, monkeypatch):
     monkeypatch.setattr(moments, "REFRESH", 1)
     features, sentences = pairs(tiny_backbone, 400, way=1.0)
-    wide.measure(features, sentences)
+    wide.fit(features, sentences)
     known = shown(wide, features.roll(1, 0), sentences, size=100)
     features = features.roll(1, 0).requires_grad_()
     distance = known.distance(features, sentences)
@@ -104,18 +104,18 @@ def test_pictures_beside_other_sentences_are_at_a_distance(wide, tiny_backbone, 
 
 
 def test_a_state_holds_all_of_it(wide, tiny_backbone):
-    wide.measure(*pairs(tiny_backbone, 50))
+    wide.fit(*pairs(tiny_backbone, 50))
     drawn = pairs(tiny_backbone, 400)
     known = shown(wide, *drawn)
     other = Moments(tiny_backbone.pooled_dim, D)
-    assert not other.measured
+    assert not other.fitted
     other.load_state_dict(known.state_dict())
-    assert other.measured
+    assert other.fitted
     assert other.distance(*drawn) == known.distance(*drawn) > 0
 
 
 def test_what_a_broken_step_asked_is_not_taken_in(wide, tiny_backbone):
-    wide.measure(*pairs(tiny_backbone, 50))
+    wide.fit(*pairs(tiny_backbone, 50))
     drawn = pairs(tiny_backbone, 40)
     clean = shown(wide, *drawn)
     wide.distance(*pairs(tiny_backbone, 8))
@@ -134,7 +134,7 @@ def test_statistics_take_gradients_to_the_picture_and_not_to_the_network(tiny_ba
 
 
 def test_sentences_weigh_as_much_as_features(wide, tiny_backbone):
-    wide.measure(*pairs(tiny_backbone, 400))
+    wide.fit(*pairs(tiny_backbone, 400))
     variances = wide.wanted.diagonal()
     assert variances[: wide.directions].sum().item() == pytest.approx(variances[wide.directions :].sum().item())
 
@@ -189,7 +189,7 @@ def distances_of(kinds, real, drawn, monkeypatch, parts=()):
     sentences = torch.randn(len(real), D)
     found = []
     for known, some, others in zip(looked.moments(D), looked(real), looked(drawn), strict=True):
-        known.measure(some + 1e-3 * torch.randn_like(some), sentences)
+        known.fit(some + 1e-3 * torch.randn_like(some), sentences)
         known.distance(others, sentences)
         known.update()
         found.append(known.distance(others, sentences).item())
@@ -256,7 +256,7 @@ def test_moments_of_several_places_are_those_of_all_directions_where_none_is_lef
     drawn = torch.randn(300, 12) * 0.5 + 1
     found = []
     for known in (Moments(4, D, places=3), Moments(12, D)):
-        known.measure(features, sentences)
+        known.fit(features, sentences)
         found.append(shown(known, drawn, sentences, size=100).distance(drawn, sentences).item())
     assert found[0] == pytest.approx(found[1], rel=1e-6)
 
@@ -268,7 +268,7 @@ def test_standardized_features_may_have_any_unit(monkeypatch):
     found = []
     for scale in (torch.ones(6), units):
         known = Moments(6, D, standardize=True)
-        known.measure(features * scale, sentences)
+        known.fit(features * scale, sentences)
         found.append(shown(known, drawn * scale, sentences, size=100).distance(drawn * scale, sentences).item())
     assert found[0] == pytest.approx(found[1], rel=1e-3)
 

@@ -477,7 +477,7 @@ def test_the_frechet_loss_says_the_same_as_before_and_after_its_next_refresh():
     sentences = torch.randn(2000, 256)
     real = torch.randn(2000, 1280) @ mix.T / 40 + 0.3 * sentences @ text
     drawn = 0.6 * torch.randn(2000, 1280) @ mix.T / 40 + 0.2 * sentences @ text + 0.05
-    known.measure(real, sentences)
+    known.fit(real, sentences)
     for start in range(0, 640, 16):
         known.distance(drawn[start : start + 16], sentences[start : start + 16])
         known.update()
@@ -503,7 +503,7 @@ def test_it_is_at_most_12_mb(tmp_path, monkeypatch):
     assert [round(count / 1e5) for count in parts] == [37, 22]
     known = torch.nn.ModuleList(Moments(1280, 256) for _ in range(2))
     for one in known:
-        one.measure(torch.randn(400, 1280), torch.randn(400, 256))
+        one.fit(torch.randn(400, 1280), torch.randn(400, 256))
         one.distance(torch.randn(400, 1280), torch.randn(400, 256))
         one.update()
     run, folder = tmp_path / "run", tmp_path / "checkpoint"

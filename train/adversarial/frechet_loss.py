@@ -144,14 +144,14 @@ class Moments(nn.Module):
         self.places, self.standardize = places, standardize
         kept = channels if places == 1 else min(CHANNEL_DIRECTIONS, channels)
         self.directions = min(DIRECTIONS, places * kept)
-        told = min(SENTENCE_DIRECTIONS, text_dim)
-        both = self.directions + told
+        text_directions = min(SENTENCE_DIRECTIONS, text_dim)
+        both = self.directions + text_directions
 
         def zeros(*shape: int) -> nn.Buffer:
             return nn.Buffer(torch.zeros(shape, dtype=torch.float64))
 
         self.channel_basis = zeros(channels, kept) if places > 1 else None
-        self.basis, self.text_basis = zeros(places * kept, self.directions), zeros(text_dim, told)
+        self.basis, self.text_basis = zeros(places * kept, self.directions), zeros(text_dim, text_directions)
         self.wanted_mean, self.wanted = zeros(both), zeros(both, both)
         self.mean, self.covariance = zeros(both), zeros(both, both)
         self.way = zeros(both, self.directions)
@@ -159,11 +159,11 @@ class Moments(nn.Module):
         self._waiting: list[Tensor] = []
 
     @property
-    def measured(self) -> bool:
+    def fitted(self) -> bool:
         """Whether the real pictures are known."""
         return bool(self.wanted.any())
 
-    def measure(self, features: Tensor, sentences: Tensor) -> None:
+    def fit(self, features: Tensor, sentences: Tensor) -> None:
         """Takes in all real pictures at once: features (N, F) and sentences (N, D).
 
         Raises:
@@ -179,9 +179,9 @@ class Moments(nn.Module):
         scale = reduced.std(dim=0).clamp_min(1e-6) if self.standardize else torch.ones_like(reduced[0])
         spread, basis = principal(reduced / scale, self.directions)
         self.basis[:] = basis / scale[:, None]
-        told, basis = principal(sentences, self.text_basis.shape[1])
-        told = told.clamp_min(RIDGE * told.mean())
-        self.text_basis[:] = basis / told.sqrt() * (spread.sum() / len(told)).sqrt()
+        variances, basis = principal(sentences, self.text_basis.shape[1])
+        variances = variances.clamp_min(RIDGE * variances.mean())
+        self.text_basis[:] = basis / variances.sqrt() * (spread.sum() / len(variances)).sqrt()
         points = self.place(features, sentences)
         self.wanted_mean[:] = points.mean(dim=0)
         self.wanted[:] = torch.cov(points.T, correction=0)

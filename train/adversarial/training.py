@@ -49,7 +49,7 @@ def fit_statistics(
     training; and to what the generator draws before it learns. If `due` asks for an end, they know nothing yet."""
     nets, config, world = criterion.networks, criterion.config, criterion.world
     every = [moments for moments in nets.moments if isinstance(moments, Moments)]
-    if all(moments.measured for moments in every):
+    if all(moments.fitted for moments in every):
         return
     say("looking at the real pictures, and at what is drawn so far, for the Frechet loss")
     last_whole = config.whole_stages - 1
@@ -65,7 +65,7 @@ def fit_statistics(
         for found, some in zip(features, criterion.forwards.features(batch.images[last_whole]), strict=True):
             found.append(gather_rows(some, world))
     for moments, found in zip(every, features, strict=True):
-        moments.measure(torch.cat(found), torch.cat(sentences))
+        moments.fit(torch.cat(found), torch.cat(sentences))
     frechet = Frechet(config.frechet, config, criterion.forwards, world)
     for step in tqdm(range(-(-FIRST // config.batch)), "drawn pictures", leave=False, disable=not world.leader):
         if world.agree(due()):

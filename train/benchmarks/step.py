@@ -113,7 +113,7 @@ def random_networks(config: GanConfig, ours: bool) -> Networks:
         for (places, channels), known in zip(some.shapes, some.moments(text.config.text_dim), strict=True):
             known.to(config.place)
             features, sentences = (torch.randn(1000, size, device=config.place) for size in (places * channels, 256))
-            known.measure(features, sentences)
+            known.fit(features, sentences)
             known.distance(features, sentences)
             known.update()
             moments.append(known)
