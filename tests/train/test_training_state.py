@@ -398,7 +398,7 @@ sys.path.insert(0, sys.argv[1])
 import torch
 from mirrorgan import backbones
 from tests.conftest import TinyBackbone
-from train import export as module
+from train.publishing import export as module
 torch.set_num_threads(1)
 backbones.BUILDERS["tiny"] = TinyBackbone
 place, name = (module.training_state, "write") if sys.argv[2] == "write" else (module, sys.argv[2])
