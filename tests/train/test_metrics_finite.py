@@ -333,7 +333,7 @@ EXAMPLES = {
         (lambda images: moments.Statistics(Parts(), 32, moments.STATISTICS)(images), {"images": rand(2, 3, 32, 32)}, {})
     ],
     "moments.part_statistics": [(moments.part_statistics, {"maps": rand(2, 3, 4, 4) / 2}, {})],
-    "moments.Moments.measure": [
+    "moments.Moments.fit": [
         (lambda features, sentences: moments.Moments(4, 3).fit(features, sentences),
          {"features": rand(20, 4), "sentences": rand(20, 3)}, {}),
     ],
