@@ -329,25 +329,27 @@ EXAMPLES = {
     "metrics.retrieval.check_codes": [
         (retrieval.check_codes, {"image_codes": features(), "caption_codes": features()}, {}),
     ],
-    "moments.Statistics.forward": [
+    "adversarial.frechet_loss.Statistics.forward": [
         (lambda images: moments.Statistics(Parts(), 32, moments.STATISTICS)(images), {"images": rand(2, 3, 32, 32)}, {})
     ],
-    "moments.part_statistics": [(moments.part_statistics, {"maps": rand(2, 3, 4, 4) / 2}, {})],
-    "moments.Moments.fit": [
+    "adversarial.frechet_loss.part_statistics": [(moments.part_statistics, {"maps": rand(2, 3, 4, 4) / 2}, {})],
+    "adversarial.frechet_loss.Moments.fit": [
         (lambda features, sentences: moments.Moments(4, 3).fit(features, sentences),
          {"features": rand(20, 4), "sentences": rand(20, 3)}, {}),
     ],
-    "moments.Moments.place": [
+    "adversarial.frechet_loss.Moments.place": [
         (lambda features, sentences: measured().place(features, sentences),
          {"features": rand(5, 4), "sentences": rand(5, 3)}, {}),
     ],
-    "moments.Moments.distance": [
+    "adversarial.frechet_loss.Moments.distance": [
         (lambda features, sentences: measured().distance(features, sentences),
          {"features": rand(5, 4), "sentences": rand(5, 3)}, {}),
     ],
-    "moments.Moments.update": [(updated, {"points": rand(5, 7).double()}, {})],
-    "moments.check_early": [(lambda values: moments.check_early(values, "things"), {"values": rand(3)}, {})],
-    "moments.principal": [(lambda points: moments.principal(points, 2), {"points": features()}, {})],
+    "adversarial.frechet_loss.Moments.update": [(updated, {"points": rand(5, 7).double()}, {})],
+    "adversarial.frechet_loss.check_early": [
+        (lambda values: moments.check_early(values, "things"), {"values": rand(3)}, {}),
+    ],
+    "adversarial.frechet_loss.principal": [(lambda points: moments.principal(points, 2), {"points": features()}, {})],
 }  # fmt: skip
 
 

@@ -408,9 +408,7 @@ def test_stackgan_s_discriminators_condition_on_means_and_the_generator_learns_b
     batch, criterion = feed_for(config, split, nets).read(0), Criterion(nets, config)
     conditions = []
     for discriminator in nets.discriminators:
-        discriminator.joint[0].register_forward_pre_hook(
-            lambda module, given: conditions.append(given[0][:, -5:, 0, 0])
-        )
+        discriminator.joint[0].register_forward_pre_hook(lambda module, given: conditions.append(given[0][:, :5, 0, 0]))
     set_trainable(nets.discriminators, False)
     drawn = criterion.draw(batch)
     detached = drawn._replace(stages=[s._replace(image=s.image.detach()) for s in drawn.stages])
