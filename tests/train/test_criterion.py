@@ -94,8 +94,9 @@ def test_a_loss_without_a_weight_is_not_computed(config, split):
 
 
 @pytest.mark.parametrize("count", [2, 4])
-def test_the_means_of_the_parts_are_the_batch_s(everything, split, count):
-    config = dataclasses.replace(everything, batch=8, damsm=0.0)
+@pytest.mark.parametrize("options", [{}, {"wrong_pairs": "pictures", "fresh_noise": True}])
+def test_the_means_of_the_parts_are_the_batch_s(everything, split, options, count):
+    config = dataclasses.replace(everything, batch=8, damsm=0.0, augment=1.0, **options)
     nets, _ = begin(config, split)
     nets.generator.eval(), nets.discriminators.eval()
     batch, criterion = feed_for(config, split, nets).read(0), Criterion(nets, config)
@@ -103,15 +104,38 @@ def test_the_means_of_the_parts_are_the_batch_s(everything, split, count):
     for parts in (1, count):
         gradients = Accumulation(parts)
         for part in accumulated(batch, parts):
-            output = criterion.draw(part)
-            gradients.add(criterion.discriminator(part, output))
-            gradients.add(criterion.generator(part, output))
+            gradients.add(criterion.discriminator(part, criterion.sample(part)))
+            part = part.with_fresh_noise()
+            gradients.add(criterion.generator(part, criterion.draw(part)))
         found.append(gradients.means)
         for moments in nets.moments:
             moments.discard()
     assert found[0].keys() == found[1].keys()
     for name, value in found[0].items():
         torch.testing.assert_close(found[1][name], value, rtol=1e-4, atol=1e-5, msg=name)
+
+
+def test_pictures_of_other_classes_are_judged_beside_the_sentences_of_the_batch(config, split):
+    config = dataclasses.replace(config, wrong_pairs="pictures", precision="float32")
+    nets, _ = begin(config, split)
+    nets.discriminators.eval()
+    batch, criterion = feed_for(config, split, nets).read(0), Criterion(nets, config)
+    output = criterion.sample(batch)
+    expected = 0.0
+    for judge, real, other, drawn in zip(nets.discriminators, batch.images, batch.others, output.images, strict=True):
+        judgements = [judge(pictures, batch.sentence) for pictures in (real, drawn, other)]
+        expected = expected + config.goal.discriminator(*judgements)
+    torch.testing.assert_close(criterion.discriminator(batch, output).total, expected)
+
+
+def test_what_a_generator_of_fresh_noise_does_not_learn_from_is_not_drawn(config, split):
+    for fresh in (False, True):
+        changed = dataclasses.replace(config, interpolation=1.0, fresh_noise=fresh)
+        nets, _ = begin(changed, split)
+        batch, criterion = feed_for(changed, split, nets).read(0), Criterion(nets, changed)
+        assert len(criterion.sample(batch).images[0]) == (4 if fresh else 6)
+        assert len(criterion.draw(batch.with_fresh_noise()).images[0]) == 6
+        assert torch.equal(batch.with_fresh_noise().noise, batch.fresh if fresh else batch.noise)
 
 
 def test_a_step_leaves_frozen_what_is_frozen_between_steps(config, split):

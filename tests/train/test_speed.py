@@ -42,7 +42,15 @@ def test_both_loops_have_the_same_networks_and_batches(config):
     assert mine.mask.sum(dim=1).min() >= 8
 
 
-@pytest.mark.parametrize("options", [{}, {"channels": (2, 2, 2), "look_sizes": (0, 64, 64), "crop_size": 16}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"channels": (2, 2, 2), "look_sizes": (0, 64, 64), "crop_size": 16},
+        {"wrong_pairs": "pictures", "fresh_noise": True},
+        {"wrong_pairs": "neighbours", "batch": 3},
+    ],
+)
 def test_both_loops_learn_the_same(config, monkeypatch, options):
     # From one start, one step of each: the same gradients, but for spectral norms, which the plain loop refines more.
     config = dataclasses.replace(config, kl=1.0, **options)

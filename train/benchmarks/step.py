@@ -24,6 +24,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +36,7 @@ from mirrorgan.captioner import Captioner, CaptionerConfig
 from mirrorgan.console import escape_unencodable, whole_number
 from mirrorgan.expert import NAME as EXPERT
 from mirrorgan.expert import Expert, ExpertConfig
-from mirrorgan.generators.base import BaseGenerator, Crop
+from mirrorgan.generators.base import BaseGenerator, Crop, GeneratorOutput
 from mirrorgan.image_encoder import ImageEncoder, ImageEncoderConfig
 from mirrorgan.images import to_channels_last
 from mirrorgan.layers import UpConv
@@ -148,10 +149,14 @@ def random_batch(config: GanConfig, nets: Networks, channels_last: bool) -> Batc
     mask = torch.arange(config.longest)[None, :] < lengths[:, None]
     tokens = tokens.masked_fill(~mask, 0).to(place)
     layout = torch.channels_last if channels_last else torch.contiguous_format
-    images = [
-        (torch.rand(count, 3, size, size, generator=numbers) * 2 - 1).to(place).contiguous(memory_format=layout)
-        for size in config.train_sizes
-    ]
+
+    def pictures() -> list[Tensor]:
+        return [
+            (torch.rand(count, 3, size, size, generator=numbers) * 2 - 1).to(place).contiguous(memory_format=layout)
+            for size in config.train_sizes
+        ]
+
+    images = pictures()
     with torch.no_grad():
         words, sentence = nets.text_encoder(tokens, mask.to(place), lengths)
     read = read_rows(count, config.redescription_share)
@@ -159,7 +164,7 @@ def random_batch(config: GanConfig, nets: Networks, channels_last: bool) -> Batc
     if config.crop_size:
         most, places = config.sizes[-1] // 2, config.crop_size // 2
         crop = Crop(torch.randint(0, most - places + 1, (count, 2), generator=numbers).to(place), places)
-    return Batch(
+    batch = Batch(
         images,
         tokens,
         mask.to(place),
@@ -174,6 +179,12 @@ def random_batch(config: GanConfig, nets: Networks, channels_last: bool) -> Batc
         int(lengths[read].sum()) + len(read),
         crop,
     )
+    if config.wrong_pairs == "pictures":
+        changes = torch.rand(len(config.sizes), count, NUMBERS, generator=numbers).to(place)
+        batch = batch._replace(others=pictures(), other_changes=changes)
+    if config.fresh_noise:
+        batch = batch._replace(fresh=torch.randn(count, nets.generator.noise_dim, generator=numbers).to(place))
+    return batch
 
 
 def our_loop(config: GanConfig, compiled: bool) -> Callable[[], None]:
@@ -221,24 +232,42 @@ def plain_loop(config: GanConfig, looks: int) -> Callable[[], None]:
     def changed(images: Tensor, use: int) -> Tensor:
         return augment(images, batch.changes[use], config.augment).contiguous()
 
-    def step() -> None:
-        condition, wrong = nets.generator.tell(batch.sentence), nets.generator.tell(batch.wrong).detach()
+    def draw(noise: Tensor) -> GeneratorOutput:
         crop = () if batch.crop is None else (batch.crop,)
-        drawn = nets.generator(batch.noise, batch.sentence, batch.words, batch.mask, *crop)
-        whole = drawn.stages[: config.whole_stages]
-        picture = whole[-1].image
+        output: GeneratorOutput = nets.generator(noise, batch.sentence, batch.words, batch.mask, *crop)
+        return output
+
+    def judge_mismatched(opponent: Any, stage: int, seen: list[Tensor], condition: Tensor) -> losses.Judgement:
+        if batch.others is not None and batch.other_changes is not None:
+            other = augment(batch.others[stage], batch.other_changes[stage], config.augment).contiguous()
+            judgement = opponent(other, condition)
+        else:
+            again = opponent.look(changed(batch.images[stage], 3 * stage)) if looks == 2 else seen
+            if config.wrong_pairs in ("neighbours", "next"):
+                judgement = opponent.judge([maps[:-1] for maps in again], condition[1:])
+            else:
+                judgement = opponent.judge(again, nets.generator.tell(batch.wrong).detach())
+        assert isinstance(judgement, losses.Judgement)
+        return judgement
+
+    def step() -> None:
+        condition = nets.generator.tell(batch.sentence)
+        drawn = draw(batch.noise)
         for (opponent, stage), optimizer in zip(opponents, optimizers, strict=True):
             optimizer.zero_grad()
             real = changed(batch.images[stage], 3 * stage)
             seen = opponent.look(real)  # type: ignore[operator]
             matched = opponent.judge(seen, condition.detach())  # type: ignore[operator]
-            again = opponent.look(real) if looks == 2 else seen  # type: ignore[operator]
-            mismatched = opponent.judge(again, wrong)  # type: ignore[operator]
+            mismatched = judge_mismatched(opponent, stage, seen, condition.detach())
             forged = opponent(changed(drawn.images[stage].detach(), 3 * stage + 1), condition.detach())
             loss = goal.discriminator(matched, forged, mismatched)
             loss.backward()
             optimizer.step()
             loss.item()
+        if batch.fresh is not None:
+            drawn = draw(batch.fresh)
+        whole = drawn.stages[: config.whole_stages]
+        picture = whole[-1].image
         generator_optimizer.zero_grad()
         total = torch.stack([torch.zeros((), device=config.place), *drawn.penalties.values()]).sum()
         total.item()
