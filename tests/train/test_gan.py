@@ -366,7 +366,7 @@ def test_every_step_has_random_numbers_of_its_own(config, tmp_path, monkeypatch)
 def test_a_run_goes_on_with_what_it_was_begun_with_and_says_what_has_changed(config, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     train(dataclasses.replace(config, steps=2))
-    record = (tmp_path / "runs/small/config.json").read_text()
+    record = (tmp_path / "runs/small/config.json").read_text(encoding="utf-8")
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs/small").rglob("*") if path.name != "lock"}
     refused = {
         "seed": 7,
@@ -391,7 +391,7 @@ def test_a_run_goes_on_with_what_it_was_begun_with_and_says_what_has_changed(con
     with pytest.raises(ValueError, match="runs/small has done 2 steps; --steps 1 is less: give at least 2"):
         train(dataclasses.replace(config, steps=1))
     assert {path: path.stat().st_mtime_ns for path in before} == before  # nothing was written over
-    assert (tmp_path / "runs/small/config.json").read_text() == record
+    assert (tmp_path / "runs/small/config.json").read_text(encoding="utf-8") == record
     capfd.readouterr()
     free = {"steps": 3, "report_every": 7, "generator_rate": 1e-5, "save_minutes": 9.0, "precision": "float32"}
     train(dataclasses.replace(config, **free))
@@ -432,9 +432,9 @@ def test_a_run_from_before_states_said_what_they_are_of_is_held_to_its_files(con
     del state["options"], state["made of"]
     torch.save(state, run / "state.pt")  # without a checksum, too
     (run / "state.previous.pt").unlink(missing_ok=True)
-    recorded = json.loads((run / "config.json").read_text())
+    recorded = json.loads((run / "config.json").read_text(encoding="utf-8"))
     del recorded["crop_size"], recorded["damsm"], recorded["warmup"]
-    (run / "config.json").write_text(json.dumps(recorded))
+    (run / "config.json").write_text(json.dumps(recorded), encoding="utf-8")
     begun = dataclasses.replace(config, damsm=0.0)
     with pytest.raises(ValueError, match="begun with --seed 0, not 3"):
         train(dataclasses.replace(begun, seed=3))
