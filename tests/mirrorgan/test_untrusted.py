@@ -255,7 +255,7 @@ def as_saved_text(raw):
         (packed("zip"), r"a zip archive of readme\.txt, models/netG\.pth, a and 1 more, and not PyTorch's; unpack"),
         (packed("tar"), r"a tar archive of birds/captions\.pickle; unpack"),
         (packed("npy"), "a numpy array"),
-        (gzip.compress(b"x"), "a gzip archive"),
+        (gzip.compress(b"x", mtime=0), "a gzip archive"),
         (b"7z\xbc\xaf\x27\x1c\x00\x04", "a 7z archive"),
         (b"\x89PNG\r\n\x1a\n\x00\x00", "a PNG picture"),
         (save({"a": torch.ones(2)}), "a safetensors file"),
