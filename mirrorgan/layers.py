@@ -228,10 +228,16 @@ class StandardizedSentence(nn.BatchNorm1d):
     def __init__(self, text_dim: int) -> None:
         super().__init__(text_dim, affine=False)
 
-    def like_sentences(self, words: Tensor) -> Tensor:
-        """Words (B, L, D) by the sentence's statistics: both are states of the same LSTM."""
-        assert self.running_mean is not None and self.running_var is not None
-        return (words - self.running_mean) * (self.running_var + self.eps).rsqrt()
+
+def standardize_words(words: Tensor, norm: nn.Module) -> Tensor:
+    """Words (B, L, D) by the sentence's running statistics: both are states of the same LSTM.
+
+    Args:
+        norm: a `StandardizedSentence`, or the batch norm that takes its place where several processes share a batch.
+    """
+    mean, var, eps = norm.running_mean, norm.running_var, norm.eps
+    assert isinstance(mean, Tensor) and isinstance(var, Tensor) and isinstance(eps, float)
+    return (words - mean) * (var + eps).rsqrt()
 
 
 def text_map(input_dim: int, hidden_dim: int, output_dim: int, start: float = 0.0) -> nn.Sequential:

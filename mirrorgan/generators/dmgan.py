@@ -25,6 +25,7 @@ from mirrorgan.layers import (
     StandardizedSentence,
     image_head,
     initialize,
+    standardize_words,
     up_block,
 )
 from mirrorgan.losses import kl_divergence
@@ -150,7 +151,7 @@ class Generator(BaseGenerator):
         if self.standardize is None:
             return words, sentence
         sentence = self.standardize(sentence)
-        return self.standardize.like_sentences(words), sentence
+        return standardize_words(words, self.standardize), sentence
 
     def _stages(self, noise: Tensor, conditioning: Tensor, words: Tensor, mask: Tensor) -> Iterator[StageOutput]:
         features = self.first(conditioning, noise)

@@ -23,6 +23,7 @@ from mirrorgan.layers import (
     StandardizedSentence,
     image_head,
     initialize,
+    standardize_words,
     up_block,
 )
 from mirrorgan.losses import kl_divergence
@@ -205,7 +206,7 @@ class Generator(BaseGenerator):
         if norm is None:
             return words, sentence
         sentence = norm(sentence)
-        return norm.like_sentences(words), sentence
+        return standardize_words(words, norm), sentence
 
     def _stages(
         self,

@@ -14,7 +14,7 @@ from torch import nn
 from tests.train.systems import SYSTEMS
 from tests.train.test_gan import CROPS
 from train.adversarial.loader import Feed
-from train.adversarial.networks import build_networks
+from train.adversarial.networks import build_generator, build_networks
 from train.runtime.command import as_json
 from train.runtime.distributed import (
     ALONE,
@@ -59,6 +59,23 @@ def test_a_shared_batch_norm_is_a_batch_norm(group, shape, affine):
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(dict(plain.state_dict()), dict(shared.state_dict()), rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(plain.eval()(images), shared.eval()(images))
+
+
+@pytest.mark.parametrize("kind", ["mirrorgan", *SYSTEMS])
+def test_standardized_captions_are_drawn_the_same_by_a_generator_whose_batch_norms_are_shared(group, config, kind):
+    config = dataclasses.replace(config, **SYSTEMS.get(kind, {}))
+    if not hasattr(config.generator_config(6), "standardize_text"):
+        return
+    config = dataclasses.replace(config, standardize_text=True)
+    generators = [build_generator(config, 6) for _ in range(2)]
+    generators[1].load_state_dict(generators[0].state_dict())
+    share_batch_norms(generators[1], World(0, 2))
+    assert isinstance(generators[1].standardize, SharedBatchNorm)
+    noise, sentence, words = torch.randn(4, generators[0].noise_dim), torch.randn(4, 6) * 2 + 1, torch.randn(4, 3, 6)
+    mask = torch.ones(4, 3, dtype=torch.bool)
+    for training in (True, False):
+        one, other = (g.train(training)(noise, sentence, words, mask).images[-1] for g in generators)
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3)
 
 
 def test_sharing_keeps_weights_names_and_modes():
