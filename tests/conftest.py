@@ -38,6 +38,20 @@ def fixed_seed():
     torch.manual_seed(0)
 
 
+@pytest.fixture
+def need_file_names():
+    """Skips a test whose file names the locale cannot write."""
+
+    def need(*names):
+        try:
+            for name in names:
+                os.fsencode(name)
+        except UnicodeEncodeError:
+            pytest.skip("this locale cannot write such file names")
+
+    return need
+
+
 class TinyBackbone(Backbone):
     """Four convolutions with batch norm, at strides 4, 8, 16 and 32."""
 

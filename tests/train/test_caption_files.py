@@ -410,7 +410,8 @@ def test_classes_are_the_folders_without_the_split(tmp_path):
         ("a.png", " a.png "),
     ],
 )
-def test_names_are_matched_as_people_write_them(tmp_path, file, said):
+def test_names_are_matched_as_people_write_them(tmp_path, file, said, need_file_names):
+    need_file_names(file)
     touch(tmp_path, file, "other.png")
     write(tmp_path, **{"captions.jsonl": lines({"file": said, "caption": "a"}, {"file": "other.png", "caption": "b"})})
     assert captions_of(tmp_path)[file] == ("a",)

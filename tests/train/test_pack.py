@@ -677,7 +677,8 @@ def test_where_a_split_is_empty_the_reasons_are_said_before_any_picture_is_read(
     assert capsys.readouterr().err.startswith("left out 3 x no caption\n")
 
 
-def test_what_was_understood_is_printed_on_any_console(tmp_path, monkeypatch):
+def test_what_was_understood_is_printed_on_any_console(tmp_path, monkeypatch, need_file_names):
+    need_file_names("\u00e9t\u00e9", "\u00fc")
     names = [f"{split}/\u00e9t\u00e9/{n}" for split in ("train", "test") for n in range(2)]
     for name in names:
         (tmp_path / f"raw/{name}").parent.mkdir(parents=True, exist_ok=True)
