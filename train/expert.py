@@ -3,8 +3,6 @@
 Teaches a trunk with ImageNet weights the classes of the training split and, where the data set has them, the places of
 parts: both at once, all weights moving. The expert that comes of it is a trunk like any other: the Frechet loss and a
 discriminator may look through it. Pictures of the same classes, held out, say how good it is.
-
-Dimensions: B batch, S pixels, K parts, h and w places of the heat maps.
 """
 
 from mirrorgan.console import escape_unencodable

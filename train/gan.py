@@ -2,8 +2,6 @@
 
 Trains the generator against discriminators, with STREAM reading its pictures back (Eq. 9 of MirrorGAN).
 For several GPUs or hosts see train/runtime/distributed.py.
-
-Dimensions: B batch, S image size.
 """
 
 from mirrorgan.console import escape_unencodable

@@ -1,7 +1,4 @@
-"""python -m train.gan birds-32 --data packed/birds
-
-Trains the generator against discriminators, with STREAM reading its pictures back (Eq. 9 of MirrorGAN).
-For several GPUs or hosts see train/runtime/distributed.py.
+"""The loop of the generator's training: resume, step, log, average, save.
 
 Dimensions: B batch, S image size.
 """

@@ -1,4 +1,4 @@
-"""Writes a data set as packed files; train/data/packing.py says which."""
+"""Writes a data set as packed files; train/pack.py says which."""
 
 import io
 import json

@@ -1,9 +1,4 @@
-"""python -m train.captioner birds --data packed/birds
-
-Trains STREAM: an LSTM that reads a sentence from the features of a frozen backbone, which are computed once: the pooled
-feature as in the paper, and regions besides in the presets called -regions, whose words look at the picture one by one.
-Epochs are chosen by CIDEr on classes held out of the training split.
-"""
+"""The training of STREAM on features of a frozen trunk: options, presets, its step, and scores on held-out classes."""
 
 import math
 from contextlib import closing

@@ -1,13 +1,4 @@
-"""python -m train.evaluate checkpoints/birds --data packed/birds
-
-Scores a checkpoint on the test split: encoders and captioner on real photographs, the generator on its drawings of the
-photographs' captions. Prints one table and saves it as scores.json, each score as soon as it is there, with protocol
-id, counts, seeds, and the hashes of all that it depends on; beside it pictures of where words looked, of the nearest
-training photographs and of second heads; and writes the model card anew.
-
-No score here is comparable with one printed in a paper, whatever the feature network: cut, resize and number of the
-pictures differ. Each compares checkpoints with each other under the same protocol id, and drawings with photographs.
-"""
+"""Every score of a checkpoint: what it looks at, and under which protocol; python -m train.evaluate runs them."""
 
 import dataclasses
 import functools

@@ -1,15 +1,4 @@
-"""python -m train.bundle away --for birds
-
-A training on a machine that has no data yet: all files that `python -m train.gan birds` reads, frozen trunks too, in
-parts that are small enough to be sent. There the same command puts them where they belong, and training needs no
-network. The way back is the same.
-
-    python -m train.bundle away --for birds --part 60         # here: away/000.part, ... and away/bundle.json
-    python -m train.bundle away --open                        # there, in a copy of this repository
-    python -m train.gan birds --minutes 20                    # there
-    python -m train.bundle back --run runs/birds --part 15    # there: its weights, logs, and the state to go on from
-    python -m train.bundle back --open --replace              # here
-"""
+"""The files that a training needs, or has made, as parts of an archive with a list of their hashes; and back."""
 
 import contextlib
 import hashlib

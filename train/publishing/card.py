@@ -1,9 +1,4 @@
-"""python -m train.card checkpoints/birds --bad-at "Beaks are often missing." --time 50
-
-Writes a checkpoint's model card, README.md, from what lies beside it: checkpoint.json, training.json, scores.json if it
-was measured on these very weights, and card.json, which holds the paragraphs that only a person can write. The options
-go into card.json, so the card may be written anew at any time. What is not known is left out.
-"""
+"""A checkpoint's model card, from what lies beside it and the paragraphs in card.json."""
 
 import dataclasses
 import json

@@ -1,12 +1,4 @@
-"""python -m train.export checkpoints/birds --generator runs/birds-128 --encoders runs/birds-damsm \\
-       --captioner runs/birds-captioner --summary "8,855 bird photographs, 100,000 pictures seen, 32 to 128 pixels"
-
-Gathers what the three trainings wrote into one checkpoint folder that is enough by itself: weights in float16,
-vocabulary, frozen trunks, the runs' configuration, the generator's log, previews, a model card, and a manifest with the
-sha256 of every file. It is made in a folder beside and takes the place of an older checkpoint only once it is whole.
-With --reader it leaves out what reads and judges drawings, and borrows that from another checkpoint.
-With --training-state it holds what a training needs to go on from it, on any machine.
-"""
+"""From finished runs to a checkpoint folder, which takes the place of an older one only once it is whole."""
 
 import json
 import os

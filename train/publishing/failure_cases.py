@@ -1,9 +1,4 @@
-"""python -m train.limits checkpoints/birds
-
-Draws what a model of birds cannot do: a fixed list of captions that are far from birds, that count, that tell left from
-right, or that name rare colours. Writes limits.jpg and limits.json (what is read back, which words are unknown) into
-the checkpoint, and its model card anew, which shows them. An export does the same.
-"""
+"""What a model of birds cannot do, drawn; python -m train.limits writes it into a checkpoint."""
 
 import json
 from dataclasses import dataclass
