@@ -160,15 +160,8 @@ def skeleton_cannot_say(config: StagedConfig) -> list[str]:
 
 
 def discriminator_config(released: Released, size: int) -> pyramid.Config:
-    kind = DISCRIMINATORS[size]
-    channels = released.shape(f"{kind}/{FIRST}.0.weight", 4)[0]
-    joined = released.shape(f"{kind}/COND_DNET.jointConv.0.weight", 4)[1]
-    return pyramid.Config(
-        image_size=size,
-        channels=channels,
-        text_dim=joined - pyramid.LAST * channels,
-        unconditional=released.has(f"{kind}/UNCOND_DNET.outlogits.0.weight"),
-    )
+    names = (f"{FIRST}.0.weight", "COND_DNET.jointConv.0.weight", "UNCOND_DNET.outlogits.0.weight")
+    return pyramid_config(released, DISCRIMINATORS[size], size, *names)
 
 
 def discriminator_part(config: pyramid.Config) -> Part:
@@ -185,7 +178,32 @@ def discriminator_part(config: pyramid.Config) -> Part:
         "joint": "COND_DNET.jointConv",
         "conditional": "COND_DNET.outlogits.0",
     }
-    kind = DISCRIMINATORS[config.image_size]
+    return pyramid_part(config, module, DISCRIMINATORS[config.image_size], names)
+
+
+def pyramid_config(
+    released: Released, kind: str, size: int, first: str, joint: str, unconditional: str, **options: str
+) -> pyramid.Config:
+    """What the tensors of a released discriminator for pictures of `size` pixels say of its widths.
+
+    Args:
+        first: name of the first convolution's weight; `joint`: of the one that sees the condition; `unconditional`: of
+            the head without a condition, which may be missing.
+        options: the rest of the configuration.
+    """
+    channels = released.shape(f"{kind}/{first}", 4)[0]
+    joined = released.shape(f"{kind}/{joint}", 4)[1]
+    return pyramid.Config(
+        image_size=size,
+        channels=channels,
+        text_dim=joined - pyramid.LAST * channels,
+        unconditional=released.has(f"{kind}/{unconditional}"),
+        **options,  # type: ignore[arg-type]
+    )
+
+
+def pyramid_part(config: pyramid.Config, module: pyramid.Discriminator, kind: str, names: dict[str, str]) -> Part:
+    """A discriminator of a stage; `names` are released ones by ours, without the kind."""
     return Part(
         name=f"discriminator.{config.image_size}",
         config=config,

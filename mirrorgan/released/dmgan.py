@@ -6,7 +6,16 @@ import torch
 
 from mirrorgan.discriminators import pyramid
 from mirrorgan.generators import dmgan
-from mirrorgan.released.attngan import DEEPER, FIRST, check_pyramid, skeleton, skeleton_cannot_say, skeleton_names
+from mirrorgan.released.attngan import (
+    DEEPER,
+    FIRST,
+    check_pyramid,
+    pyramid_config,
+    pyramid_part,
+    skeleton,
+    skeleton_cannot_say,
+    skeleton_names,
+)
 from mirrorgan.released.layout import Contents, Part, Released
 from mirrorgan.released.options import Options
 from mirrorgan.released.reading import State
@@ -96,16 +105,9 @@ def cannot_say(config: dmgan.Config) -> list[str]:
 
 
 def discriminator_config(released: Released, size: int) -> pyramid.Config:
-    kind = DISCRIMINATORS[size]
-    channels = released.shape(f"{kind}/{FIRST}.0.module.weight_bar", 4)[0]
-    joined = released.shape(f"{kind}/COND_DNET.jointConv.0.module.weight_bar", 4)[1]
-    return pyramid.Config(
-        image_size=size,
-        channels=channels,
-        text_dim=joined - pyramid.LAST * channels,
-        unconditional=released.has(f"{kind}/UNCOND_DNET.outlogits.0.weight"),
-        norm="spectral",
-    )
+    first, joint = f"{FIRST}.0.module.weight_bar", "COND_DNET.jointConv.0.module.weight_bar"
+    head = "UNCOND_DNET.outlogits.0.weight"
+    return pyramid_config(released, DISCRIMINATORS[size], size, first, joint, head, norm="spectral")
 
 
 def discriminator_part(config: pyramid.Config) -> Part:
@@ -121,14 +123,7 @@ def discriminator_part(config: pyramid.Config) -> Part:
     names = {"unconditional": "UNCOND_DNET.outlogits.0", "conditional": "COND_DNET.outlogits.0"}
     for ours, theirs in convolutions.items():
         names |= {f"{ours}.{mine}": f"{theirs}.module.{given}" for mine, given in NORMALISED.items()}
-    kind = DISCRIMINATORS[config.image_size]
-    return Part(
-        name=f"discriminator.{config.image_size}",
-        config=config,
-        module=module,
-        names={ours: f"{kind}/{theirs}" for ours, theirs in names.items()},
-        extra={"discriminator": DISCRIMINATOR_NAME},
-    )
+    return pyramid_part(config, module, DISCRIMINATORS[config.image_size], names)
 
 
 def files(states: dict[str, State]) -> Contents:

@@ -10,7 +10,7 @@ import torch
 from mirrorgan.discriminators import pyramid
 from mirrorgan.drawing import CheckpointError
 from mirrorgan.generators import stackgan
-from mirrorgan.released.attngan import check_pyramid
+from mirrorgan.released.attngan import check_pyramid, pyramid_config, pyramid_part
 from mirrorgan.released.layout import Contents, Part, Released, same
 from mirrorgan.released.options import Options
 from mirrorgan.released.reading import State
@@ -133,16 +133,8 @@ def cannot_say(config: stackgan.Config) -> list[str]:
 
 
 def discriminator_config(released: Released, size: int) -> pyramid.Config:
-    kind = DISCRIMINATORS[size]
-    channels = released.shape(f"{kind}/encode_img.0.weight", 4)[0]
-    joined = released.shape(f"{kind}/get_cond_logits.outlogits.0.weight", 4)[1]
-    return pyramid.Config(
-        image_size=size,
-        channels=channels,
-        text_dim=joined - pyramid.LAST * channels,
-        unconditional=released.has(f"{kind}/get_uncond_logits.outlogits.0.weight"),
-        start="normal",
-    )
+    names = ("encode_img.0.weight", "get_cond_logits.outlogits.0.weight", "get_uncond_logits.outlogits.0.weight")
+    return pyramid_config(released, DISCRIMINATORS[size], size, *names, start="normal")
 
 
 def discriminator_part(config: pyramid.Config) -> Part:
@@ -160,14 +152,7 @@ def discriminator_part(config: pyramid.Config) -> Part:
     }
     for block in range(2, len(module.trunk)):
         names |= {f"trunk.{block}.{layer}": f"encode_img.{3 * block - 4 + layer}" for layer in range(2)}
-    kind = DISCRIMINATORS[config.image_size]
-    return Part(
-        name=f"discriminator.{config.image_size}",
-        config=config,
-        module=module,
-        names={ours: f"{kind}/{theirs}" for ours, theirs in names.items()},
-        extra={"discriminator": DISCRIMINATOR_NAME},
-    )
+    return pyramid_part(config, module, DISCRIMINATORS[config.image_size], names)
 
 
 def files(states: dict[str, State]) -> Contents:
