@@ -1,10 +1,13 @@
-"""Files that are written whole or not at all: a kill or a full disk leaves what was there before."""
+"""Files: written whole or not at all, so that a kill or a full disk leaves what was there before; and opened only if
+they are regular ones."""
 
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 
 @contextmanager
@@ -62,3 +65,47 @@ def _why(folder: Path, error: OSError) -> str:
     files = (path for path in (folder, *folder.parents) if path.exists() and not path.is_dir())
     place = next(files, None)
     return f"{place} is a file" if place is not None else error.strerror or str(error)
+
+
+class NotRegularError(ValueError):
+    """A path is a folder, a pipe, a device or a broken link; the message says which."""
+
+
+KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe (FIFO)"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def kind_of(path: Path) -> str:
+    """What a path is: "a file", "a folder", "a pipe (FIFO)", ...; links are followed. Nothing is opened."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError) as error:
+        if not os.path.islink(path):
+            return "not there" if isinstance(error, FileNotFoundError) else f"not readable ({error})"
+        return "a link that leads nowhere" if isinstance(error, FileNotFoundError) else "a link that leads in a circle"
+    if stat.S_ISREG(mode):
+        return "a file"
+    return next((name for test, name in KINDS if test(mode)), "no regular file")
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Opens a file for reading, and nothing but a file: a pipe or a device may wait for ever.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        NotRegularError: it is no regular file.
+        OSError: it cannot be read.
+    """
+    if (kind := kind_of(path)) not in ("a file", "not there"):
+        raise NotRegularError(kind)
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    file = os.fdopen(descriptor, "rb")
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):  # exchanged between the two looks
+        file.close()
+        raise NotRegularError("no regular file")
+    return file

@@ -7,10 +7,8 @@ sentence that names the file. Only regular files are opened: a pipe or a device 
 import io
 import json
 import math
-import os
 import pickle
 import re
-import stat
 import tarfile
 import warnings
 import zipfile
@@ -23,6 +21,7 @@ import torch
 from torch import Tensor
 
 from mirrorgan.drawing import CheckpointError
+from mirrorgan.files import NotRegularError, kind_of, open_regular
 
 JSON_LIMIT = 2**25
 """Bytes of a JSON file at most; parsed, one takes up to 25 times as much memory."""
@@ -64,9 +63,7 @@ def check_regular(path: Path) -> int:
         raise FileNotFoundError(f"{readable(path)}: no such file") from None
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{readable(path)}: cannot be read ({_reason(error)})") from error
-    if not stat.S_ISREG(found.st_mode):
-        kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe (FIFO)", stat.S_IFSOCK: "a socket"}
-        kind = kinds.get(stat.S_IFMT(found.st_mode), "a device")
+    if (kind := kind_of(path)) != "a file":
         raise CheckpointError(f"{readable(path)}: {kind}; a regular file was expected")
     return found.st_size
 
@@ -80,12 +77,9 @@ def read_bytes(path: Path, limit: int) -> bytes:
     """
     check_regular(path)
     try:
-        # Should a pipe have taken its place since, it is not waited for.
-        with os.fdopen(
-            os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb"
-        ) as f:
+        with open_regular(path) as f:
             raw = f.read(limit + 1)
-    except OSError as error:
+    except (OSError, NotRegularError) as error:
         raise CheckpointError(f"{readable(path)}: cannot be read ({_reason(error)})") from error
     if len(raw) > limit:
         raise CheckpointError(

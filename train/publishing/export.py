@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from mirrorgan.checkpoint import (
     read_json,
     read_tensors,
@@ -184,7 +181,6 @@ def write_weights(folder: Path, runs: Runs, vocabulary: Vocabulary, described: d
     for name in described:
         source = runs.part(name) / f"{name}.safetensors"
         tensors = read_tensors(source)
-        check_finite(tensors, source)
         shutil.copy(source.with_suffix(".json"), folder)
         write_tensors(tensors, folder / source.name, half=True)
     folders = (runs.weights("encoders"), runs.weights("captioner"))
@@ -192,15 +188,7 @@ def write_weights(folder: Path, runs: Runs, vocabulary: Vocabulary, described: d
         {content["config"]["backbone"] for content in described.values() if "backbone" in content["config"]}
     ):
         backbone = find_trunk(trunk, folders)
-        check_finite(backbone.state_dict(), Path(f"backbone.{trunk}"))
         save_tensors(backbone, folder / f"backbone.{trunk}.safetensors", half=True)
-
-
-def check_finite(tensors: dict[str, Tensor], source: Path) -> None:
-    """Raises CheckpointError if a weight is infinite or not a number."""
-    for name, tensor in tensors.items():
-        if broken := int((~torch.isfinite(tensor)).sum()):
-            raise CheckpointError(f"{source}: {broken} of the {tensor.numel()} weights in {name} are not finite")
 
 
 def record(runs: Runs) -> dict[str, Any]:

@@ -17,7 +17,6 @@ import json
 import os
 import posixpath
 import re
-import stat
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -27,6 +26,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 from PIL import Image
+
+from mirrorgan import files as regular_files
+from mirrorgan.files import kind_of
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
@@ -162,44 +164,19 @@ def short(value: Any) -> str:
 
 # -------------------------------------------------------------------------------------------------------- files
 
-KINDS = (
-    (stat.S_ISDIR, "a folder"),
-    (stat.S_ISFIFO, "a pipe (FIFO)"),
-    (stat.S_ISSOCK, "a socket"),
-    (stat.S_ISCHR, "a device"),
-    (stat.S_ISBLK, "a device"),
-)
-
-
-def kind_of(path: Path) -> str:
-    """What a path is: "a file", "a folder", "a pipe (FIFO)", ...; links are followed. Nothing is opened."""
-    try:
-        mode = os.stat(path).st_mode
-    except (OSError, ValueError) as error:
-        if not os.path.islink(path):
-            return "not there" if isinstance(error, FileNotFoundError) else f"not readable ({error})"
-        return "a link that leads nowhere" if isinstance(error, FileNotFoundError) else "a link that leads in a circle"
-    if stat.S_ISREG(mode):
-        return "a file"
-    return next((name for test, name in KINDS if test(mode)), "no regular file")
-
 
 def open_regular(path: Path) -> BinaryIO:
-    """Opens a file for reading, and nothing but a file: a pipe or a device may wait for ever.
+    """`mirrorgan.files.open_regular`, with a sentence that names the file.
 
     Raises:
         FileNotFoundError: there is no such file.
         DataError: it is no regular file.
         OSError: it cannot be read.
     """
-    if (kind := kind_of(path)) not in ("a file", "not there"):
-        raise DataError(f"{shown(path)}: {kind}; only regular files are read")
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    file = os.fdopen(descriptor, "rb")
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):  # exchanged between the two looks
-        file.close()
-        raise DataError(f"{shown(path)}: no regular file; only regular files are read")
-    return file
+    try:
+        return regular_files.open_regular(path)
+    except regular_files.NotRegularError as error:
+        raise DataError(f"{shown(path)}: {error}; only regular files are read") from None
 
 
 def read_bytes(path: Path, most: int = MOST_TEXT) -> bytes:
