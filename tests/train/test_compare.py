@@ -11,6 +11,7 @@ from PIL import Image
 from mirrorgan.checkpoint import read_json, read_tensors, write_tensors
 from mirrorgan.generators.mirrorgan import Config as GeneratorConfig
 from mirrorgan.pipeline import MirrorGAN
+from train import compare as command_text
 from train import gan
 from train.evaluation import comparison as module
 from train.evaluation import scores as evaluate
@@ -250,7 +251,7 @@ def test_a_model_has_the_name_that_it_is_given_or_its_folder_s(tmp_path, monkeyp
 
 def asked(command):
     """What the command's own text asks of another command, line by line."""
-    return re.findall(rf"python -m train\.{command} (.+)", re.sub(r"\\\n\s+", "", module.__doc__))
+    return re.findall(rf"python -m train\.{command} (.+)", re.sub(r"\\\n\s+", "", command_text.__doc__))
 
 
 def trainings():
