@@ -15,7 +15,7 @@ os.environ["DO_NOT_TRACK"] = "1"
 from app import logs
 from app import zerogpu as lent
 from app.interface import build_demo, launch
-from app.studio import Pipeline, Shelf
+from app.models import ModelRegistry, Pipeline
 from mirrorgan.console import escape_unencodable, whole_number
 from mirrorgan.pipeline import shipped
 
@@ -73,11 +73,11 @@ def main() -> None:
     names = [Path(place).name if isinstance(place, Path) or Path(place).is_dir() else place for place in places]
     if len(set(names)) < len(names):
         names = [str(place) for place in places]
-    shelf = Shelf({name: loader(place, places[0]) for name, place in zip(names, places, strict=True)})
-    demo = build_demo(shelf)
+    registry = ModelRegistry({name: loader(place, places[0]) for name, place in zip(names, places, strict=True)})
+    demo = build_demo(registry)
     where = {"server_name": arguments.host, "server_port": arguments.port}
     launch(demo, **where, prevent_thread_lock=True, mcp_server=arguments.mcp)
-    shelf[shelf.first].open()  # after the page is up: loading would make it wait
+    registry[registry.first].open()  # after the page is up: loading would make it wait
     demo.block_thread()
 
 

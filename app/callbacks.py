@@ -14,10 +14,10 @@ import gradio as gr
 from app import markup
 from app.export import MEDIA, PRICES, keep
 from app.inside import inside_of
-from app.limits import MAX_SEED, Purse, RefusedError
+from app.limits import MAX_SEED, RateLimiter, RefusedError
+from app.models import EXAMPLE_SEED, ModelRegistry, ModelWorker
 from app.payload import payload, thumbnail
 from app.render import address
-from app.studio import EXAMPLE_SEED, Shelf, Studio
 from mirrorgan.drawing import CaptionError, CheckpointError, Drawing, Sketch
 
 Update = Any
@@ -31,14 +31,14 @@ class Visitor(NamedTuple):
     session: str
 
 
-class House(NamedTuple):
+class AppContext(NamedTuple):
     """What all callbacks share."""
 
-    shelf: Shelf
-    purse: Purse
+    registry: ModelRegistry
+    rate_limiter: RateLimiter
 
     def pay(self, visitor: Visitor, drawings: float) -> None:
-        self.purse.spend(*visitor, drawings)
+        self.rate_limiter.spend(*visitor, drawings)
 
 
 EXPECTED = (RefusedError, CaptionError, CheckpointError)
@@ -53,47 +53,51 @@ def said(error: Exception) -> gr.Error:
 # Drawing
 
 
-def draw(house: House, caption: object, seed: object, model: object, visitor: Visitor) -> Iterator[tuple[Update, str]]:
+def draw(
+    context: AppContext, caption: object, seed: object, model: object, visitor: Visitor
+) -> Iterator[tuple[Update, str]]:
     """Yields the first stage, then all stages, then the drawing with its sentence; and an empty hint."""
     try:
-        house.pay(visitor, 1)
-        for shown in _growing(house.shelf[model], caption, seed, model):
+        context.pay(visitor, 1)
+        for shown in _growing(context.registry[model], caption, seed, model):
             yield shown, ""
     except EXPECTED as error:
         raise said(error) from error
 
 
-def live(house: House, caption: object, seed: object, model: object, visitor: Visitor) -> Iterator[tuple[Update, str]]:
+def live(
+    context: AppContext, caption: object, seed: object, model: object, visitor: Visitor
+) -> Iterator[tuple[Update, str]]:
     """Yields the stages of what stands in the box at this moment, not read back. What goes wrong is only a hint."""
     if not isinstance(caption, str) or not caption.strip():
         yield gr.skip(), ""
         return
     try:
-        house.pay(visitor, 0.5)
-        for shown in _growing(house.shelf[model], caption, seed, model, read_back=False):
+        context.pay(visitor, 0.5)
+        for shown in _growing(context.registry[model], caption, seed, model, read_back=False):
             yield shown, ""
     except EXPECTED as error:
         yield gr.skip(), markup.hint(str(error))
 
 
 def _growing(
-    studio: Studio, caption: object, seed: object, model: object, read_back: bool = True
+    model_worker: ModelWorker, caption: object, seed: object, model: object, read_back: bool = True
 ) -> Iterator[dict[str, Any]]:
     """Payloads of the first stage, of all stages, and of the drawing if it is read back."""
-    for sketch in studio.grow(caption, seed, read_back):
-        assert studio.info is not None
-        if isinstance(sketch, Drawing) or len(sketch.stages) in (1, len(studio.info.sizes)):
-            yield _shown(studio, sketch, str(caption), str(model))
+    for sketch in model_worker.grow(caption, seed, read_back):
+        assert model_worker.info is not None
+        if isinstance(sketch, Drawing) or len(sketch.stages) in (1, len(model_worker.info.sizes)):
+            yield _shown(model_worker, sketch, str(caption), str(model))
 
 
-def shown_of(house: House, sketch: Sketch, model: object) -> dict[str, Any]:
+def shown_of(context: AppContext, sketch: Sketch, model: object) -> dict[str, Any]:
     """The payload of a drawing of a model."""
-    return _shown(house.shelf[model], sketch, sketch.caption, str(model))
+    return _shown(context.registry[model], sketch, sketch.caption, str(model))
 
 
-def _shown(studio: Studio, sketch: Sketch, asked: str, model: str) -> dict[str, Any]:
-    assert studio.info is not None
-    return payload(sketch, model, studio.info.sizes, studio.info.max_words, asked)
+def _shown(model_worker: ModelWorker, sketch: Sketch, asked: str, model: str) -> dict[str, Any]:
+    assert model_worker.info is not None
+    return payload(sketch, model, model_worker.info.sizes, model_worker.info.max_words, asked)
 
 
 def new_seed() -> int:
@@ -104,7 +108,7 @@ def new_seed() -> int:
 
 
 def arrive(
-    house: House,
+    context: AppContext,
     link: Mapping[str, str],
     caption: str | None,
     seed: object,
@@ -123,68 +127,72 @@ def arrive(
         State of the model, its examples, whether to call again, [caption, seed, model] for the empty boxes, and the
         payload: the drawing of the link, or the first example if nothing was typed yet.
     """
-    wanted = link.get("model") if link.get("model") in house.shelf.keys else None
-    model = wanted if wanted and not shown else model or house.shelf.first
-    studio = house.shelf[model]
-    studio.open()
-    state, examples = about(house, model)
-    head = (state, examples, gr.Timer(active=not studio.settled))
+    wanted = link.get("model") if link.get("model") in context.registry.keys else None
+    model = wanted if wanted and not shown else model or context.registry.first
+    model_worker = context.registry[model]
+    model_worker.open()
+    state, examples = about(context, model)
+    head = (state, examples, gr.Timer(active=not model_worker.settled))
     stay = (gr.skip(), gr.skip())
-    if studio.info is None or shown:
+    if model_worker.info is None or shown:
         return *head, *stay
     if link.get("caption"):
         caption, seed = link["caption"], _seed_in(link)
-    elif not (caption or "").strip() and studio.examples:
-        caption, seed = studio.examples[0], EXAMPLE_SEED
+    elif not (caption or "").strip() and model_worker.examples:
+        caption, seed = model_worker.examples[0], EXAMPLE_SEED
     else:
         return *head, *stay
     try:
-        if not studio.has(caption, seed):
-            house.pay(visitor, 1)
-        drawn = studio.draw(caption, seed)
+        if not model_worker.has(caption, seed):
+            context.pay(visitor, 1)
+        drawn = model_worker.draw(caption, seed)
     except EXPECTED as error:
         gr.Warning(markup.escape(error))
         return *head, *stay
-    shown = _shown(studio, drawn, drawn.caption, model) | {"offered": True}
+    shown = _shown(model_worker, drawn, drawn.caption, model) | {"offered": True}
     return *head, [drawn.caption, drawn.seed, model], shown
 
 
-def about(house: House, model: object) -> tuple[str, dict[str, Any]]:
+def about(context: AppContext, model: object) -> tuple[str, dict[str, Any]]:
     """State of a model, and its examples as the row of them takes them."""
     try:
-        studio = house.shelf[model]
+        model_worker = context.registry[model]
     except RefusedError as error:
         raise said(error) from error
-    drawn = [studio.draw(caption, EXAMPLE_SEED) for caption in studio.examples]
+    drawn = [model_worker.draw(caption, EXAMPLE_SEED) for caption in model_worker.examples]
     cards = [{"caption": drawing.caption, "image": thumbnail(drawing.image)} for drawing in drawn]
-    return markup.status(studio.info, studio.trouble), {"kind": "examples", "cards": cards}
+    return markup.status(model_worker.info, model_worker.trouble), {"kind": "examples", "cards": cards}
 
 
-def choose_model(house: House, caption: object, seed: object, model: object, visitor: Visitor) -> Iterator[tuple]:
+def choose_model(
+    context: AppContext, caption: object, seed: object, model: object, visitor: Visitor
+) -> Iterator[tuple]:
     """Yields the state of another model while it loads, then its examples and its drawing of the same caption."""
-    state, examples = about(house, model)
+    state, examples = about(context, model)
     yield state, examples, gr.skip(), ""
     try:
-        house.shelf[model].ready()
+        context.registry[model].ready()
     except RefusedError as error:
-        yield *about(house, model), gr.skip(), markup.hint(str(error))
+        yield *about(context, model), gr.skip(), markup.hint(str(error))
         return
-    for shown, hint in draw(house, caption, seed, model, visitor):
-        yield *about(house, model), shown, hint
+    for shown, hint in draw(context, caption, seed, model, visitor):
+        yield *about(context, model), shown, hint
 
 
-def show_inside(house: House, model: object) -> Update:
+def show_inside(context: AppContext, model: object) -> Update:
     """The inside of a model, when it is there."""
     try:
-        studio = house.shelf[model]
-        if studio.info is None:
+        model_worker = context.registry[model]
+        if model_worker.info is None:
             return gr.skip()
-        return inside_of(studio.info, studio.inside())
+        return inside_of(model_worker.info, model_worker.inside())
     except RefusedError as error:
         raise said(error) from error
 
 
-def take_example(house: House, details: Mapping[str, Any], model: object) -> tuple[str, int, dict[str, Any], str]:
+def take_example(
+    context: AppContext, details: Mapping[str, Any], model: object
+) -> tuple[str, int, dict[str, Any], str]:
     """An example's caption, its seed, its payload and an empty hint.
 
     Args:
@@ -192,13 +200,13 @@ def take_example(house: House, details: Mapping[str, Any], model: object) -> tup
     """
     place = details.get("place")
     try:
-        studio = house.shelf[model]
-        if isinstance(place, bool) or not isinstance(place, int) or not 0 <= place < len(studio.examples):
+        model_worker = context.registry[model]
+        if isinstance(place, bool) or not isinstance(place, int) or not 0 <= place < len(model_worker.examples):
             raise RefusedError("There is no such example.")
-        drawing = studio.draw(studio.examples[place], EXAMPLE_SEED)
+        drawing = model_worker.draw(model_worker.examples[place], EXAMPLE_SEED)
     except EXPECTED as error:
         raise said(error) from error
-    return drawing.caption, drawing.seed, _shown(studio, drawing, drawing.caption, str(model)), ""
+    return drawing.caption, drawing.seed, _shown(model_worker, drawing, drawing.caption, str(model)), ""
 
 
 def recall(details: Mapping[str, Any]) -> tuple[Update, Update, Update]:
@@ -211,7 +219,7 @@ def recall(details: Mapping[str, Any]) -> tuple[Update, Update, Update]:
 # Keeping
 
 
-def keep_file(house: House, details: Mapping[str, Any], visitor: Visitor) -> dict[str, str]:
+def keep_file(context: AppContext, details: Mapping[str, Any], visitor: Visitor) -> dict[str, str]:
     """A file of a drawing, as an address that holds it and a name.
 
     Args:
@@ -221,10 +229,10 @@ def keep_file(house: House, details: Mapping[str, Any], visitor: Visitor) -> dic
     try:
         if not isinstance(kind, str) or kind not in MEDIA:
             raise RefusedError(f"A drawing can be kept as: {', '.join(MEDIA)}.")
-        studio = house.shelf[model]
-        house.pay(visitor, PRICES[kind] + (0 if studio.has(caption, details.get("seed")) else 1))
-        drawing = studio.draw(caption, details.get("seed"))
-        file = keep(kind, drawing, _shown(studio, drawing, drawing.caption, str(model)))
+        model_worker = context.registry[model]
+        context.pay(visitor, PRICES[kind] + (0 if model_worker.has(caption, details.get("seed")) else 1))
+        drawing = model_worker.draw(caption, details.get("seed"))
+        file = keep(kind, drawing, _shown(model_worker, drawing, drawing.caption, str(model)))
     except EXPECTED as error:
         raise said(error) from error
     return {"name": file.name, "href": f"data:{file.media};base64,{base64.b64encode(file.content).decode()}"}
@@ -247,7 +255,7 @@ class Answer(TypedDict):
     scores: dict[str, float]
 
 
-def draw_for_programs(house: House, caption: object, seed: object, model: object, visitor: Visitor) -> Answer:
+def draw_for_programs(context: AppContext, caption: object, seed: object, model: object, visitor: Visitor) -> Answer:
     """Draws a caption for a program.
 
     Returns:
@@ -256,8 +264,8 @@ def draw_for_programs(house: House, caption: object, seed: object, model: object
         vocabulary, and those after as many known ones as the model takes, both left out; the scores by name.
     """
     try:
-        house.pay(visitor, 1)
-        drawing = house.shelf[model or house.shelf.first].draw(caption, seed)
+        context.pay(visitor, 1)
+        drawing = context.registry[model or context.registry.first].draw(caption, seed)
     except EXPECTED as error:
         raise said(error) from error
     read = drawing.redescription

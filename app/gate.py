@@ -235,7 +235,7 @@ class Gate:
         with _counted(self._joining, address):
             body = await self._whole(headers, receive, most, address)
             _check_json(body)
-            answered = Overhear(send)
+            answered = ResponseCapture(send)
             await self._app(scope, _again(body, receive), answered)
         event = answered.json.get("event_id") if isinstance(answered.json, dict) else None
         if isinstance(event, str):
@@ -254,7 +254,7 @@ class Gate:
             raise
         self._files.take(address, 1)
         self._bytes.take(address, len(body))
-        answered = Overhear(send)
+        answered = ResponseCapture(send)
         await self._app(scope, _again(body, receive), answered)
         paths = answered.json if isinstance(answered.json, list) else []
         await asyncio.to_thread(self._uploads.add, address, [path for path in paths if isinstance(path, str)])
@@ -271,7 +271,7 @@ class Gate:
             return await _body(headers, receive, most)
 
 
-class Overhear:
+class ResponseCapture:
     """A `send` that keeps a small JSON answer."""
 
     def __init__(self, send: Send) -> None:

@@ -10,12 +10,12 @@ from starlette.middleware import Middleware
 
 from app import callbacks, markup
 from app import tools_tab as playing
-from app.callbacks import Answer, House, Visitor
+from app.callbacks import Answer, AppContext, Visitor
 from app.connections import end_idle_connections
 from app.fair_queue import FairQueue
 from app.gate import Gate, trust_the_proxy_of_spaces
-from app.limits import Purse, address_of
-from app.studio import EXAMPLE_SEED, Shelf
+from app.limits import RateLimiter, address_of
+from app.models import EXAMPLE_SEED, ModelRegistry
 from app.theme import build_theme
 from app.tools_tab import TOGETHER, ReadAnswer
 from app.uploads import KEPT_SECONDS, UploadStore
@@ -51,8 +51,8 @@ QUEUE = 64
 """Events that may wait, of all addresses together; of one see `app.gate.PLACES`."""
 
 
-def build_demo(shelf: Shelf, purse: Purse | None = None) -> gr.Blocks:
-    house = House(shelf, purse or Purse())
+def build_demo(registry: ModelRegistry, rate_limiter: RateLimiter | None = None) -> gr.Blocks:
+    context = AppContext(registry, rate_limiter or RateLimiter())
     with gr.Blocks(title="MirrorGAN", analytics_enabled=False, delete_cache=(60, KEPT_SECONDS)) as demo:
         offer = gr.JSON(visible=False)  # caption, seed and model for the boxes, unless somebody types meanwhile
         file = gr.JSON(visible=False)
@@ -72,12 +72,12 @@ def build_demo(shelf: Shelf, purse: Purse | None = None) -> gr.Blocks:
             )
             seed = gr.Number(EXAMPLE_SEED, label="Seed", scale=2, min_width=130, elem_id="seed")
             model = gr.Dropdown(
-                list(shelf.keys),
-                value=shelf.first,
+                list(registry.keys),
+                value=registry.first,
                 label="Model",
                 scale=2,
                 min_width=130,
-                visible=len(shelf.keys) > 1,
+                visible=len(registry.keys) > 1,
                 elem_id="model",
             )
             draw = gr.Button("Draw", variant="primary", scale=1, min_width=100, elem_id="draw")
@@ -91,7 +91,7 @@ def build_demo(shelf: Shelf, purse: Purse | None = None) -> gr.Blocks:
             with gr.Tab("Draw", id="draw"):
                 mirror = viewer(elem_id="mirror")
             with gr.Tab("Play", id="play") as play_tab:
-                plays = _build_plays(shelf)
+                plays = _build_plays(registry)
             with gr.Tab("Read a picture", id="read"):
                 gr.HTML(
                     markup.explanation(
@@ -123,21 +123,21 @@ def build_demo(shelf: Shelf, purse: Purse | None = None) -> gr.Blocks:
         latest: dict[str, Any] = {"trigger_mode": "always_last"}
         asked = [caption, seed, model]
 
-        ask = _for_visitor(partial(callbacks.draw, house))
+        ask = _for_visitor(partial(callbacks.draw, context))
         gr.on([caption.submit, draw.click], ask, asked, [mirror, hint], **waiting, **work, **latest)
         again.click(callbacks.new_seed, None, seed, **view).then(ask, asked, [mirror, hint], **waiting, **work)
         gr.on(
             [caption.change, seed.input],  # a text's `input` is its key presses only: no pasting, no deleting
-            _for_visitor(partial(callbacks.live, house)), asked, [mirror, hint],
+            _for_visitor(partial(callbacks.live, context)), asked, [mirror, hint],
             **waiting, **typing, **latest,
         )  # fmt: skip
         model.input(
-            _for_visitor(partial(callbacks.choose_model, house)), asked, [status, examples, mirror, hint],
+            _for_visitor(partial(callbacks.choose_model, context)), asked, [status, examples, mirror, hint],
             **waiting, **work, **latest,
         )  # fmt: skip
 
         def take_example(event: gr.EventData, model: Any) -> tuple[Any, ...]:
-            return callbacks.take_example(house, _details(event), model)
+            return callbacks.take_example(context, _details(event), model)
 
         examples.select(take_example, model, [caption, seed, mirror, hint], **view)
 
@@ -145,7 +145,7 @@ def build_demo(shelf: Shelf, purse: Purse | None = None) -> gr.Blocks:
             return callbacks.recall(_details(event))
 
         def keep(event: gr.EventData, request: gr.Request) -> dict[str, str]:
-            return callbacks.keep_file(house, _details(event), _visitor(request))
+            return callbacks.keep_file(context, _details(event), _visitor(request))
 
         mirror.select(recall, None, asked, **view)
 
@@ -155,22 +155,22 @@ def build_demo(shelf: Shelf, purse: Purse | None = None) -> gr.Blocks:
         for name, callback in PLAYS.items():
             part = plays[name]
             part.run.click(
-                _for_visitor(partial(callback, house)), [*asked, *part.inputs], part.board, **waiting, **play
+                _for_visitor(partial(callback, context)), [*asked, *part.inputs], part.board, **waiting, **play
             )
             opened = part.board.select(recall, None, asked, **view)
             opened = opened.then(lambda: gr.Tabs(selected="draw"), None, tabs, **view)
             opened.then(ask, asked, [mirror, hint], **waiting, **work)
 
         def read_upload(request: gr.Request, picture: Any, caption: Any, model: Any) -> dict[str, Any]:
-            return playing.read_picture(house, picture, caption, model, _visitor(request))
+            return playing.read_picture(context, picture, caption, model, _visitor(request))
 
         gr.on([look.click, fits.submit, upload.upload], read_upload, [upload, fits, model], reading, **waiting, **play)
-        gr.on([inside_tab.select, model.input], partial(callbacks.show_inside, house), model, inside, **view)
+        gr.on([inside_tab.select, model.input], partial(callbacks.show_inside, context), model, inside, **view)
         mirror.download(keep, None, file, **waiting, **files).then(None, file, None, js=SAVE, **quiet)
 
         def arrive(request: gr.Request, caption: Any, seed: Any, model: Any, shown: Any) -> tuple[Any, ...]:
             link = dict(request.query_params)
-            return callbacks.arrive(house, link, caption, seed, model, shown, _visitor(request))
+            return callbacks.arrive(context, link, caption, seed, model, shown, _visitor(request))
 
         gr.on(
             [demo.load, timer.tick],
@@ -178,7 +178,7 @@ def build_demo(shelf: Shelf, purse: Purse | None = None) -> gr.Blocks:
         ).then(None, [offer, *asked], asked, js=TAKE_OFFER, **quiet)  # fmt: skip
 
         def draw_caption(
-            caption: str, seed: int = EXAMPLE_SEED, model: str = shelf.first, request: gr.Request | None = None
+            caption: str, seed: int = EXAMPLE_SEED, model: str = registry.first, request: gr.Request | None = None
         ) -> Answer:
             """Draws a caption and reads the picture back.
 
@@ -191,10 +191,10 @@ def build_demo(shelf: Shelf, purse: Purse | None = None) -> gr.Blocks:
                 The stages as PNG data addresses, the sentence read back with its words' probabilities, the words that
                 are not in the vocabulary, those after as many known ones as the model takes, and the scores.
             """
-            return callbacks.draw_for_programs(house, caption, seed, model, _visitor(request))
+            return callbacks.draw_for_programs(context, caption, seed, model, _visitor(request))
 
         def read_picture(
-            picture: str, caption: str = "", model: str = shelf.first, request: gr.Request | None = None
+            picture: str, caption: str = "", model: str = registry.first, request: gr.Request | None = None
         ) -> ReadAnswer:
             """Describes a picture, and says how well a caption fits it.
 
@@ -206,7 +206,7 @@ def build_demo(shelf: Shelf, purse: Purse | None = None) -> gr.Blocks:
             Returns:
                 The sentence with its words' probabilities, and the scores of the caption.
             """
-            return playing.read_for_programs(house, picture, caption, model, _visitor(request))
+            return playing.read_for_programs(context, picture, caption, model, _visitor(request))
 
         gr.api(draw_caption, api_name="draw", **work)
         gr.api(read_picture, api_name="read", **play)
@@ -233,7 +233,7 @@ PLAYS: dict[str, Callable[..., Any]] = {
 }
 
 
-def _build_plays(shelf: Shelf) -> dict[str, Part]:
+def _build_plays(registry: ModelRegistry) -> dict[str, Part]:
     """A tab for each way to play with the caption and the seed above."""
 
     def part(name: str, title: str, says: str, button: str, *fields: Callable[[], Any], visible: bool = True) -> Part:
@@ -292,10 +292,10 @@ def _build_plays(shelf: Shelf) -> dict[str, Part]:
                 "models that take as many numbers of it.",
                 "Side by side",
                 lambda: gr.Dropdown(
-                    list(shelf.keys), value=list(shelf.keys[1:TOGETHER]), multiselect=True, max_choices=TOGETHER,
+                    list(registry.keys), value=list(registry.keys[1:TOGETHER]), multiselect=True, max_choices=TOGETHER,
                     label="Other models, up to three", elem_id="other-models", scale=4, min_width=240,
                 ),
-                visible=len(shelf.keys) > 1,
+                visible=len(registry.keys) > 1,
             ),
         }  # fmt: skip
 

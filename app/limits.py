@@ -150,7 +150,7 @@ def seconds_in_words(seconds: float) -> str:
     return f"{whole} {'second' if whole == 1 else 'seconds'}"
 
 
-class Purse:
+class RateLimiter:
     """What each visitor may still ask for: so many drawings at once, and so many more each second.
 
     A visitor is a session at an address. Sessions are named by the browser, so an address as a whole has its own,

@@ -12,13 +12,13 @@ import gradio as gr
 import numpy as np
 from PIL import Image, ImageChops
 
-from app.callbacks import EXPECTED, House, Visitor, said, shown_of
+from app.callbacks import EXPECTED, AppContext, Visitor, said, shown_of
 from app.compare import compare
 from app.export import ANIMATION_PRICE, animation
 from app.limits import MAX_CHARACTERS, RefusedError, caption_from, seed_from
+from app.models import ModelWorker
 from app.payload import picture, score_of
 from app.render import Scale, heatmap
-from app.studio import Studio
 from app.uploads import MAX_BYTES, picture_from
 from mirrorgan.drawing import Drawing, Reading, Sketch
 
@@ -43,21 +43,21 @@ Board = dict[str, Any]
 
 
 def change_caption(
-    house: House, caption: object, seed: object, model: object, other: object, visitor: Visitor
+    context: AppContext, caption: object, seed: object, model: object, other: object, visitor: Visitor
 ) -> Iterator[Board]:
     """Before and after another caption, with the same noise."""
     try:
-        house.pay(visitor, 2)
-        studio = house.shelf[model]
-        before = studio.draw(caption, seed)
-        yield _pair(house, before, None, model)
-        yield _pair(house, before, studio.draw(other, seed), model)
+        context.pay(visitor, 2)
+        model_worker = context.registry[model]
+        before = model_worker.draw(caption, seed)
+        yield _pair(context, before, None, model)
+        yield _pair(context, before, model_worker.draw(other, seed), model)
     except EXPECTED as error:
         raise said(error) from error
 
 
 def compare_models(
-    house: House, caption: object, seed: object, model: object, others: object, visitor: Visitor
+    context: AppContext, caption: object, seed: object, model: object, others: object, visitor: Visitor
 ) -> Iterator[Board]:
     """The same caption and seed drawn by up to four models, and all pictures read by one of them, the first that reads:
     so that they are judged by the same mirror. What one model cannot do is said in its place.
@@ -66,18 +66,18 @@ def compare_models(
         others: Keys of models beside the chosen one.
     """
     try:
-        keys = _chosen(house, model, others)
-        house.pay(visitor, 2 * len(keys))
+        keys = _chosen(context, model, others)
+        context.pay(visitor, 2 * len(keys))
         caption_from(caption), seed_from(seed)
     except EXPECTED as error:
         raise said(error) from error
     drawn: list[Drawing | str] = []
     for key in keys:
         try:
-            drawn.append(house.shelf[key].draw(caption, seed))
+            drawn.append(context.registry[key].draw(caption, seed))
         except EXPECTED as error:
             drawn.append(str(error))
-        yield _beside(house, keys, drawn, None, [])
+        yield _beside(context, keys, drawn, None, [])
     readers = (key for key, one in zip(keys, drawn, strict=True) if isinstance(one, Drawing) and one.redescription)
     judge = next(readers, None)
     if judge is None:
@@ -85,13 +85,13 @@ def compare_models(
     readings: list[Reading | None] = []
     for one in drawn:
         try:
-            readings.append(house.shelf[judge].read(one.image, one.caption) if isinstance(one, Drawing) else None)
+            readings.append(context.registry[judge].read(one.image, one.caption) if isinstance(one, Drawing) else None)
         except EXPECTED:
             readings.append(None)
-        yield _beside(house, keys, drawn, judge, readings)
+        yield _beside(context, keys, drawn, judge, readings)
 
 
-def _chosen(house: House, model: object, others: object) -> list[str]:
+def _chosen(context: AppContext, model: object, others: object) -> list[str]:
     """The keys of the models to compare, each once.
 
     Raises:
@@ -99,7 +99,7 @@ def _chosen(house: House, model: object, others: object) -> list[str]:
     """
     more = others if isinstance(others, list | tuple) else [others]
     for key in (model, *more):
-        house.shelf[key]
+        context.registry[key]
     keys = list(dict.fromkeys(str(key) for key in (model, *more)))
     if len(keys) < 2:
         raise RefusedError("Choose another model to compare with.")
@@ -109,7 +109,7 @@ def _chosen(house: House, model: object, others: object) -> list[str]:
 
 
 def _beside(
-    house: House,
+    context: AppContext,
     keys: Sequence[str],
     drawn: Sequence[Drawing | str],
     judge: str | None,
@@ -122,7 +122,7 @@ def _beside(
         sides.append(
             {
                 "model": key,
-                "drawing": shown_of(house, one, key) if isinstance(one, Drawing) else None,
+                "drawing": shown_of(context, one, key) if isinstance(one, Drawing) else None,
                 "trouble": one if isinstance(one, str) else None,
                 "read": reading.redescription.text if reading else None,
                 "scores": [score_of(score) for score in reading.scores] if reading else [],
@@ -131,11 +131,11 @@ def _beside(
     return {"kind": "models", "sides": sides, "judge": judge}
 
 
-def _pair(house: House, left: Drawing, right: Drawing | None, model: object) -> Board:
-    board: Board = {"kind": "pair", "left": shown_of(house, left, model), "right": None, "facts": [], "moved": []}
+def _pair(context: AppContext, left: Drawing, right: Drawing | None, model: object) -> Board:
+    board: Board = {"kind": "pair", "left": shown_of(context, left, model), "right": None, "facts": [], "moved": []}
     if right is None:
         return board
-    board["right"] = shown_of(house, right, model)
+    board["right"] = shown_of(context, right, model)
     difference, mean = picture_difference(left.image, right.image)
     board["difference"] = {"image": picture(difference), "title": "How much each place changed"}
     board["facts"] = [f"mean difference of the pixels: {mean:.1f} of 255"]
@@ -184,28 +184,28 @@ def _shares(attention: np.ndarray) -> np.ndarray:
     return attention / total if total > 0 else np.full_like(attention, 1 / attention.size)
 
 
-def six_seeds(house: House, caption: object, seed: object, model: object, visitor: Visitor) -> Iterator[Board]:
+def six_seeds(context: AppContext, caption: object, seed: object, model: object, visitor: Visitor) -> Iterator[Board]:
     """The caption with this seed and the five after it, as they come."""
     try:
-        house.pay(visitor, SEEDS * 0.5)
-        studio = house.shelf[model]
+        context.pay(visitor, SEEDS * 0.5)
+        model_worker = context.registry[model]
         cards: list[dict[str, Any]] = []
         for number in _seeds_from(seed, SEEDS):
-            *_, sketch = studio.grow(caption, number, read_back=False)
+            *_, sketch = model_worker.grow(caption, number, read_back=False)
             cards.append(_card(sketch, model, f"seed {sketch.seed}"))
             yield {"kind": "cards", "cards": list(cards), "of": SEEDS}
     except EXPECTED as error:
         raise said(error) from error
 
 
-def best_of(house: House, caption: object, seed: object, model: object, visitor: Visitor) -> Iterator[Board]:
+def best_of(context: AppContext, caption: object, seed: object, model: object, visitor: Visitor) -> Iterator[Board]:
     """Draws the caption eight times and puts first what its reader finds most fitting."""
     try:
-        house.pay(visitor, BEST_OF)
-        studio = house.shelf[model]
+        context.pay(visitor, BEST_OF)
+        model_worker = context.registry[model]
         drawn: list[Drawing] = []
         for number in _seeds_from(seed, BEST_OF):
-            drawing = studio.draw(caption, number)
+            drawing = model_worker.draw(caption, number)
             if drawing.redescription is None:
                 raise RefusedError(f"{model} has no reader, so no picture is its best. Another model may have one.")
             drawn.append(drawing)
@@ -251,7 +251,7 @@ def _card(sketch: Sketch, model: object, title: str, note: str = "") -> dict[str
 
 
 def walk(
-    house: House,
+    context: AppContext,
     caption: object,
     seed: object,
     model: object,
@@ -261,12 +261,12 @@ def walk(
 ) -> Iterator[Board]:
     """The way to another caption and seed, as it is drawn, and then as an animation. What is left out stays."""
     try:
-        house.pay(visitor, FRAMES * 0.5 + ANIMATION_PRICE)
-        studio = house.shelf[model]
+        context.pay(visitor, FRAMES * 0.5 + ANIMATION_PRICE)
+        model_worker = context.registry[model]
         to = other if isinstance(other, str) and other.strip() else caption
         end = (to, _seed_typed(other_seed, seed))
         sketches: list[Sketch] = []
-        for sketch in studio.walk((caption, seed), end, FRAMES):
+        for sketch in model_worker.walk((caption, seed), end, FRAMES):
             sketches.append(sketch)
             yield _strip(sketches)
         images = [sketch.image for sketch in sketches]
@@ -281,12 +281,12 @@ def walk(
         raise said(error) from error
 
 
-def less_noise(house: House, caption: object, seed: object, model: object, visitor: Visitor) -> Iterator[Board]:
+def less_noise(context: AppContext, caption: object, seed: object, model: object, visitor: Visitor) -> Iterator[Board]:
     """The caption with none of the seed's noise, with more of it, and with all."""
     try:
-        house.pay(visitor, len(SHARES) * 0.5)
+        context.pay(visitor, len(SHARES) * 0.5)
         frames: list[dict[str, Any]] = []
-        for sketch in house.shelf[model].with_noise(caption, seed, SHARES):
+        for sketch in context.registry[model].with_noise(caption, seed, SHARES):
             frames.append({"image": picture(sketch.image), "title": f"noise {100 * SHARES[len(frames)]:.0f} %"})
             yield {"kind": "strip", "frames": list(frames), "of": len(SHARES), "there_and_back": True}
     except EXPECTED as error:
@@ -324,12 +324,12 @@ def _href(images: list[Image.Image], kind: str) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def refine(house: House, caption: object, seed: object, model: object, visitor: Visitor) -> Iterator[Board]:
+def refine(context: AppContext, caption: object, seed: object, model: object, visitor: Visitor) -> Iterator[Board]:
     """Climbs the likelihood of the caption, step by step, with its curve."""
     try:
-        house.pay(visitor, 2 * STEPS)
+        context.pay(visitor, 2 * STEPS)
         steps: list[tuple[Sketch, float]] = []
-        for refinement in house.shelf[model].refine(caption, seed, STEPS):
+        for refinement in context.registry[model].refine(caption, seed, STEPS):
             steps.append((refinement.sketch, refinement.log_likelihood))
             yield _climb(steps)
     except EXPECTED as error:
@@ -352,15 +352,15 @@ def _climb(steps: Sequence[tuple[Sketch, float]]) -> Board:
     }
 
 
-def read_picture(house: House, content: object, caption: object, model: object, visitor: Visitor) -> Board:
+def read_picture(context: AppContext, content: object, caption: object, model: object, visitor: Visitor) -> Board:
     """The sentence that the model reads in a picture that a visitor brought, and how well a caption fits it."""
     try:
-        house.pay(visitor, 1)
-        studio: Studio = house.shelf[model]
-        reading = studio.read(picture_from(content), caption)
+        context.pay(visitor, 1)
+        model_worker: ModelWorker = context.registry[model]
+        reading = model_worker.read(picture_from(content), caption)
     except EXPECTED as error:
         raise said(error) from error
-    assert studio.info is not None
+    assert model_worker.info is not None
     typed = [word.text for word in reading.words]
     said_words = reading.redescription
     return {
@@ -369,7 +369,7 @@ def read_picture(house: House, content: object, caption: object, model: object, 
         "typed": typed,
         "unused": [word.text for word in reading.words if not word.known and not word.cut],
         "cut": [word.text for word in reading.words if word.cut],
-        "max_words": studio.info.max_words,
+        "max_words": model_worker.info.max_words,
         "read": list(said_words.words),
         "chances": [round(chance, 4) for chance in said_words.probabilities],
         "complete": said_words.complete,
@@ -391,7 +391,9 @@ class ReadAnswer(TypedDict):
     scores: dict[str, float]
 
 
-def read_for_programs(house: House, content: object, caption: object, model: object, visitor: Visitor) -> ReadAnswer:
+def read_for_programs(
+    context: AppContext, content: object, caption: object, model: object, visitor: Visitor
+) -> ReadAnswer:
     """What `read_picture` says, for a program.
 
     Args:
@@ -404,8 +406,8 @@ def read_for_programs(house: House, content: object, caption: object, model: obj
             file = base64.b64decode(content.split(",", 1)[-1], validate=True)
         except ValueError:
             raise RefusedError("The picture must be a file in base64.") from None
-        house.pay(visitor, 1)
-        reading = house.shelf[model or house.shelf.first].read(picture_from(file), caption)
+        context.pay(visitor, 1)
+        reading = context.registry[model or context.registry.first].read(picture_from(file), caption)
     except EXPECTED as error:
         raise said(error) from error
     read = reading.redescription

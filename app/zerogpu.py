@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from PIL import Image
 
-from app.studio import Pipeline
+from app.models import Pipeline
 from mirrorgan.drawing import CheckpointInfo, Drawing, Inside, Reading, Refinement, Sketch
 
 SECONDS = 20
@@ -40,10 +40,10 @@ def borrowing(load: Callable[[], Pipeline], load_there: Callable[[], Pipeline]) 
         yield from there().refine(caption, seed, steps)
 
     borrowed = importlib.import_module("spaces").GPU(refine, duration=SECONDS)
-    return lambda: Borrower(load(), borrowed)
+    return lambda: ZeroGPUPipeline(load(), borrowed)
 
 
-class Borrower:
+class ZeroGPUPipeline:
     """A model on the CPU whose way uphill is walked elsewhere."""
 
     def __init__(self, pipeline: Pipeline, refine: Callable[..., Iterator[Refinement]]) -> None:

@@ -29,7 +29,7 @@ from PIL import Image
 
 from mirrorgan.console import escape_unencodable
 from mirrorgan.drawing import CaptionError, Drawing
-from mirrorgan.files import check_folder, whole, write_text
+from mirrorgan.files import atomic_write, check_folder, write_text
 from mirrorgan.pipeline import MirrorGAN, check_seed, shipped
 from mirrorgan.plugins import documentation
 
@@ -46,13 +46,13 @@ def save(drawing: Drawing, folder: Path) -> None:
         rows = attention if attention.ndim == 3 else attention[None]
         sheet = side_by_side(rows, stretch=not name.startswith("mask"))
         save_png(sheet, folder / f"{name.replace('_', '-')}.png")
-    with whole(folder / "attention.npz") as part, part.open("wb") as file:
+    with atomic_write(folder / "attention.npz") as part, part.open("wb") as file:
         np.savez_compressed(file, **drawing.maps)  # type: ignore[arg-type]
     write_text(folder / "drawing.json", json.dumps(drawing.plain, indent=2) + "\n")
 
 
 def save_png(image: Image.Image, path: Path) -> None:
-    with whole(path) as part:
+    with atomic_write(path) as part:
         image.save(part, "PNG")
 
 

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Gives a path beside `path` to write to; what was written there takes the name `path` once it is on the disk."""
     part = path.with_name(path.name + ".part")
     try:
@@ -25,13 +25,13 @@ def whole(path: Path) -> Iterator[Path]:
 
 def write_text(path: Path, text: str) -> None:
     """Writes a text file whole, as UTF-8 whatever the locale, with the line ends that `text` has."""
-    with whole(path) as part:
+    with atomic_write(path) as part:
         part.write_bytes(text.encode())
 
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Writes a file whole."""
-    with whole(path) as part:
+    with atomic_write(path) as part:
         part.write_bytes(content)
 
 

@@ -86,7 +86,7 @@ def hinge_generator(fake: Judgement) -> Tensor:
     return loss if fake.unconditional is None else loss - fake.unconditional.mean()
 
 
-def squared_slopes(judgement: Judgement, images: Tensor, told: Tensor) -> Tensor:
+def squared_grad_norm(judgement: Judgement, images: Tensor, told: Tensor) -> Tensor:
     """How steep a discriminator is at its pictures and sentences: ||(grad_x D, grad_s D)||^2 of every row, (B,).
 
     D is a row's mean logit; of two heads, the sum of both. Differentiable once more.
@@ -255,7 +255,7 @@ def redescription_loss(logits: Tensor, targets: Tensor, mask: Tensor, reduction:
     return losses / (mask.sum() if reduction == "mean" else len(mask))
 
 
-def map_disagreement(attention: Tensor, looks: Tensor, mask: Tensor, sharpness: float = 4.0) -> Tensor:
+def word_map_loss(attention: Tensor, looks: Tensor, mask: Tensor, sharpness: float = 4.0) -> Tensor:
     """How far word maps of a drawing are from where a captioner looks for the same words on it (ours).
 
         t_ln = softmax over l of (sharpness * log a_ln)        - 1/N sum_n sum_l t_ln log b_ln

@@ -200,7 +200,7 @@ class MirrorGAN:
         if self.captioner is not None:
             redescription, told = self._read(self.captioner, image, tokens, mask)
             clock.split("read back")
-            scores, expected = text_scores(words, redescription, told), chances(told, len(tokens[0]))
+            scores, expected = text_scores(words, redescription, told), token_probs(told, len(tokens[0]))
         if self.image_encoder is not None:
             scores.append(similarity(self.image_encoder(image)[1], sentence))
             clock.split("match")
@@ -267,7 +267,7 @@ class MirrorGAN:
         scores = text_scores(words, redescription, told)
         if self.image_encoder is not None:
             scores.append(similarity(self.image_encoder(image)[1], self.text_encoder(tokens, mask)[1]))
-        return Reading(square, redescription, words, tuple(scores), chances(told, len(tokens[0])))
+        return Reading(square, redescription, words, tuple(scores), token_probs(told, len(tokens[0])))
 
     @torch.inference_mode()
     def walk(self, start: tuple[str, int], end: tuple[str, int], frames: int) -> Iterator[Sketch]:
@@ -294,7 +294,7 @@ class MirrorGAN:
             ends.append((caption, seed, words, *self.text_encoder(tokens, mask), self._noise(seed)))
         (*first, embedded, sentence, noise), (*last, other_embedded, other_sentence, other_noise) = ends
         lengths = embedded.shape[1], other_embedded.shape[1]
-        embedded, other_embedded = (prolong(e, max(lengths)) for e in (embedded, other_embedded))
+        embedded, other_embedded = (pad_with_last_word(e, max(lengths)) for e in (embedded, other_embedded))
         for frame in range(frames):
             share = frame / (frames - 1)
             heard = max(lengths) if 0 < share < 1 else lengths[round(share)]
@@ -470,7 +470,7 @@ def middle(picture: Image.Image, longest: int = 512) -> Image.Image:
     return square if side <= longest else square.resize((longest, longest), Image.Resampling.LANCZOS)
 
 
-def prolong(words: Tensor, length: int) -> Tensor:
+def pad_with_last_word(words: Tensor, length: int) -> Tensor:
     """(B, L, D) to (B, length, D) by repeating the last word."""
     return torch.cat([words, words[:, -1:].expand(-1, length - words.shape[1], -1)], dim=1)
 
@@ -485,7 +485,7 @@ def slerp(start: Tensor, end: Tensor, share: float) -> Tensor:
     return (((1 - share) * angle).sin() * start + (share * angle).sin() * end) / angle.sin()
 
 
-def chances(told: Tensor, words: int) -> tuple[float, ...]:
+def token_probs(told: Tensor, words: int) -> tuple[float, ...]:
     """Probabilities of the first `words` tokens from log-probabilities (T,)."""
     return tuple(told[:words].exp().tolist())
 

@@ -14,7 +14,7 @@ import pytest
 
 from mirrorgan.checkpoint import write_tensors
 from mirrorgan.console import escape_unencodable, whole_number
-from mirrorgan.files import check_file, check_folder, whole, write_bytes, write_text
+from mirrorgan.files import atomic_write, check_file, check_folder, write_bytes, write_text
 from mirrorgan.vocabulary import Vocabulary
 from train.publishing.card import CardText, write_card_text
 
@@ -84,7 +84,7 @@ def test_a_number_in_range_is_read(text):
 # --------------------------------------------------------------------------------------------------------- files
 
 
-NO_TEXT = ("self", "studio", "Image", "image", "tarfile", "archive", "os")
+NO_TEXT = ("self", "model_worker", "Image", "image", "tarfile", "archive", "os")
 """Whose `open` gives bytes, or no file."""
 
 
@@ -101,7 +101,7 @@ def text_calls(tree):
         if name == "read_text" or (name == "write_text" and owner):
             yield node, keywords
         elif name == "open" and "b" not in mode and owner not in NO_TEXT:
-            if not owner.startswith(("shelf", "parts[")) and not owner.endswith("studio"):
+            if not owner.startswith(("registry", "parts[")) and not owner.endswith("model_worker"):
                 yield node, keywords
         elif name in ("run", "Popen", "check_output") and "text" in keywords:
             yield node, keywords
@@ -183,7 +183,7 @@ def test_what_fails_half_way_leaves_the_file_as_it_was(tmp_path):
     path.write_bytes(b"before")
     with pytest.raises(UnicodeEncodeError):
         write_text(path, "half \udce9 a letter")
-    with pytest.raises(KeyboardInterrupt), whole(path) as part:
+    with pytest.raises(KeyboardInterrupt), atomic_write(path) as part:
         part.write_bytes(b"half of")
         raise KeyboardInterrupt
     assert [one.read_bytes() for one in tmp_path.iterdir()] == [b"before"]

@@ -64,7 +64,7 @@ from mirrorgan.plugins import documentation
 from train.evaluation.comparison import compare, data_of, named
 from train.evaluation.scores import SCORES, Options
 from train.runtime.command import fail
-from train.runtime.malloc import keep_memory
+from train.runtime.malloc import disable_trim
 
 
 def main() -> None:
@@ -88,7 +88,7 @@ def main() -> None:
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     given = parser.parse_args()
     device = given.device if given.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-    keep_memory()
+    disable_trim()
     try:
         if device == "cuda" and not torch.cuda.is_available():
             raise ValueError("--device cuda, but this machine has none that torch can use")

@@ -25,7 +25,7 @@ from train.publishing.card import write_card
 from train.publishing.history import picture_sizes
 from train.runtime.command import fail
 from train.runtime.files import check_file
-from train.runtime.malloc import keep_memory
+from train.runtime.malloc import disable_trim
 
 
 def main() -> None:
@@ -76,7 +76,7 @@ def main() -> None:
     device = given.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    keep_memory()
+    disable_trim()
     out = given.out or given.checkpoint / "scores.json"
     try:
         if device == "cuda" and not torch.cuda.is_available():

@@ -105,7 +105,7 @@ class Page:
         raise ValueError(f"{self.url}: nothing happens on the {name} of {element!r}; is this the page of this project?")
 
 
-class Guest:
+class SimulatedUser:
     """One visitor: a session of its own, at an address of its own where the server believes a proxy beside it."""
 
     def __init__(self, page: Page, number: int, tally: Tally, seed: int = 0) -> None:
@@ -338,7 +338,7 @@ def flood(url: str, threads: int, seconds: float, seed: int = 0) -> tuple[Flood,
     page = Page(url)
     page.event("caption", "submit")
     tally = Tally()
-    guest = Guest(page, 0, tally, seed)
+    guest = SimulatedUser(page, 0, tally, seed)
     guest.values["model"] = page.values.get("model")
 
     def press(until: float) -> list[float]:
@@ -393,7 +393,7 @@ def invite(url: str, visitors: int, seconds: float, seed: int = 0) -> Tally:
     page, tally = Page(url), Tally()
     page.event("caption", "submit")
     until = time.monotonic() + seconds
-    guests = [Guest(page, number, tally, seed) for number in range(visitors)]
+    guests = [SimulatedUser(page, number, tally, seed) for number in range(visitors)]
     threads = [threading.Thread(target=guest.stay, args=(until,)) for guest in guests]
     for thread in threads:
         thread.start()

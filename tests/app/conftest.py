@@ -13,10 +13,10 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 if "PYTEST_XDIST_WORKER" in os.environ:  # gw0, gw1: each tries a hundred ports of its own
     os.environ["GRADIO_SERVER_PORT"] = str(7860 + 100 * int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw")))
 
-from app.callbacks import House
+from app.callbacks import AppContext
 from app.interface import build_demo, launch
-from app.limits import Purse
-from app.studio import Shelf, Studio
+from app.limits import RateLimiter
+from app.models import ModelRegistry, ModelWorker
 from mirrorgan.drawing import (
     CaptionError,
     CheckpointError,
@@ -306,19 +306,19 @@ def staged(request) -> FakePipeline:
 
 
 @pytest.fixture
-def studio(pipeline: FakePipeline) -> Studio:
-    """A studio whose model is loaded."""
-    studio = Studio(lambda: pipeline)
-    studio.load()
-    return studio
+def model_worker(pipeline: FakePipeline) -> ModelWorker:
+    """A worker whose model is loaded."""
+    model_worker = ModelWorker(lambda: pipeline)
+    model_worker.load()
+    return model_worker
 
 
 @pytest.fixture
-def house(pipeline: FakePipeline) -> House:
+def context(pipeline: FakePipeline) -> AppContext:
     """One loaded model by the key "fake", and visitors who may ask for as much as they like."""
-    shelf = Shelf({"fake": lambda: pipeline})
-    shelf["fake"].load()
-    return House(shelf, Purse(most=10**6))
+    registry = ModelRegistry({"fake": lambda: pipeline})
+    registry["fake"].load()
+    return AppContext(registry, RateLimiter(most=10**6))
 
 
 @pytest.fixture
@@ -329,7 +329,7 @@ def drawing(pipeline: FakePipeline) -> Drawing:
 @pytest.fixture(scope="session")
 def url() -> Iterator[str]:
     """Address of a page with four loaded models, on this machine only."""
-    shelf = Shelf(
+    registry = ModelRegistry(
         {
             "fake": FakePipeline,
             "deaf": lambda: DeafPipeline(DEAF),
@@ -337,9 +337,9 @@ def url() -> Iterator[str]:
             "five": lambda: FakePipeline(FIVE),
         }
     )
-    for key in shelf.keys:
-        shelf[key].load()
-    demo = build_demo(shelf, Purse(most=10**6))
+    for key in registry.keys:
+        registry[key].load()
+    demo = build_demo(registry, RateLimiter(most=10**6))
     _, address, _ = launch(demo, prevent_thread_lock=True, quiet=True)
     yield address
     demo.close()

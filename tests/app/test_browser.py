@@ -17,7 +17,7 @@ from PIL import Image
 from app import callbacks, gate
 from app.interface import build_demo, launch
 from app.limits import TokenBuckets
-from app.studio import EXAMPLE_SEED, Shelf
+from app.models import EXAMPLE_SEED, ModelRegistry
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium")
@@ -177,7 +177,7 @@ def test_what_is_typed_before_the_page_has_settled_stays_and_is_drawn(browser, p
         opened.wait(600)
         return pipeline
 
-    demo = build_demo(Shelf({"fake": load}))
+    demo = build_demo(ModelRegistry({"fake": load}))
     _, address, _ = launch(demo, prevent_thread_lock=True, quiet=True)
     page = browser.new_page(reduced_motion="reduce")
     page.set_default_timeout(PATIENCE)
@@ -206,9 +206,9 @@ def test_an_example_that_comes_late_does_not_cover_what_was_typed(browser, pipel
         return real(*values)
 
     monkeypatch.setattr(callbacks, "arrive", arrive)
-    shelf = Shelf({"fake": lambda: pipeline})
-    shelf["fake"].load()
-    demo = build_demo(shelf)
+    registry = ModelRegistry({"fake": lambda: pipeline})
+    registry["fake"].load()
+    demo = build_demo(registry)
     _, address, _ = launch(demo, prevent_thread_lock=True, quiet=True)
     page = browser.new_page(reduced_motion="reduce")
     page.set_default_timeout(PATIENCE)
@@ -231,8 +231,8 @@ def test_an_example_that_comes_late_does_not_cover_what_was_typed(browser, pipel
 
 def test_who_waits_sees_the_place_in_the_queue(browser, pipeline, monkeypatch):
     ready = threading.Event()
-    shelf = Shelf({"fake": lambda: pipeline})
-    shelf["fake"].load()
+    registry = ModelRegistry({"fake": lambda: pipeline})
+    registry["fake"].load()
     quick = pipeline.grow
 
     def slow(*asked):
@@ -240,7 +240,7 @@ def test_who_waits_sees_the_place_in_the_queue(browser, pipeline, monkeypatch):
         yield from quick(*asked)
 
     monkeypatch.setattr(pipeline, "grow", slow)
-    demo = build_demo(shelf)
+    demo = build_demo(registry)
     _, address, _ = launch(demo, prevent_thread_lock=True, quiet=True)
     pages = [browser.new_page(reduced_motion="reduce") for _ in range(3)]
     try:
@@ -461,9 +461,9 @@ def test_an_example_new_noise_and_what_was_before(visit):
     expect(page.locator("#mirror .mv-seed")).not_to_contain_text(f"seed {EXAMPLE_SEED} ·")
     seed = page.locator("#seed input").input_value()
     expect(page.locator("#mirror .mv-seed")).to_contain_text(f"seed {seed} ")
-    shelf = page.locator("#mirror .mv-shelf button")
-    expect(shelf).to_have_count(3)
-    shelf.last.click()
+    registry = page.locator("#mirror .mv-shelf button")
+    expect(registry).to_have_count(3)
+    registry.last.click()
     expect(page.locator("#mirror .mv-seed")).to_contain_text(f"seed {EXAMPLE_SEED} ·")
     expect(page.locator(CAPTION)).to_have_value("a small yellow bird with black wings")
     expect(page.locator("#seed input")).to_have_value(str(EXAMPLE_SEED))
@@ -838,9 +838,9 @@ def test_a_phone_scrolls_only_down_and_a_tap_pins(visit):
 def test_the_page_works_when_the_server_renders_it_first(browser, pipeline):
     if shutil.which("node") is None:
         pytest.skip("There is no node on this machine.")
-    shelf = Shelf({"fake": lambda: pipeline})
-    shelf["fake"].load()
-    demo = build_demo(shelf)
+    registry = ModelRegistry({"fake": lambda: pipeline})
+    registry["fake"].load()
+    demo = build_demo(registry)
     _, address, _ = launch(demo, prevent_thread_lock=True, quiet=True, ssr_mode=True)
     if not demo.ssr_mode or demo.node_process is None:
         demo.close()

@@ -7,27 +7,27 @@ import pytest
 from PIL import Image
 
 from app import callbacks
-from app.callbacks import House, Visitor
+from app.callbacks import AppContext, Visitor
 from app.export import MEDIA, PRICES
-from app.limits import Purse
-from app.studio import EXAMPLE_SEED, Shelf
+from app.limits import RateLimiter
+from app.models import EXAMPLE_SEED, ModelRegistry
 
 ME = Visitor("here", "me")
 
 
-def draw(house, caption, seed, model="fake"):
-    return [shown for shown, _ in callbacks.draw(house, caption, seed, model, ME)]
+def draw(context, caption, seed, model="fake"):
+    return [shown for shown, _ in callbacks.draw(context, caption, seed, model, ME)]
 
 
-def test_the_first_stage_comes_first_and_the_sentence_last(house):
-    first, stages, last = draw(house, "a small blurple bird", 3.0)
+def test_the_first_stage_comes_first_and_the_sentence_last(context):
+    first, stages, last = draw(context, "a small blurple bird", 3.0)
     assert [len(shown["stages"]) for shown in (first, stages, last)] == [1, 3, 3]
     assert first["read"] is stages["read"] is None and last["read"]["words"]
     assert last["caption"] == "a small blurple bird" and last["seed"] == 3 and last["model"] == "fake"
 
 
-def test_what_is_typed_is_drawn_and_not_read_back(house):
-    *_, (last, hint) = callbacks.live(house, "a red bi", 3, "fake", ME)
+def test_what_is_typed_is_drawn_and_not_read_back(context):
+    *_, (last, hint) = callbacks.live(context, "a red bi", 3, "fake", ME)
     assert len(last["stages"]) == 3 and last["read"] is None and hint == ""
     assert last["asked"] == "a red bi"
 
@@ -45,38 +45,38 @@ def test_what_is_typed_is_drawn_and_not_read_back(house):
         ("a bird", 0, "../fake", "no such model"),
     ],
 )
-def test_what_cannot_be_drawn_is_said_in_words(house, caption, seed, model, sentence):
+def test_what_cannot_be_drawn_is_said_in_words(context, caption, seed, model, sentence):
     with pytest.raises(gr.Error, match=sentence) as caught:
-        draw(house, caption, seed, model)
+        draw(context, caption, seed, model)
     assert caught.value.print_exception is False
-    ((page, hint),) = callbacks.live(house, caption, seed, model, ME)  # while typing it is only a hint
+    ((page, hint),) = callbacks.live(context, caption, seed, model, ME)  # while typing it is only a hint
     assert page == gr.skip() and sentence in hint
 
 
 @pytest.mark.parametrize("caption", ["", "   ", None, 12, ["a bird"]])
-def test_an_empty_box_is_nothing_to_talk_about(house, caption):
-    assert list(callbacks.live(house, caption, 0, "fake", ME)) == [(gr.skip(), "")]
+def test_an_empty_box_is_nothing_to_talk_about(context, caption):
+    assert list(callbacks.live(context, caption, 0, "fake", ME)) == [(gr.skip(), "")]
     with pytest.raises(gr.Error):
-        draw(house, caption, 0)
+        draw(context, caption, 0)
 
 
-def test_an_error_repeats_nothing_as_markup(house):
+def test_an_error_repeats_nothing_as_markup(context):
     with pytest.raises(gr.Error) as caught:
-        draw(house, "<img src=x onerror=alert(1)>", 0)
+        draw(context, "<img src=x onerror=alert(1)>", 0)
     assert "<" not in caught.value.message and "&lt;img" in caught.value.message
 
 
-def test_a_bug_stays_a_bug(house, pipeline, monkeypatch):
+def test_a_bug_stays_a_bug(context, pipeline, monkeypatch):
     def broken(*_):
         raise ZeroDivisionError
 
     monkeypatch.setattr(pipeline, "_draw", broken)
     with pytest.raises(ZeroDivisionError):
-        draw(house, "a bird", 5)
+        draw(context, "a bird", 5)
 
 
-def test_who_asks_for_too_much_waits_and_others_do_not(house):
-    poor = House(house.shelf, Purse(most=2, each_second=0.001, address_factor=100))
+def test_who_asks_for_too_much_waits_and_others_do_not(context):
+    poor = AppContext(context.registry, RateLimiter(most=2, each_second=0.001, address_factor=100))
     draw(poor, "a bird", 1)
     draw(poor, "a bird", 2)
     with pytest.raises(gr.Error, match="You asked for many drawings"):
@@ -84,14 +84,14 @@ def test_who_asks_for_too_much_waits_and_others_do_not(house):
     list(callbacks.draw(poor, "a bird", 3, "fake", Visitor("here", "somebody else")))
 
 
-def test_an_example_answers_without_the_model(house, pipeline):
+def test_an_example_answers_without_the_model(context, pipeline):
     asked = len(pipeline.asked)
-    caption, seed, shown, hint = callbacks.take_example(house, {"place": 1}, "fake")
+    caption, seed, shown, hint = callbacks.take_example(context, {"place": 1}, "fake")
     assert (caption, seed, hint) == (pipeline.info.examples[1], EXAMPLE_SEED, "")
     assert shown["caption"] == caption and shown["read"] and len(pipeline.asked) == asked
     for nowhere in (99, -1, "x", None, 1.5):
         with pytest.raises(gr.Error, match="no such example"):
-            callbacks.take_example(house, {"place": nowhere}, "fake")
+            callbacks.take_example(context, {"place": nowhere}, "fake")
 
 
 def test_a_new_seed_is_a_seed():
@@ -101,8 +101,10 @@ def test_a_new_seed_is_a_seed():
 
 def test_another_model_draws_the_same_caption(pipeline):
     other = dataclasses.replace(pipeline.info, name="second")
-    house = House(Shelf({"fake": lambda: pipeline, "second": lambda: type(pipeline)(other)}), Purse())
-    first, *_, (state, examples, shown, hint) = callbacks.choose_model(house, "a red bird", 3, "second", ME)
+    context = AppContext(
+        ModelRegistry({"fake": lambda: pipeline, "second": lambda: type(pipeline)(other)}), RateLimiter()
+    )
+    first, *_, (state, examples, shown, hint) = callbacks.choose_model(context, "a red bird", 3, "second", ME)
     assert "loading" in first[0] and "second" in state and examples["cards"] and hint == ""
     assert shown["model"] == "second" and shown["caption"] == "a red bird" and shown["read"]
 
@@ -110,8 +112,8 @@ def test_another_model_draws_the_same_caption(pipeline):
 # Arriving
 
 
-def arrive(house, link=None, caption=None, seed=0, model="fake", shown=None):
-    return callbacks.arrive(house, link or {}, caption, seed, model, shown, ME)
+def arrive(context, link=None, caption=None, seed=0, model="fake", shown=None):
+    return callbacks.arrive(context, link or {}, caption, seed, model, shown, ME)
 
 
 def test_who_arrives_while_the_model_loads_is_told_so_and_asked_to_wait(pipeline):
@@ -123,41 +125,41 @@ def test_who_arrives_while_the_model_loads_is_told_so_and_asked_to_wait(pipeline
         opened.wait(60)
         return pipeline
 
-    house = House(Shelf({"fake": load}), Purse())
-    state, _, timer, offer, shown = arrive(house)
+    context = AppContext(ModelRegistry({"fake": load}), RateLimiter())
+    state, _, timer, offer, shown = arrive(context)
     opened.set()
     assert "loading" in state and timer.active
     assert offer == shown == gr.skip()
-    house.shelf["fake"].open().join()
-    assert not arrive(house)[2].active
+    context.registry["fake"].open().join()
+    assert not arrive(context)[2].active
 
 
-def test_who_arrives_later_sees_the_first_example(house, pipeline):
-    state, examples, timer, offer, shown = arrive(house)
+def test_who_arrives_later_sees_the_first_example(context, pipeline):
+    state, examples, timer, offer, shown = arrive(context)
     assert "fake" in state and not timer.active and len(examples["cards"]) == len(pipeline.info.examples)
     assert offer == [pipeline.info.examples[0], EXAMPLE_SEED, "fake"]
     assert (shown["caption"], shown["seed"]) == (pipeline.info.examples[0], EXAMPLE_SEED)
 
 
-def test_what_was_typed_or_drawn_stays(house):
+def test_what_was_typed_or_drawn_stays(context):
     for values in ({"caption": "a red bird"}, {"shown": {"caption": "a red bird"}}):
-        *_, offer, shown = arrive(house, **values)
+        *_, offer, shown = arrive(context, **values)
         assert offer == shown == gr.skip()
 
 
-def test_a_link_brings_its_caption_seed_and_model(house, pipeline):
-    house.shelf.studios["second"] = house.shelf.studios["fake"]
+def test_a_link_brings_its_caption_seed_and_model(context, pipeline):
+    context.registry.workers["second"] = context.registry.workers["fake"]
     link = {"caption": "a red bird", "seed": "4294967295", "model": "second"}
-    *_, offer, shown = arrive(house, link=link)
+    *_, offer, shown = arrive(context, link=link)
     assert offer == ["a red bird", 2**32 - 1, "second"]
     assert (shown["caption"], shown["seed"], shown["model"]) == ("a red bird", 2**32 - 1, "second")
 
 
-def test_opening_links_is_paid_for_and_what_is_drawn_already_is_free(house, pipeline, monkeypatch):
+def test_opening_links_is_paid_for_and_what_is_drawn_already_is_free(context, pipeline, monkeypatch):
     said = []
     monkeypatch.setattr(gr, "Warning", said.append)
-    poor = House(house.shelf, Purse(most=3, each_second=1e-6))
-    house.shelf["fake"].open().join()
+    poor = AppContext(context.registry, RateLimiter(most=3, each_second=1e-6))
+    context.registry["fake"].open().join()
     asked = len(pipeline.asked)
     for seed in range(10, 20):
         *_, shown = arrive(poor, link={"caption": "a red bird", "seed": str(seed)})
@@ -172,18 +174,18 @@ def test_opening_links_is_paid_for_and_what_is_drawn_already_is_free(house, pipe
     assert len(pipeline.asked) == asked + 4
 
 
-def test_a_link_needs_no_seed_and_no_model_that_is_here(house):
-    *_, offer, shown = arrive(house, link={"caption": "a red bird", "model": "../secret"})
+def test_a_link_needs_no_seed_and_no_model_that_is_here(context):
+    *_, offer, shown = arrive(context, link={"caption": "a red bird", "model": "../secret"})
     assert offer == ["a red bird", EXAMPLE_SEED, "fake"] and shown["model"] == "fake"
 
 
 @pytest.mark.parametrize(
     "link", [{"caption": "zzz"}, {"caption": "x" * 999, "seed": "1"}, {"caption": "a bird", "seed": "-1"}]
 )
-def test_a_bad_link_is_said_and_breaks_nothing(house, link, monkeypatch):
+def test_a_bad_link_is_said_and_breaks_nothing(context, link, monkeypatch):
     said = []
     monkeypatch.setattr(gr, "Warning", said.append)
-    state, _, timer, offer, shown = arrive(house, link=link)
+    state, _, timer, offer, shown = arrive(context, link=link)
     assert len(said) == 1 and len(said[0]) > 20
     assert "fake" in state and not timer.active
     assert offer == shown == gr.skip()
@@ -193,9 +195,9 @@ def test_trouble_is_said_on_the_page():
     def load():
         raise FileNotFoundError("checkpoints/birds is not there")
 
-    house = House(Shelf({"birds": load}), Purse())
-    house.shelf["birds"].load()
-    state, _, timer, _, _ = arrive(house, model="birds")
+    context = AppContext(ModelRegistry({"birds": load}), RateLimiter())
+    context.registry["birds"].load()
+    state, _, timer, _, _ = arrive(context, model="birds")
     assert "checkpoints/birds is not there" in state and not timer.active
 
 
@@ -203,17 +205,19 @@ def test_trouble_is_said_on_the_page():
 
 
 @pytest.mark.parametrize("kind", MEDIA)
-def test_a_drawing_is_kept_as_a_file(house, kind):
-    file = callbacks.keep_file(house, {"kind": kind, "caption": "a red bird", "seed": 3, "model": "fake"}, ME)
+def test_a_drawing_is_kept_as_a_file(context, kind):
+    file = callbacks.keep_file(context, {"kind": kind, "caption": "a red bird", "seed": 3, "model": "fake"}, ME)
     head, content = file["href"].split(",", 1)
     assert head == f"data:{MEDIA[kind]};base64" and len(base64.b64decode(content)) > 300
     assert "red" not in file["name"]
 
 
 @pytest.mark.parametrize("kind", MEDIA)
-def test_a_file_costs_what_it_takes_and_its_drawing_if_that_is_not_there(house, kind):
+def test_a_file_costs_what_it_takes_and_its_drawing_if_that_is_not_there(context, kind):
     details = {"kind": kind, "caption": "a red bird", "seed": 3, "model": "fake"}
-    new, kept = (House(house.shelf, Purse(most=PRICES[kind] + drawing, each_second=1e-6)) for drawing in (1, 0))
+    new, kept = (
+        AppContext(context.registry, RateLimiter(most=PRICES[kind] + drawing, each_second=1e-6)) for drawing in (1, 0)
+    )
     callbacks.keep_file(new, details, ME)
     with pytest.raises(gr.Error, match="You asked for many drawings"):
         callbacks.keep_file(new, details, ME)
@@ -233,9 +237,9 @@ def test_a_file_costs_what_it_takes_and_its_drawing_if_that_is_not_there(house, 
         {"kind": "png", "caption": "a red bird", "seed": 3, "model": "/etc"},
     ],
 )
-def test_nothing_else_is_kept(house, details):
+def test_nothing_else_is_kept(context, details):
     with pytest.raises(gr.Error):
-        callbacks.keep_file(house, details, ME)
+        callbacks.keep_file(context, details, ME)
 
 
 def test_a_drawing_that_is_shown_again_fills_its_boxes():
@@ -244,18 +248,18 @@ def test_a_drawing_that_is_shown_again_fills_its_boxes():
         assert callbacks.recall(wrong) == (gr.skip(),) * 3
 
 
-def test_a_program_is_told_which_words_came_too_late(house):
-    long = callbacks.draw_for_programs(house, "a blurple bird " + "red " * 20 + "blue", 2, "fake", ME)
+def test_a_program_is_told_which_words_came_too_late(context):
+    long = callbacks.draw_for_programs(context, "a blurple bird " + "red " * 20 + "blue", 2, "fake", ME)
     assert long["unknown_words"] == ["blurple"] and long["cut_words"] == ["red"] * 4 + ["blue"]
-    assert callbacks.draw_for_programs(house, "a red bird", 2, "fake", ME)["cut_words"] == []
+    assert callbacks.draw_for_programs(context, "a red bird", 2, "fake", ME)["cut_words"] == []
 
 
-def test_a_program_gets_pictures_and_words(house):
-    answer = callbacks.draw_for_programs(house, "a blurple bird", 2, "fake", ME)
+def test_a_program_gets_pictures_and_words(context):
+    answer = callbacks.draw_for_programs(context, "a blurple bird", 2, "fake", ME)
     assert answer["seed"] == 2 and answer["unknown_words"] == ["blurple"]
     assert len(answer["images"]) == 3 and len(set(answer["images"])) == 3
     sizes = [Image.open(io.BytesIO(base64.b64decode(image.split(",")[1]))).width for image in answer["images"]]
     assert sizes == [32, 64, 128]
     assert answer["redescription"] == " ".join(word["word"] for word in answer["words"])
     with pytest.raises(gr.Error, match="Type a caption"):
-        callbacks.draw_for_programs(house, "", 0, "fake", ME)
+        callbacks.draw_for_programs(context, "", 0, "fake", ME)

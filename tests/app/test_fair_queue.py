@@ -157,9 +157,9 @@ def test_answers_that_nobody_fetches_are_forgotten_and_those_of_others_stay():
 
 def test_the_queue_of_the_page_takes_turns(pipeline):
     from app.interface import build_demo
-    from app.studio import Shelf
+    from app.models import ModelRegistry
 
-    demo = build_demo(Shelf({"fake": lambda: pipeline}))
+    demo = build_demo(ModelRegistry({"fake": lambda: pipeline}))
     FairQueue(demo._queue, list(demo.fns.values()))
     lanes = demo._queue.event_queue_per_concurrency_id
     assert {"model", "typing", "play", "files", "view"} <= set(lanes)

@@ -22,7 +22,7 @@ from app import gate
 from app.gate import PLACES
 from app.interface import LAUNCH, QUEUE, build_demo, launch
 from app.limits import MAX_WAITING
-from app.studio import EXAMPLE_SEED, Shelf
+from app.models import EXAMPLE_SEED, ModelRegistry
 
 HOSTILE = [
     "<img src=x onerror=alert(1)> bird",
@@ -250,11 +250,11 @@ def test_a_flood_is_refused_in_words_and_somebody_else_is_drawn_for(pipeline, mo
         assert hold.wait(60)
         return type(pipeline).draw(pipeline, caption, seed)
 
-    shelf = Shelf({"fake": lambda: pipeline})
-    shelf["fake"].load()
-    monkeypatch.setattr(shelf["fake"], "draw", wait)
+    registry = ModelRegistry({"fake": lambda: pipeline})
+    registry["fake"].load()
+    monkeypatch.setattr(registry["fake"], "draw", wait)
     monkeypatch.setattr(gate, "DELAY", 0)
-    demo = build_demo(shelf)
+    demo = build_demo(registry)
     _, address, _ = launch(demo, prevent_thread_lock=True, quiet=True)
     try:
         call = {"data": ["a red bird", 1, "fake"]}
@@ -287,7 +287,7 @@ def test_the_page_is_served_as_a_public_page_must_be():
 
 
 def test_the_page_can_be_built_before_the_model_is_there(pipeline):
-    demo = build_demo(Shelf({"fake": lambda: pipeline}))
+    demo = build_demo(ModelRegistry({"fake": lambda: pipeline}))
     assert demo._queue.max_size == QUEUE >= 4 * PLACES
     assert demo.api_open is False
     assert pipeline.asked == []
@@ -304,7 +304,7 @@ def test_the_command_starts_anywhere_with_the_checkpoint_beside_it_even_where_le
 
 
 def test_two_at_a_time_draw_two_type_and_two_play(pipeline):
-    demo = build_demo(Shelf({"fake": lambda: pipeline}))
+    demo = build_demo(ModelRegistry({"fake": lambda: pipeline}))
     limits = {event.concurrency_id: event.concurrency_limit for event in demo.fns.values() if event.concurrency_id}
     assert limits["model"] == limits["typing"] == limits["play"] == limits["files"] == 2
     lanes = ("model", "typing", "play", "files", "view")
@@ -313,7 +313,7 @@ def test_two_at_a_time_draw_two_type_and_two_play(pipeline):
 
 def test_no_template_holds_a_placeholder_and_no_value_reaches_one(pipeline):
     # Templates of gr.HTML are run as JavaScript; what visitors type goes in by textContent only.
-    demo = build_demo(Shelf({"fake": lambda: pipeline}))
+    demo = build_demo(ModelRegistry({"fake": lambda: pipeline}))
     for block in demo.blocks.values():
         if isinstance(block, gr.HTML):
             template = block.html_template

@@ -2,7 +2,16 @@ import threading
 
 import pytest
 
-from app.limits import MAX_SEED, Purse, RefusedError, TokenBuckets, WaitingRoom, address_of, caption_from, seed_from
+from app.limits import (
+    MAX_SEED,
+    RateLimiter,
+    RefusedError,
+    TokenBuckets,
+    WaitingRoom,
+    address_of,
+    caption_from,
+    seed_from,
+)
 
 
 @pytest.mark.parametrize("caption", ["a bird", "x" * 200, "<b>${1}</b>", "птица", " a\tbird "])
@@ -101,35 +110,35 @@ class Clock:
 
 def test_an_allowance_is_spent_and_comes_back():
     clock = Clock()
-    purse = Purse(most=10, each_second=2, clock=clock)
+    rate_limiter = RateLimiter(most=10, each_second=2, clock=clock)
     for _ in range(10):
-        purse.spend("here", "me", 1)
+        rate_limiter.spend("here", "me", 1)
     with pytest.raises(RefusedError, match=r"Please wait 2 seconds\."):
-        purse.spend("here", "me", 4)
+        rate_limiter.spend("here", "me", 4)
     clock.now += 2
-    purse.spend("here", "me", 4)
+    rate_limiter.spend("here", "me", 4)
     with pytest.raises(RefusedError, match=r"Please wait 1 second\."):
-        purse.spend("here", "me", 1)
+        rate_limiter.spend("here", "me", 1)
     clock.now += 1000
-    purse.spend("here", "me", 10)
+    rate_limiter.spend("here", "me", 10)
     with pytest.raises(RefusedError):
-        purse.spend("here", "me", 1)
+        rate_limiter.spend("here", "me", 1)
 
 
 def test_what_is_refused_costs_nothing():
-    purse = Purse(most=10, each_second=0.001, clock=Clock())
+    rate_limiter = RateLimiter(most=10, each_second=0.001, clock=Clock())
     with pytest.raises(RefusedError):
-        purse.spend("here", "me", 11)
-    purse.spend("here", "me", 10)
+        rate_limiter.spend("here", "me", 11)
+    rate_limiter.spend("here", "me", 10)
 
 
 def test_one_visitor_takes_nothing_from_another_but_an_address_has_its_end():
-    purse = Purse(most=10, each_second=1, address_factor=3, clock=Clock())
+    rate_limiter = RateLimiter(most=10, each_second=1, address_factor=3, clock=Clock())
     for session in ("a", "b", "c"):
-        purse.spend("here", session, 10)
+        rate_limiter.spend("here", session, 10)
     with pytest.raises(RefusedError):
-        purse.spend("here", "d", 1)
-    purse.spend("there", "d", 10)
+        rate_limiter.spend("here", "d", 1)
+    rate_limiter.spend("there", "d", 10)
 
 
 def test_visitors_are_forgotten_before_they_fill_the_memory():

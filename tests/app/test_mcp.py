@@ -6,7 +6,7 @@ import json
 import pytest
 
 from app.interface import build_demo, launch
-from app.studio import Shelf
+from app.models import ModelRegistry
 
 mcp = pytest.importorskip("mcp", reason="mcp is not installed")
 
@@ -22,9 +22,9 @@ async def visit(url, caption):
 
 
 def test_two_tools_and_nothing_private_are_offered(pipeline):
-    shelf = Shelf({"fake": lambda: pipeline})
-    shelf["fake"].load()
-    demo = build_demo(shelf)
+    registry = ModelRegistry({"fake": lambda: pipeline})
+    registry["fake"].load()
+    demo = build_demo(registry)
     _, address, _ = launch(demo, prevent_thread_lock=True, quiet=True, mcp_server=True)
     try:
         tools, drawn = asyncio.run(visit(f"{address}gradio_api/mcp/", "a red bird"))

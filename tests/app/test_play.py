@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from app import tools_tab as play
-from app.callbacks import House, Visitor
+from app.callbacks import AppContext, Visitor
 from app.inside import POINTS, curves, inside_of, thin
-from app.limits import Purse
-from app.studio import Shelf
+from app.limits import RateLimiter
+from app.models import ModelRegistry
 from mirrorgan.drawing import CaptionError, Stage
 
 ME = Visitor("here", "me")
@@ -28,8 +28,8 @@ def last(boards):
     return json.loads(json.dumps(board, allow_nan=False))
 
 
-def test_before_and_after_with_the_same_noise(house):
-    board = last(play.change_caption(house, "a red bird", 3, "fake", "a blue bird", ME))
+def test_before_and_after_with_the_same_noise(context):
+    board = last(play.change_caption(context, "a red bird", 3, "fake", "a blue bird", ME))
     assert (board["left"]["caption"], board["right"]["caption"]) == ("a red bird", "a blue bird")
     assert board["left"]["seed"] == board["right"]["seed"] == 3
     assert {item["word"] for item in board["moved"]} == {"a", "bird"}
@@ -37,8 +37,8 @@ def test_before_and_after_with_the_same_noise(house):
     assert "of 255" in board["facts"][0] and board["difference"]["image"].startswith("data:image/")
 
 
-def test_nothing_changed_is_no_difference(house):
-    board = last(play.change_caption(house, "a red bird", 3, "fake", "a red bird", ME))
+def test_nothing_changed_is_no_difference(context):
+    board = last(play.change_caption(context, "a red bird", 3, "fake", "a red bird", ME))
     assert board["facts"] == ["mean difference of the pixels: 0.0 of 255"]
     assert all(item["share"] == 0 for item in board["moved"])
 
@@ -69,15 +69,15 @@ def test_moved_attention_is_the_share_that_is_elsewhere(drawing):
 
 def shelf_of(*pipelines):
     """A house of these models, loaded, by their names."""
-    shelf = Shelf({pipeline.info.name: (lambda one=pipeline: one) for pipeline in pipelines})
-    for key in shelf.keys:
-        shelf[key].load()
-    return House(shelf, Purse(most=10**6))
+    registry = ModelRegistry({pipeline.info.name: (lambda one=pipeline: one) for pipeline in pipelines})
+    for key in registry.keys:
+        registry[key].load()
+    return AppContext(registry, RateLimiter(most=10**6))
 
 
 def test_models_side_by_side_are_read_by_one_of_them(pipeline, deaf, masked):
-    house = shelf_of(masked, pipeline, deaf)
-    boards = list(play.compare_models(house, "a red bird", 3, "masked", ["fake", "deaf", "fake"], ME))
+    context = shelf_of(masked, pipeline, deaf)
+    boards = list(play.compare_models(context, "a red bird", 3, "masked", ["fake", "deaf", "fake"], ME))
     assert [[side["drawing"] is not None for side in board["sides"]] for board in boards[:3]] == [
         [True, False, False], [True, True, False], [True, True, True],
     ]  # fmt: skip
@@ -106,18 +106,18 @@ def test_without_any_reader_models_are_compared_by_eye(masked):
 
 def test_four_models_at_most(pipeline):
     names = ["fake", *"abcd"]
-    house = shelf_of(*(type(pipeline)(dataclasses.replace(pipeline.info, name=name)) for name in names))
+    context = shelf_of(*(type(pipeline)(dataclasses.replace(pipeline.info, name=name)) for name in names))
     with pytest.raises(gr.Error, match="4 or fewer"):
-        list(play.compare_models(house, "a bird", 0, "fake", list("abcd"), ME))
-    assert len(last(play.compare_models(house, "a bird", 0, "fake", list("abc"), ME))["sides"]) == 4
+        list(play.compare_models(context, "a bird", 0, "fake", list("abcd"), ME))
+    assert len(last(play.compare_models(context, "a bird", 0, "fake", list("abc"), ME))["sides"]) == 4
 
 
 @pytest.mark.parametrize(
     "call",
     [
-        lambda house: play.best_of(house, "a bird", 0, "masked", ME),
-        lambda house: play.refine(house, "a bird", 0, "masked", ME),
-        lambda house: iter([play.read_picture(house, PNG, "", "masked", ME)]),
+        lambda context: play.best_of(context, "a bird", 0, "masked", ME),
+        lambda context: play.refine(context, "a bird", 0, "masked", ME),
+        lambda context: iter([play.read_picture(context, PNG, "", "masked", ME)]),
     ],
 )
 def test_what_needs_a_reader_says_that_there_is_none(masked, call):
@@ -140,101 +140,101 @@ def test_an_empty_box_is_filled_with_another_colour(caption, others, suggested):
     assert [text if isinstance(text, str) else None for text in given] == suggested
 
 
-def test_six_seeds_come_one_by_one(house):
-    boards = list(play.six_seeds(house, "a red bird", 2**32 - 3, "fake", ME))
+def test_six_seeds_come_one_by_one(context):
+    boards = list(play.six_seeds(context, "a red bird", 2**32 - 3, "fake", ME))
     assert [len(board["cards"]) for board in boards] == [1, 2, 3, 4, 5, 6]
     assert [card["seed"] for card in boards[-1]["cards"]] == [2**32 - 3, 2**32 - 2, 2**32 - 1, 0, 1, 2]
     assert len({card["image"] for card in boards[-1]["cards"]}) == 6
 
 
-def test_the_best_of_eight_is_the_likeliest(house, monkeypatch):
-    studio = house.shelf["fake"]
-    draw, values = studio.draw, {3: -2.0, 4: -0.5, 5: -9.0}
+def test_the_best_of_eight_is_the_likeliest(context, monkeypatch):
+    model_worker = context.registry["fake"]
+    draw, values = model_worker.draw, {3: -2.0, 4: -0.5, 5: -9.0}
 
     def scored(caption, seed):
         drawing = draw(caption, seed)
         score = dataclasses.replace(drawing.scores[1], value=values.get(seed, -3.0))
         return dataclasses.replace(drawing, scores=(score,))
 
-    monkeypatch.setattr(studio, "draw", scored)
-    *_, before, board = play.best_of(house, "a red bird", 3, "fake", ME)
+    monkeypatch.setattr(model_worker, "draw", scored)
+    *_, before, board = play.best_of(context, "a red bird", 3, "fake", ME)
     assert [card["seed"] for card in board["cards"]] == [4, 3, 6, 7, 8, 9, 10, 5]
     assert board["best"] and not before["best"] and board["cards"][0]["title"] == "-0.50"
 
 
-def test_a_walk_ends_with_an_animation_there_and_back(house):
-    boards = list(play.walk(house, "a red bird", 3, "fake", "a blue bird", None, ME))
+def test_a_walk_ends_with_an_animation_there_and_back(context):
+    boards = list(play.walk(context, "a red bird", 3, "fake", "a blue bird", None, ME))
     assert [len(board["frames"]) for board in boards] == [*range(1, play.FRAMES + 1), play.FRAMES]
     for file in boards[-1]["files"]:
         moving = Image.open(io.BytesIO(base64.b64decode(file["href"].split(",")[1])))
         assert moving.is_animated and moving.size == (play.THUMB, play.THUMB)
 
 
-def test_a_walk_to_another_seed_keeps_the_caption(house, pipeline):
-    list(play.walk(house, "a red bird", 3, "fake", "", " 9 ", ME))
+def test_a_walk_to_another_seed_keeps_the_caption(context, pipeline):
+    list(play.walk(context, "a red bird", 3, "fake", "", " 9 ", ME))
     assert pipeline.asked[-2:] == [("a red bird", 3), ("a red bird", 9)]
 
 
-def test_less_noise_goes_from_none_to_all(house):
-    boards = list(play.less_noise(house, "a red bird", 3, "fake", ME))
+def test_less_noise_goes_from_none_to_all(context):
+    boards = list(play.less_noise(context, "a red bird", 3, "fake", ME))
     assert [len(board["frames"]) for board in boards] == [1, 2, 3, 4, 5] and boards[0]["of"] == 5
     assert [frame["title"] for frame in boards[-1]["frames"]] == [f"noise {n} %" for n in (0, 25, 50, 75, 100)]
     assert len({frame["image"] for frame in boards[-1]["frames"]}) == 5
 
 
-def test_uphill_shows_its_curve_and_its_highest_step(house):
-    board = last(play.refine(house, "a red bird", 3, "fake", ME))
+def test_uphill_shows_its_curve_and_its_highest_step(context):
+    board = last(play.refine(context, "a red bird", 3, "fake", ME))
     assert len(board["frames"]) == len(board["curve"]["values"]) == play.STEPS + 1
     assert board["best"] == int(np.argmax(board["curve"]["values"])) == 5
 
 
-def test_a_picture_is_read_and_matched(house):
+def test_a_picture_is_read_and_matched(context):
     file = io.BytesIO()
     Image.new("RGB", (60, 40), (196, 58, 46)).save(file, "PNG")
-    board = play.read_picture(house, file.getvalue(), "a red zzz bird", "fake", ME)
+    board = play.read_picture(context, file.getvalue(), "a red zzz bird", "fake", ME)
     assert board["read"] == ["this", "red", "bird"] and board["unused"] == ["zzz"] and board["scores"]
     kinds = {match["kind"] for match in board["matches"]}
     assert kinds == {"replaced", "equal", "dropped"}
-    long = play.read_picture(house, file.getvalue(), "a zzz bird " + "red " * 17, "fake", ME)
+    long = play.read_picture(context, file.getvalue(), "a zzz bird " + "red " * 17, "fake", ME)
     assert long["unused"] == ["zzz"] and long["cut"] == ["red"] and long["max_words"] == 18
-    alone = play.read_picture(house, file.getvalue(), "  ", "fake", ME)
+    alone = play.read_picture(context, file.getvalue(), "  ", "fake", ME)
     assert alone["matches"] == [] and alone["scores"] == [] and alone["typed"] == []
 
 
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
-        (lambda house: play.change_caption(house, "a bird", 0, "fake", "", ME), "Type a caption"),
-        (lambda house: play.change_caption(house, "a bird", 0, "fake", None, ME), "Type a caption"),
-        (lambda house: play.compare_models(house, "a bird", 0, "fake", "/etc", ME), "no such model"),
-        (lambda house: play.compare_models(house, "a bird", 0, "fake", [{"a": 1}], ME), "no such model"),
-        (lambda house: play.compare_models(house, "a bird", 0, "fake", None, ME), "no such model"),
-        (lambda house: play.compare_models(house, "a bird", 0, "fake", [], ME), "Choose another model"),
-        (lambda house: play.compare_models(house, "a bird", 0, "fake", "fake", ME), "Choose another model"),
-        (lambda house: play.compare_models(house, "", 0, "fake", "fake", ME), "Choose another model"),
-        (lambda house: play.six_seeds(house, "a bird", float("inf"), "fake", ME), "no number"),
-        (lambda house: play.six_seeds(house, "a bird", "3", "fake", ME), "no number"),
-        (lambda house: play.best_of(house, "a bird", True, "fake", ME), "no number"),
-        (lambda house: play.best_of(house, "a bird", 0.5, "fake", ME), "without a fraction"),
-        (lambda house: play.walk(house, "a bird", 0, "fake", "x" * 300, "1", ME), "300 characters"),
-        (lambda house: play.less_noise(house, "a bird", -1, "fake", ME), "too (small|large)|whole number|from 0"),
-        (lambda house: play.less_noise(house, " ", 0, "fake", ME), "[Tt]ype"),
-        (lambda house: play.walk(house, "a bird", 0, "fake", "", "-4", ME), "a whole number"),
-        (lambda house: play.walk(house, "a bird", 0, "fake", "", "9" * 5000, ME), "a whole number"),
-        (lambda house: play.walk(house, "a bird", 0, "fake", "", "9" * 10, ME), "too large"),
-        (lambda house: play.walk(house, "a bird", 0, "fake", "", {"a": 1}, ME), "a whole number"),
-        (lambda house: play.refine(house, "zzz", 0, "fake", ME), "None of these words"),
-        (lambda house: iter([play.read_picture(house, b"<svg/>", "", "fake", ME)]), "Please use one of"),
-        (lambda house: iter([play.read_picture(house, None, "", "fake", ME)]), "Choose a picture"),
+        (lambda context: play.change_caption(context, "a bird", 0, "fake", "", ME), "Type a caption"),
+        (lambda context: play.change_caption(context, "a bird", 0, "fake", None, ME), "Type a caption"),
+        (lambda context: play.compare_models(context, "a bird", 0, "fake", "/etc", ME), "no such model"),
+        (lambda context: play.compare_models(context, "a bird", 0, "fake", [{"a": 1}], ME), "no such model"),
+        (lambda context: play.compare_models(context, "a bird", 0, "fake", None, ME), "no such model"),
+        (lambda context: play.compare_models(context, "a bird", 0, "fake", [], ME), "Choose another model"),
+        (lambda context: play.compare_models(context, "a bird", 0, "fake", "fake", ME), "Choose another model"),
+        (lambda context: play.compare_models(context, "", 0, "fake", "fake", ME), "Choose another model"),
+        (lambda context: play.six_seeds(context, "a bird", float("inf"), "fake", ME), "no number"),
+        (lambda context: play.six_seeds(context, "a bird", "3", "fake", ME), "no number"),
+        (lambda context: play.best_of(context, "a bird", True, "fake", ME), "no number"),
+        (lambda context: play.best_of(context, "a bird", 0.5, "fake", ME), "without a fraction"),
+        (lambda context: play.walk(context, "a bird", 0, "fake", "x" * 300, "1", ME), "300 characters"),
+        (lambda context: play.less_noise(context, "a bird", -1, "fake", ME), "too (small|large)|whole number|from 0"),
+        (lambda context: play.less_noise(context, " ", 0, "fake", ME), "[Tt]ype"),
+        (lambda context: play.walk(context, "a bird", 0, "fake", "", "-4", ME), "a whole number"),
+        (lambda context: play.walk(context, "a bird", 0, "fake", "", "9" * 5000, ME), "a whole number"),
+        (lambda context: play.walk(context, "a bird", 0, "fake", "", "9" * 10, ME), "too large"),
+        (lambda context: play.walk(context, "a bird", 0, "fake", "", {"a": 1}, ME), "a whole number"),
+        (lambda context: play.refine(context, "zzz", 0, "fake", ME), "None of these words"),
+        (lambda context: iter([play.read_picture(context, b"<svg/>", "", "fake", ME)]), "Please use one of"),
+        (lambda context: iter([play.read_picture(context, None, "", "fake", ME)]), "Choose a picture"),
     ],
 )
-def test_what_cannot_be_played_is_said_in_words(house, call, sentence):
+def test_what_cannot_be_played_is_said_in_words(context, call, sentence):
     with pytest.raises(gr.Error, match=sentence):
-        list(call(house))
+        list(call(context))
 
 
-def test_playing_costs_what_it_takes(house):
-    poor = House(house.shelf, Purse(most=5, each_second=0.001))
+def test_playing_costs_what_it_takes(context):
+    poor = AppContext(context.registry, RateLimiter(most=5, each_second=0.001))
     list(play.six_seeds(poor, "a bird", 0, "fake", ME))
     with pytest.raises(gr.Error, match="You asked for many drawings"):
         list(play.best_of(poor, "a bird", 0, "fake", ME))

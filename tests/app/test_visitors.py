@@ -7,10 +7,10 @@ import httpx
 import pytest
 
 from app.benchmarks import load as visitors
-from app.benchmarks.load import Fairness, Guest, Page, Tally, flood, invite, main, memory_of, quantiles
+from app.benchmarks.load import Fairness, Page, SimulatedUser, Tally, flood, invite, main, memory_of, quantiles
 from app.interface import build_demo, launch
-from app.limits import Purse
-from app.studio import Shelf
+from app.limits import RateLimiter
+from app.models import ModelRegistry
 
 
 def test_visitors_type_draw_and_read_and_are_told_apart(url, monkeypatch):
@@ -18,7 +18,7 @@ def test_visitors_type_draw_and_read_and_are_told_apart(url, monkeypatch):
     monkeypatch.setattr(visitors, "LETTERS_A_SECOND", 1000.0)
     tally = Tally()
     page = Page(url)
-    first, second = (Guest(page, number, tally) for number in (0, 1))
+    first, second = (SimulatedUser(page, number, tally) for number in (0, 1))
     assert first.session != second.session and first.caption() != second.caption()
     assert first.http.headers["X-Forwarded-For"] != second.http.headers["X-Forwarded-For"]
     first.type("a red bird", float("inf"))
@@ -40,9 +40,9 @@ def test_a_short_visit_of_two_is_reported(url, capsys):
 
 
 def test_one_client_floods_with_all_it_has_and_another_is_drawn_for(pipeline):
-    shelf = Shelf({"fake": lambda: pipeline})
-    shelf["fake"].load()
-    demo = build_demo(shelf)
+    registry = ModelRegistry({"fake": lambda: pipeline})
+    registry["fake"].load()
+    demo = build_demo(registry)
     _, address, _ = launch(demo, prevent_thread_lock=True, quiet=True)
     try:
         flooding, fairness = flood(address, len(visitors.FLOODS), 1.5)
@@ -72,13 +72,13 @@ def test_fairness_is_a_bound_for_every_wait_and_no_refusal(alone, beside, errors
 
 
 def test_what_goes_wrong_is_counted_by_kind_and_fairness_apart(pipeline):
-    shelf = Shelf({"fake": lambda: pipeline})
-    shelf["fake"].load()
-    demo = build_demo(shelf, Purse(most=1, each_second=1e-6))
+    registry = ModelRegistry({"fake": lambda: pipeline})
+    registry["fake"].load()
+    demo = build_demo(registry, RateLimiter(most=1, each_second=1e-6))
     _, address, _ = launch(demo, prevent_thread_lock=True, quiet=True)
     try:
         tally = Tally()
-        guest = Guest(Page(address), 0, tally)
+        guest = SimulatedUser(Page(address), 0, tally)
         guest.values["caption"] = "zzz"
         guest.ask("caption", "submit", "Enter")
         guest.values["caption"] = "a red bird"

@@ -13,7 +13,7 @@ from mirrorgan.discriminators import (
     stackgan,
 )
 from mirrorgan.layers import Bottleneck, SpectralNorm
-from mirrorgan.losses import squared_slopes
+from mirrorgan.losses import squared_grad_norm
 
 SENTENCES = 8
 WITH_PIXELS = "projected, and the picture itself"
@@ -120,7 +120,7 @@ def test_its_slope_is_the_length_of_its_gradient_and_has_a_gradient_itself(discr
     discriminator.eval()
     images, told = (x.requires_grad_() for x in inputs)
     judgement = discriminator(images, told)
-    slopes = squared_slopes(judgement, images, told)
+    slopes = squared_grad_norm(judgement, images, told)
     assert slopes.shape == (3,) and slopes.requires_grad
     gradients = torch.autograd.grad(
         sum(head.mean(dim=1).sum() for head in judgement if head is not None), (images, told), retain_graph=True

@@ -14,13 +14,13 @@ from mirrorgan.losses import (
     hinge_discriminator,
     hinge_generator,
     kl_divergence,
-    map_disagreement,
     matching_aware_penalty,
     matching_loss,
     redescription_loss,
-    squared_slopes,
+    squared_grad_norm,
     transport_cost,
     transport_map,
+    word_map_loss,
 )
 
 B, K = 3, 2
@@ -109,7 +109,7 @@ def test_of_a_linear_discriminator_the_penalty_is_known():
     a, b = torch.randn(3 * 4 * 4, requires_grad=True), torch.randn(5, requires_grad=True)
     images, told = torch.randn(6, 3, 4, 4, requires_grad=True), torch.randn(6, 5, requires_grad=True)
     logits = (images.flatten(1) @ a + told @ b)[:, None]
-    slopes = squared_slopes(Judgement(None, logits), images, told)
+    slopes = squared_grad_norm(Judgement(None, logits), images, told)
     length = (a.square().sum() + b.square().sum()).sqrt()
     torch.testing.assert_close(slopes, length.square().expand(6))
     penalty = matching_aware_penalty(slopes)
@@ -124,14 +124,14 @@ def test_where_a_discriminator_is_flat_the_penalty_and_its_gradient_are_zero():
     a = torch.zeros(12, requires_grad=True)
     images, told = torch.randn(2, 3, 2, 2, requires_grad=True), torch.randn(2, 5, requires_grad=True)
     logits = (images.flatten(1) @ a + 0 * told.sum(dim=1))[:, None]
-    penalty = matching_aware_penalty(squared_slopes(Judgement(None, logits), images, told))
+    penalty = matching_aware_penalty(squared_grad_norm(Judgement(None, logits), images, told))
     assert penalty == 0 and torch.equal(torch.autograd.grad(penalty, a)[0], torch.zeros(12))
 
 
 def test_of_two_heads_the_slope_is_that_of_their_sum():
     images, told = torch.randn(2, 3, 2, 2, requires_grad=True), torch.randn(2, 5, requires_grad=True)
     one, two = images.flatten(1).sum(dim=1, keepdim=True), told.sum(dim=1, keepdim=True)
-    both = squared_slopes(Judgement(one, one + two), images, told)
+    both = squared_grad_norm(Judgement(one, one + two), images, told)
     torch.testing.assert_close(both, torch.full((2,), 12 * 4.0 + 5 * 1.0))
 
 
@@ -304,7 +304,7 @@ def words_of_two():
 @pytest.mark.parametrize("sharpness", [1.0, 4.0])
 def test_map_disagreement_by_hand(words_of_two, sharpness):
     attention, looks = some_maps(words_of_two, 6, 4), some_looks(words_of_two, 2)
-    found = map_disagreement(attention, looks, words_of_two, sharpness)
+    found = word_map_loss(attention, looks, words_of_two, sharpness)
     for b, length in enumerate((3, 2)):
         terms = []
         for i in range(2):
@@ -320,9 +320,9 @@ def test_map_disagreement_does_not_look_at_padding(words_of_two):
     attention, looks = some_maps(words_of_two, 4, 4), some_looks(words_of_two, 2)
     elsewhere = looks.clone()
     elsewhere[1, 2] = 1.0
-    found = map_disagreement(attention, looks, words_of_two)
-    assert torch.equal(found, map_disagreement(attention, elsewhere, words_of_two))
-    torch.testing.assert_close(found[1:], map_disagreement(attention[1:, :2], looks[1:, :2], words_of_two[1:, :2]))
+    found = word_map_loss(attention, looks, words_of_two)
+    assert torch.equal(found, word_map_loss(attention, elsewhere, words_of_two))
+    torch.testing.assert_close(found[1:], word_map_loss(attention[1:, :2], looks[1:, :2], words_of_two[1:, :2]))
 
 
 def test_maps_that_agree_have_nothing_to_learn(words_of_two):
@@ -334,7 +334,7 @@ def test_maps_that_agree_have_nothing_to_learn(words_of_two):
         ("flat", torch.zeros_like(scores).masked_fill(~scores.isfinite(), -torch.inf)),
     ):
         start = start.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3).requires_grad_()
-        loss = map_disagreement(start.softmax(dim=1), looks, words_of_two).sum()
+        loss = word_map_loss(start.softmax(dim=1), looks, words_of_two).sum()
         (slope,) = torch.autograd.grad(loss, start)
         found[name] = (loss.item(), slope.abs().max().item())
     assert found["agree"][1] < 1e-6 < 1e-3 < found["flat"][1]

@@ -14,7 +14,7 @@ from train.data.features import CachedFeatures
 from train.data.packed import load_packed
 from train.data.sampling import hold_out
 from train.encoders.captioner import PRESETS, CaptionerTraining, build, describe_all, references, train_step, validate
-from train.encoders.pretraining import Material
+from train.encoders.pretraining import PretrainData
 
 
 @pytest.fixture
@@ -51,10 +51,10 @@ def cached(split, tiny_backbone):
 
 
 def learn(captioner, config, split, cached, steps):
-    material = Material(split, captioner.backbone, [cached, cached], *hold_out(split, 0))
+    data = PretrainData(split, captioner.backbone, [cached, cached], *hold_out(split, 0))
     optimizer = torch.optim.Adam(captioner.parameters(), config.learning_rate)
     captioner.train()
-    return [float(train_step(captioner, optimizer, config, material, step)["cross-entropy"]) for step in range(steps)]
+    return [float(train_step(captioner, optimizer, config, data, step)["cross-entropy"]) for step in range(steps)]
 
 
 def test_a_step_moves_the_captioner_and_not_its_trunk(captioner, config, split, cached, tiny_backbone):
@@ -68,9 +68,9 @@ def test_a_step_moves_the_captioner_and_not_its_trunk(captioner, config, split, 
 
 @pytest.mark.parametrize(("clip", "largest"), [(1e-4, 1.01e-4), (1e6, 1e6)])
 def test_the_gradient_is_clipped_to_the_norm_that_is_asked_for(captioner, config, split, cached, clip, largest):
-    material = Material(split, captioner.backbone, [cached, cached], *hold_out(split, 0))
+    data = PretrainData(split, captioner.backbone, [cached, cached], *hold_out(split, 0))
     standing = torch.optim.SGD(captioner.parameters(), 0.0)
-    train_step(captioner, standing, replace(config, clip=clip), material, 0)
+    train_step(captioner, standing, replace(config, clip=clip), data, 0)
     norm = torch.stack([p.grad.norm() for p in captioner.parameters() if p.grad is not None]).norm()
     assert 0.99 * min(clip, 0.01) < norm <= largest  # a step as it comes has more than 0.01
 
@@ -148,8 +148,8 @@ def test_describing_leaves_the_captioner_in_training_and_itself(captioner, split
 
 
 def test_a_captioner_is_built_as_the_run_says(config, split, tiny_backbone, cached):
-    material = Material(split, tiny_backbone, [cached, cached], *hold_out(split, 0))
-    first, second = build(config, material), build(config, material)
+    data = PretrainData(split, tiny_backbone, [cached, cached], *hold_out(split, 0))
+    first, second = build(config, data), build(config, data)
     assert all(torch.equal(value, second.state_dict()[key]) for key, value in first.state_dict().items())
     assert first.config == CaptionerConfig(
         vocabulary_size=len(split.vocabulary), backbone="tiny", image_size=32, ends=True, dropout=0.0

@@ -21,7 +21,7 @@ from train.publishing.card import (
 from train.publishing.export import Runs, export
 from train.publishing.history import chain, command, describe, history, minutes
 from train.runtime.command import as_json, parse
-from train.runtime.run_dir import remember
+from train.runtime.run_dir import save_parent_record
 
 CAPTIONS = ["a small red bird", "a blue bird"]
 HEADINGS = ("## Data", "## Training", "## Scores", "## What it is bad at")
@@ -213,7 +213,7 @@ def test_what_made_a_checkpoint_is_known_of_a_run_that_grew_from_it_whatever_bec
     shutil.copytree(runs.generator, third)
     config = read_json(third / "config.json") | {"name": "third", "grow_from": str(given), "first_trained": 0}
     (third / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    remember(third, given)
+    save_parent_record(third, given)
     shutil.rmtree(runs.generator)
     shutil.rmtree(runs.encoders)
     shutil.rmtree(runs.captioner)
@@ -233,7 +233,7 @@ def test_what_made_a_checkpoint_is_known_of_a_run_that_grew_from_it_whatever_bec
     for name in ("text_encoder", "captioner", "image_encoder"):
         assert (given / f"{name}.safetensors").is_file()
     assert history(on.encoders, on.captioner, on.generator)[2:] == entries[2:]
-    remember(third, given)  # once: the record is that of the beginning
+    save_parent_record(third, given)  # once: the record is that of the beginning
     assert [entry["run"] for entry in history(given, given, third)[2:]] == ["first", "second", "third"]
 
 

@@ -13,7 +13,7 @@ from train.adversarial.forwards import Forwards
 from train.adversarial.generator_losses import GeneratorLoss, generator_losses
 from train.adversarial.networks import set_trainable
 from train.adversarial.step import Accumulation, accumulated
-from train.runtime.distributed import ALONE
+from train.runtime.distributed import SINGLE_PROCESS
 
 WEIGHTS = [field.name for field in dataclasses.fields(GanConfig) if LOSS_WEIGHT in field.metadata]
 NAMES = {
@@ -150,7 +150,7 @@ def test_joining_processes_finds_the_discriminators_learning_whatever_was_before
     nets, optimizers = begin(config, split)
     step_once(config, split, nets, optimizers)  # as a compiler is tried
     forwards = Forwards(nets, config)
-    forwards.wrap_ddp(ALONE)
+    forwards.wrap_ddp(SINGLE_PROCESS)
     assert all(p.requires_grad for p in nets.discriminators.parameters())
 
 

@@ -14,7 +14,7 @@ from train.data.features import cached_features
 from train.data.packed import load_packed
 from train.data.sampling import hold_out
 from train.encoders.damsm import DamsmConfig, build, codes, save_encoders, train_step
-from train.encoders.pretraining import Material
+from train.encoders.pretraining import PretrainData
 
 
 @pytest.fixture
@@ -40,13 +40,13 @@ def config(tiny_backbone):
 
 
 @pytest.fixture
-def material(split, tiny_backbone, cached):
-    return Material(split, tiny_backbone, cached, *hold_out(split, 0))
+def data(split, tiny_backbone, cached):
+    return PretrainData(split, tiny_backbone, cached, *hold_out(split, 0))
 
 
 @pytest.fixture
-def nets(config, material):
-    return build(config, material)
+def nets(config, data):
+    return build(config, data)
 
 
 def test_features_on_disk_are_the_trunk_s(split, cached, tiny_backbone):
@@ -59,41 +59,41 @@ def test_features_on_disk_are_the_trunk_s(split, cached, tiny_backbone):
         assert features.regional.dtype == np.float16 and isinstance(features.pooled, np.memmap)
 
 
-def test_a_mirrored_picture_has_the_mirrored_picture_s_features(material, cached):
+def test_a_mirrored_picture_has_the_mirrored_picture_s_features(data, cached):
     rows, flipped = torch.tensor([3, 0, 3]), torch.tensor([False, True, True])
-    regional, pooled = material.gather(rows, flipped, "cpu")
+    regional, pooled = data.gather(rows, flipped, "cpu")
     for place, (row, flip) in enumerate(zip(rows.tolist(), flipped.tolist(), strict=True)):
         assert np.array_equal(regional[place].half().numpy(), cached[flip].regional[row])
         assert np.array_equal(pooled[place].half().numpy(), cached[flip].pooled[row])
     assert not torch.equal(pooled[0], pooled[2])
-    assert material.gather(rows, flipped, "cpu", regional=False)[0].numel() == 0
+    assert data.gather(rows, flipped, "cpu", regional=False)[0].numel() == 0
 
 
-def test_a_step_moves_both_encoders_and_not_the_trunk(nets, config, material, tiny_backbone):
+def test_a_step_moves_both_encoders_and_not_the_trunk(nets, config, data, tiny_backbone):
     before = {key: value.clone() for key, value in nets.state_dict().items()}
     trunk = {key: value.clone() for key, value in tiny_backbone.state_dict().items()}
-    losses = train_step(nets, torch.optim.Adam(nets.parameters(), 1e-2), config, material, 0)
+    losses = train_step(nets, torch.optim.Adam(nets.parameters(), 1e-2), config, data, 0)
     assert set(losses) == {"words", "sentence"} and not any(loss.requires_grad for loss in losses.values())
     still = {key for key, value in nets.state_dict().items() if torch.equal(value, before[key])}
     assert not still
     assert all(torch.equal(value, trunk[key]) for key, value in tiny_backbone.state_dict().items())
 
 
-def test_the_text_encoder_s_gradient_is_clipped_and_no_other(nets, config, material):
+def test_the_text_encoder_s_gradient_is_clipped_and_no_other(nets, config, data):
     config = dataclasses.replace(config, clip=1e-4)
-    train_step(nets, torch.optim.SGD(nets.parameters(), 0.0), config, material, 0)
+    train_step(nets, torch.optim.SGD(nets.parameters(), 0.0), config, data, 0)
     norms = [torch.stack([p.grad.norm() for p in part.parameters()]).norm().item() for part in (nets.text, nets.image)]
     assert norms[0] <= 1.01e-4 < norms[1]
 
 
-def test_pairs_find_each_other_when_trained(nets, config, split, material):
+def test_pairs_find_each_other_when_trained(nets, config, split, data):
     optimizer = torch.optim.Adam(nets.parameters(), config.learning_rate)
 
     def total():
         rows = torch.arange(len(split))[::3]  # one of each colour
         with torch.no_grad():
             nets.eval()
-            regional, pooled = material.gather(rows, torch.zeros(len(rows), dtype=torch.bool), "cpu")
+            regional, pooled = data.gather(rows, torch.zeros(len(rows), dtype=torch.bool), "cpu")
             tokens, mask = pad([split.caption(row, 0) for row in rows.tolist()])
             words, sentence = nets.text(tokens, mask)
             regions, code = nets.image.project(regional, pooled)
@@ -102,7 +102,7 @@ def test_pairs_find_each_other_when_trained(nets, config, split, material):
 
     before = total()
     for step in range(40):
-        train_step(nets, optimizer, config, material, step)
+        train_step(nets, optimizer, config, data, step)
     assert total() < 0.7 * before
 
 
@@ -116,14 +116,10 @@ def test_codes_are_those_of_the_networks_in_eval_mode(nets, split, cached):
         torch.testing.assert_close(sentences[place], nets.text(*pad([split.caption(row, 0)]))[1][0])
 
 
-def test_a_step_learns_from_its_own_batch_and_from_kept_classes_alone(nets, config, split, material):
+def test_a_step_learns_from_its_own_batch_and_from_kept_classes_alone(nets, config, split, data):
     kept, held = hold_out(split, 1, seed=3)
-    first = train_step(
-        nets, torch.optim.SGD(nets.parameters(), 0.0), config, dataclasses.replace(material, kept=kept), 4
-    )
-    blind = dataclasses.replace(
-        material, cached=[dataclasses.replace(c, regional=c.regional.copy()) for c in material.cached]
-    )
+    first = train_step(nets, torch.optim.SGD(nets.parameters(), 0.0), config, dataclasses.replace(data, kept=kept), 4)
+    blind = dataclasses.replace(data, cached=[dataclasses.replace(c, regional=c.regional.copy()) for c in data.cached])
     for features in blind.cached:
         features.regional[held.numpy()] = np.nan  # whoever looked there would say so
     again = train_step(nets, torch.optim.SGD(nets.parameters(), 0.0), config, dataclasses.replace(blind, kept=kept), 4)

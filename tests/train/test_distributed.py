@@ -13,11 +13,11 @@ from torch import nn
 
 from tests.train.systems import SYSTEMS
 from tests.train.test_gan import CROPS
-from train.adversarial.loader import Feed
+from train.adversarial.loader import BatchLoader
 from train.adversarial.networks import build_generator, build_networks
 from train.runtime.command import as_json
 from train.runtime.distributed import (
-    ALONE,
+    SINGLE_PROCESS,
     SharedBatchNorm,
     World,
     gather_rows,
@@ -91,11 +91,11 @@ def test_sharing_keeps_weights_names_and_modes():
 
 def test_alone_nothing_is_shared():
     module = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
-    assert type(share_batch_norms(module, ALONE)[1]) is nn.BatchNorm2d
+    assert type(share_batch_norms(module, SINGLE_PROCESS)[1]) is nn.BatchNorm2d
     values = torch.rand(3, 2)
-    assert gather_rows(values, ALONE) is values
+    assert gather_rows(values, SINGLE_PROCESS) is values
     with joined("cpu") as world:
-        assert world == ALONE and world.leader and world.agree(True) and not world.agree(False)
+        assert world == SINGLE_PROCESS and world.leader and world.any(True) and not world.any(False)
 
 
 def test_gradients_are_summed_as_the_values_are(group):
@@ -116,10 +116,10 @@ def test_the_processes_parts_together_are_one_process_s_batch(config, split, mon
     config = dataclasses.replace(config, redescription_share=0.5, **options)
     nets = build_networks(config, split.vocabulary)
     monkeypatch.setattr(World, "one_a_host_first", lambda self, make: make())
-    feeds = [Feed(split, config, nets.text_encoder, 200, world=World(rank, 2)) for rank in range(2)]
-    whole = Feed(split, config, nets.text_encoder, 200)
+    feeds = [BatchLoader(split, config, nets.text_encoder, 200, world=World(rank, 2)) for rank in range(2)]
+    whole = BatchLoader(split, config, nets.text_encoder, 200)
     for step in range(3):
-        parts, batch = [feed.read(step) for feed in feeds], whole.read(step)
+        parts, batch = [loader.read(step) for loader in feeds], whole.read(step)
         for name in ("tokens", "mask", "words", "sentence", "wrong", "groups", "noise"):
             together = torch.cat([getattr(part, name) for part in parts])
             torch.testing.assert_close(together, getattr(batch, name), msg=name)

@@ -27,7 +27,7 @@ from train.encoders.expert import (
     train,
     train_step,
 )
-from train.encoders.pretraining import Material
+from train.encoders.pretraining import PretrainData
 from train.encoders.trunks import find_trunk
 from train.runtime.state import load_state
 
@@ -97,13 +97,13 @@ def test_held_out_pictures_are_of_the_same_classes_and_not_learnt_from(split):
 
 
 def test_two_steps_move_all_weights_and_no_batch_statistics(config, split, tiny_backbone):
-    material = Material(split, tiny_backbone, [], *hold_out_pictures(split, 2))
-    expert = build(config, split, material)
+    data = PretrainData(split, tiny_backbone, [], *hold_out_pictures(split, 2))
+    expert = build(config, split, data)
     optimizer = build_optimizer(config, expert)
     before = {name: value.clone() for name, value in expert.state_dict().items()}
     given = {name: value.clone() for name, value in tiny_backbone.state_dict().items()}
-    train_step(expert, optimizer, config, material, split.pictures(36), 0)  # the heads, which begin at zero
-    losses = train_step(expert, optimizer, config, material, split.pictures(36), 1)
+    train_step(expert, optimizer, config, data, split.pictures(36), 0)  # the heads, which begin at zero
+    losses = train_step(expert, optimizer, config, data, split.pictures(36), 1)
     assert set(losses) == {"classes", "parts"} and all(loss.isfinite() for loss in losses.values())
     still = {name for name, value in expert.state_dict().items() if torch.equal(value, before[name])}
     assert still == {name for name in before if "running" in name or "num_batches" in name}
@@ -112,14 +112,12 @@ def test_two_steps_move_all_weights_and_no_batch_statistics(config, split, tiny_
 
 def test_it_learns_classes(config, split, tiny_backbone):
     config = replace(config, batch=8, dropout=0.0, head_learning_rate=1e-1)
-    material = Material(split, tiny_backbone, [], *hold_out_pictures(split, 0))
-    expert = build(config, split, material)
+    data = PretrainData(split, tiny_backbone, [], *hold_out_pictures(split, 0))
+    expert = build(config, split, data)
     optimizer = build_optimizer(config, expert)
     for group in optimizer.param_groups:
         group["lr"] = config.learning_rate * group["lr_scale"]
-    losses = [
-        float(train_step(expert, optimizer, config, material, split.pictures(36), n)["classes"]) for n in range(60)
-    ]
+    losses = [float(train_step(expert, optimizer, config, data, split.pictures(36), n)["classes"]) for n in range(60)]
     assert losses[-1] < 0.8 * losses[0]
     scores = measure(expert, split, split.pictures(36), torch.arange(len(split)), config)
     assert scores["classes"] >= 0.75 and set(scores) == {"classes", "beak", "left eye"}  # no right eye is to be seen

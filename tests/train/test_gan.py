@@ -20,11 +20,11 @@ from mirrorgan.generators.mirrorgan import Generator
 from mirrorgan.images import from_uint8
 from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
 from train.adversarial import ema
-from train.adversarial.checkpointing import everything, restore
+from train.adversarial.checkpointing import load_state_dict, state_dict
 from train.adversarial.config import GanConfig
 from train.adversarial.criterion import Criterion
-from train.adversarial.growing import frozen_parts, take_over, taken_over
-from train.adversarial.loader import Feed, read_rows
+from train.adversarial.growing import frozen_parts, inherited_tensors, init_from_smaller
+from train.adversarial.loader import BatchLoader, read_rows
 from train.adversarial.networks import (
     build_discriminator,
     build_generator,
@@ -41,7 +41,7 @@ from train.encoders.trunks import find_trunk
 from train.metrics import NotFiniteError
 from train.runtime import device
 from train.runtime.command import as_json, parse, typed
-from train.runtime.logger import Journal
+from train.runtime.logger import RunLogger
 from train.runtime.state import SaveError, load_state, save_state, seed_step
 
 KINDS = ["pyramid", "projected"]
@@ -76,7 +76,7 @@ def pictures_for(config, split):
 
 def feed_for(config, split, nets=None, **options):
     nets = nets or build_networks(config, split.vocabulary)
-    return Feed(split, config, nets.text_encoder, nets.generator.noise_dim, **options)
+    return BatchLoader(split, config, nets.text_encoder, nets.generator.noise_dim, **options)
 
 
 def step_once(config, split, nets, optimizers, step=0):
@@ -111,9 +111,9 @@ def test_a_batch_has_every_stage_s_size_and_range(config, split):
 def test_pictures_are_cut_out_of_their_own_and_mirrored_or_not(config, split):
     whole = from_uint8(torch.from_numpy(pictures_for(config, split).copy()))
     places, mirrored = set(), set()
-    feed = feed_for(config, split)
+    loader = feed_for(config, split)
     for step in range(12):
-        for image in feed.read(step).images[-1]:
+        for image in loader.read(step).images[-1]:
             found = [
                 (y, x, flip)
                 for source in whole
@@ -129,9 +129,9 @@ def test_pictures_are_cut_out_of_their_own_and_mirrored_or_not(config, split):
 
 
 def test_captions_and_pictures_belong_together(config, split):
-    feed = feed_for(config, split)
+    loader = feed_for(config, split)
     for step in range(3):
-        batch = feed.read(step)
+        batch = loader.read(step)
         for image, tokens, group in zip(batch.images[-1], batch.tokens, batch.groups, strict=True):
             colour = ["red", "blue", "yellow", "black"][int(group)]
             red, _, blue = image.mean(dim=(1, 2)).tolist()
@@ -209,7 +209,7 @@ def test_word_guidance_moves_word_maps_and_not_the_picture(guided, split):
     drawn = criterion.draw(batch)
     term = criterion.generator(batch, drawn).named["word maps"]
     looks = nets.captioner.maps(nets.captioner.see(drawn.images[-1]), batch.tokens).clone()
-    expected = losses.map_disagreement(drawn.stages[1].word_attention, looks, batch.mask).mean()
+    expected = losses.word_map_loss(drawn.stages[1].word_attention, looks, batch.mask).mean()
     torch.testing.assert_close(term, 2 * expected)
     term.backward()
     assert nets.generator.stages[0].words.project.weight.grad.abs().sum() > 0
@@ -255,16 +255,16 @@ def test_the_frechet_loss_knows_real_and_drawn_pictures_before_the_first_step(co
     nets = build_networks(config, split.vocabulary)
     before = copy_of(nets.generator)
     said: list[str] = []
-    feed, criterion = feed_for(config, split, nets), Criterion(nets, config)
-    fit_statistics(feed, criterion, said.append)
+    loader, criterion = feed_for(config, split, nets), Criterion(nets, config)
+    fit_statistics(loader, criterion, said.append)
     (known,) = nets.moments
     assert known.fitted and known.seen == 12 and len(said) == 1  # three batches of 4
     assert moved(nets.generator, before).isdisjoint(parameters_of(nets.generator))
     state = copy_of(known)
-    fit_statistics(feed, criterion, said.append)  # a run that goes on has it in its state
+    fit_statistics(loader, criterion, said.append)  # a run that goes on has it in its state
     assert not moved(known, state) and len(said) == 1
 
-    batch = feed.read(0)
+    batch = loader.read(0)
     drawn = criterion.draw(batch)
     term = criterion.generator(batch, drawn).named["frechet"]
     (features,) = criterion.forwards.features(drawn.images[-1])
@@ -279,11 +279,11 @@ def test_looking_at_pictures_can_be_stopped_and_begins_anew(config, split, monke
     monkeypatch.setattr("train.adversarial.training.FIRST", 10)
     config = dataclasses.replace(config, **FRECHET)
     nets = build_networks(config, split.vocabulary)
-    feed, criterion, calls = feed_for(config, split, nets), Criterion(nets, config), itertools.count()
-    fit_statistics(feed, criterion, print, lambda: next(calls) == asked)
+    loader, criterion, calls = feed_for(config, split, nets), Criterion(nets, config), itertools.count()
+    fit_statistics(loader, criterion, print, lambda: next(calls) == asked)
     (known,) = nets.moments
     assert not known.fitted and not any(value.any() for value in known.state_dict().values())
-    fit_statistics(feed, criterion, print)
+    fit_statistics(loader, criterion, print)
     assert known.fitted and known.seen == 12
 
 
@@ -330,7 +330,7 @@ def test_a_state_is_a_function_of_its_step_however_often_it_was_saved(config, tm
     monkeypatch.setattr("train.adversarial.training.recalibrate", functools.partial(recalibrate, batches=1))
     monkeypatch.setattr("train.adversarial.training.draw_sheet", lambda *given: [None])
     for part in ("sheet", "_write_report"):
-        monkeypatch.setattr(Journal, part, lambda *given: None)
+        monkeypatch.setattr(RunLogger, part, lambda *given: None)
     train(dataclasses.replace(config, name="once", steps=2))
     train(dataclasses.replace(config, name="always", steps=2, save_minutes=1e-9, sheet_every=1, report_every=1))
     once, always = (tmp_path / "runs" / name for name in ("once", "always"))
@@ -344,10 +344,10 @@ def test_a_state_put_back_is_the_whole_state(either, split):
     for step in range(2):
         step_once(either, split, nets, optimizers, step)
         ema.update(nets.average, nets.generator, step, either.ema)
-    state = everything(nets, optimizers, 2)
+    state = state_dict(nets, optimizers, 2)
     other, other_optimizers = begin(dataclasses.replace(either, seed=9), split)
-    assert restore(state, other, other_optimizers) == 2
-    assert_same(everything(other, other_optimizers, 2), state)
+    assert load_state_dict(state, other, other_optimizers) == 2
+    assert_same(state_dict(other, other_optimizers, 2), state)
 
 
 def test_every_step_has_random_numbers_of_its_own(config, tmp_path, monkeypatch):
@@ -537,7 +537,7 @@ def grown(tmp_path, **options):
 def test_a_stage_becomes_the_beginning_of_a_larger_first_stage(tmp_path):
     small, large = grown(tmp_path, first_size=8, channels=(8,))
     head = large.heads[0].weight.clone()
-    take_over(large, tmp_path / "run")
+    init_from_smaller(large, tmp_path / "run")
     conditioning, noise = torch.randn(3, 5), torch.randn(3, 6)
     small.eval(), large.eval()
     half_way = large.first.start(torch.cat([conditioning, noise], dim=1)).unflatten(1, (-1, 4, 4))
@@ -546,13 +546,15 @@ def test_a_stage_becomes_the_beginning_of_a_larger_first_stage(tmp_path):
     torch.testing.assert_close(half_way, small.first(conditioning, noise))
     assert torch.equal(large.heads[0].weight, head)
     learnt = {name for name, _ in small.named_parameters()} - {"heads.0.weight"}
-    assert learnt <= set(taken_over(large.config, tmp_path / "run")) <= set(small.state_dict()) - {"heads.0.weight"}
+    assert (
+        learnt <= set(inherited_tensors(large.config, tmp_path / "run")) <= set(small.state_dict()) - {"heads.0.weight"}
+    )
 
 
 def test_growing_takes_the_smaller_generator_s_stages_over(tmp_path):
     small, large = grown(tmp_path)
     before = copy_of(large)
-    take_over(large, tmp_path / "run")
+    init_from_smaller(large, tmp_path / "run")
     for key, value in small.state_dict().items():
         assert torch.equal(large.state_dict()[key], value)
     assert torch.equal(large.state_dict()["heads.1.weight"], before["heads.1.weight"])
@@ -561,12 +563,12 @@ def test_growing_takes_the_smaller_generator_s_stages_over(tmp_path):
 def test_growing_from_something_else_is_refused_with_the_tensor_s_name(tmp_path):
     _, large = grown(tmp_path, channels=(5,))
     with pytest.raises(ValueError, match=r"run: first\.\S+ \(.*\) does not fit"):
-        take_over(large, tmp_path / "run")
+        init_from_smaller(large, tmp_path / "run")
     _, large = grown(tmp_path, first_size=8, channels=(8, 4))  # more than its first stage cannot be swallowed
     with pytest.raises(ValueError, match=r"run: heads\.0\S+ \(.*\) does not fit"):
-        take_over(large, tmp_path / "run")
+        init_from_smaller(large, tmp_path / "run")
     with pytest.raises(FileNotFoundError, match=r"generator\.safetensors"):
-        take_over(large, tmp_path / "nowhere")
+        init_from_smaller(large, tmp_path / "nowhere")
 
 
 def test_stages_before_the_first_trained_one_keep_their_weights(config, split):
@@ -702,10 +704,10 @@ def cropping(guided):
 
 def test_crops_change_nothing_else_of_a_batch(cropping, split):
     nets = build_networks(cropping, split.vocabulary)
-    feed = feed_for(cropping, split, nets)
+    loader = feed_for(cropping, split, nets)
     plain = feed_for(dataclasses.replace(cropping, crop_size=0), split, nets)
     for step in range(3):
-        cropped, whole = feed.read(step), plain.read(step)
+        cropped, whole = loader.read(step), plain.read(step)
         assert whole.crop is None and cropped.crop.size == 8
         for image, corner, picture in zip(cropped.images[-1], cropped.crop.corners, whole.images[-1], strict=True):
             top, left = (2 * corner).tolist()
@@ -715,8 +717,8 @@ def test_crops_change_nothing_else_of_a_batch(cropping, split):
 
 
 def test_crops_lie_everywhere(cropping, split):
-    feed = feed_for(cropping, split)
-    corners = torch.cat([feed.read(step).crop.corners for step in range(60)])
+    loader = feed_for(cropping, split)
+    corners = torch.cat([loader.read(step).crop.corners for step in range(60)])
     for axis in (0, 1):
         assert set(corners[:, axis].tolist()) == set(range(9))
     assert not torch.equal(corners[:, 0], corners[:, 1])
@@ -767,12 +769,12 @@ def test_the_frechet_loss_is_fitted_to_whole_real_pictures(cropping, split, monk
     nets = build_networks(config, split.vocabulary)
     seen = []
     nets.statistics[0].register_forward_pre_hook(lambda module, given: seen.append(given[0]))
-    feed = feed_for(config, split, nets)
-    fit_statistics(feed, Criterion(nets, config), print)
+    loader = feed_for(config, split, nets)
+    fit_statistics(loader, Criterion(nets, config), print)
     batches = len(split) // config.batch
     real, drawn = seen[:batches], seen[batches:]
     for step, images in enumerate(real):
-        assert torch.equal(images, feed.read(step).images[1])
+        assert torch.equal(images, loader.read(step).images[1])
     assert len(drawn) == 3 and all(images.shape == (4, 3, 16, 16) for images in drawn)
 
 
@@ -800,9 +802,9 @@ def test_pictures_on_the_device_are_cut_as_those_in_a_file(config, split, option
 
 
 def test_batches_made_ahead_are_the_same(config, split):
-    feed = feed_for(config, split)
-    feed.on_cuda = True  # made by a thread; captions all of one length
-    ahead = feed.batches(3)
+    loader = feed_for(config, split)
+    loader.on_cuda = True  # made by a thread; captions all of one length
+    ahead = loader.batches(3)
     for step in range(3, 7):
         batch = next(ahead)
         assert batch.tokens.shape == (4, 5)
@@ -845,7 +847,7 @@ def test_bfloat16_is_taken_where_it_is_faster(monkeypatch, name, supported, amx,
 def test_a_compiler_that_fails_is_done_without_and_nothing_is_changed(config, split, monkeypatch):
     nets, optimizers = begin(config, split)
     step_once(config, split, nets, optimizers)
-    before = copy.deepcopy(everything(nets, optimizers, 1))
+    before = copy.deepcopy(state_dict(nets, optimizers, 1))
     batch, said = feed_for(config, split, nets).read(1), []
 
     def refuse(function):
@@ -863,7 +865,7 @@ def test_a_compiler_that_fails_is_done_without_and_nothing_is_changed(config, sp
     criterion = try_compile(batch, plain, optimizers, said.append)
     assert criterion is not plain and len(said) == 1  # it works: a step was made, and undone
     assert nets.generator in called
-    assert_same(everything(nets, optimizers, 1), before)
+    assert_same(state_dict(nets, optimizers, 1), before)
 
 
 @pytest.mark.slow
@@ -891,12 +893,12 @@ def test_a_state_of_an_optimizer_with_other_settings_is_taken(either, split):
     # Runs that were begun before Adam was fused, or with other rates.
     nets, optimizers = begin(either, split)
     step_once(either, split, nets, optimizers)
-    state = copy.deepcopy(everything(nets, optimizers, 1))
+    state = copy.deepcopy(state_dict(nets, optimizers, 1))
     for player in ("generator optimizer", "discriminator optimizer"):
         for group in state[player]["param_groups"]:
             group |= {"fused": None, "foreach": None, "lr": 9.0}
     other, others = begin(either, split)
-    restore(state, other, others)
+    load_state_dict(state, other, others)
     assert all(group["fused"] and group["lr"] == 2e-4 for o in others for group in o.param_groups)
     step_once(either, split, other, others, 1)
     step_once(either, split, nets, optimizers, 1)
@@ -908,9 +910,9 @@ def test_a_compact_state_is_smaller_and_almost_the_same(config, split, beta1):
     config = dataclasses.replace(config, beta1=beta1)
     nets, optimizers = begin(config, split)
     step_once(config, split, nets, optimizers)
-    state = copy.deepcopy(everything(nets, optimizers, 1, compact=True))
+    state = copy.deepcopy(state_dict(nets, optimizers, 1, compact=True))
     other, others = begin(config, split)
-    assert restore(state, other, others) == 1
+    assert load_state_dict(state, other, others) == 1
     kept = {name for s in state["generator optimizer"]["state"].values() for name in s}
     assert kept == ({"step", "exp_avg_sq"} if beta1 == 0 else {"step", "exp_avg", "exp_avg_sq"})
     for mine, theirs in zip(optimizers, others, strict=True):
@@ -937,7 +939,7 @@ def test_what_was_taken_over_may_learn_more_slowly(config, split, tmp_path):
         for name, p in nets.generator.named_parameters()
     }
     assert longest["first"] == pytest.approx(1e-6, rel=0.2) and longest["stages"] == pytest.approx(2e-4, rel=0.2)
-    assert restore(everything(nets, optimizers, 1), *begin(config, split)) == 1
+    assert load_state_dict(state_dict(nets, optimizers, 1), *begin(config, split)) == 1
 
 
 # ----------------------------------------------------------------------------------------------------- presets

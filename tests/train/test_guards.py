@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from train.runtime.divergence import EXPLODED, Watch, check_weights
+from train.runtime.divergence import EXPLODED, DivergenceMonitor, check_weights
 
 
 def terms(**values):
@@ -11,43 +11,43 @@ def terms(**values):
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf"), 2 * EXPLODED, -2 * EXPLODED])
 def test_the_first_bad_step_and_its_loss_are_named_however_late_one_looks(value):
-    watch = Watch(margin=1.0)
-    watch.see(7, terms(kl=0.1, adversarial=-0.3))
-    watch.check()
-    watch.see(8, terms(kl=0.1, adversarial=value))
+    monitor = DivergenceMonitor(margin=1.0)
+    monitor.see(7, terms(kl=0.1, adversarial=-0.3))
+    monitor.check()
+    monitor.see(8, terms(kl=0.1, adversarial=value))
     for step in range(9, 14):  # it heals, or spreads: neither hides where it began
-        watch.see(step, terms(kl=value if step > 10 else 0.1, adversarial=0.2))
+        monitor.see(step, terms(kl=value if step > 10 else 0.1, adversarial=0.2))
     with pytest.raises(FloatingPointError, match=r"^step 8: adversarial is not a number or exploded"):
-        watch.check()
+        monitor.check()
 
 
 def test_nothing_is_said_before_the_first_step_or_about_usual_losses():
-    watch = Watch(margin=1.0)
-    watch.check()
-    assert watch.winner() is None
+    monitor = DivergenceMonitor(margin=1.0)
+    monitor.check()
+    assert monitor.winner() is None
     for step in range(5):
-        watch.see(step, terms(kl=900.0, redescription=-2e5))
-    watch.check()
+        monitor.see(step, terms(kl=900.0, redescription=-2e5))
+    monitor.check()
 
 
 def test_a_discriminator_that_has_won_for_long_is_reported_once():
-    watch = Watch(margin=1.0, patience=4)
+    monitor = DivergenceMonitor(margin=1.0, patience=4)
     for step in range(3):
-        watch.see(step, terms(logit_real=1.5, logit_drawn=-1.2))
-    assert watch.winner() is None
-    watch.see(3, terms(logit_real=1.5, logit_drawn=-1.2))
-    assert "for 4 steps" in watch.winner()
-    watch.see(4, terms(logit_real=1.5, logit_drawn=-1.2))
-    assert watch.winner() is None
+        monitor.see(step, terms(logit_real=1.5, logit_drawn=-1.2))
+    assert monitor.winner() is None
+    monitor.see(3, terms(logit_real=1.5, logit_drawn=-1.2))
+    assert "for 4 steps" in monitor.winner()
+    monitor.see(4, terms(logit_real=1.5, logit_drawn=-1.2))
+    assert monitor.winner() is None
 
 
 @pytest.mark.parametrize(("real", "drawn"), [(0.9, -2.0), (2.0, -0.9), (2.0, 1.5)])
 def test_a_win_must_last_and_be_on_both_sides(real, drawn):
-    watch = Watch(margin=1.0, patience=3)
+    monitor = DivergenceMonitor(margin=1.0, patience=3)
     for step in range(10):
         lost = step % 3 == 2
-        watch.see(step, terms(logit_real=real if lost else 2.0, logit_drawn=drawn if lost else -2.0))
-    assert watch.winner() is None
+        monitor.see(step, terms(logit_real=real if lost else 2.0, logit_drawn=drawn if lost else -2.0))
+    assert monitor.winner() is None
 
 
 def test_weights_are_numbers():

@@ -6,19 +6,19 @@ import torch
 from PIL import Image
 
 from train.runtime import files, provenance
-from train.runtime import logger as journal
-from train.runtime.logger import Journal
+from train.runtime import logger as logger
+from train.runtime.logger import RunLogger
 from train.runtime.run_log import read_log, read_sessions, sheets_of
 
 
 @pytest.fixture
 def begin(tmp_path, monkeypatch):
     """Begins a session of one run, and closes it in the end."""
-    monkeypatch.setattr(Journal, "_write_report", lambda self: None)
+    monkeypatch.setattr(RunLogger, "_write_report", lambda self: None)
     begun = []
 
     def session(done=0, total=100, **config):
-        begun.append(Journal(tmp_path / "birds", {"data": str(tmp_path / "packed")} | config, total, done))
+        begun.append(RunLogger(tmp_path / "birds", {"data": str(tmp_path / "packed")} | config, total, done))
         return begun[-1]
 
     yield session
@@ -121,7 +121,7 @@ def test_what_an_older_resumed_run_reported_twice_is_read_once(tmp_path):
 
 def test_seconds_count_across_sessions(begin, tmp_path, monkeypatch):
     now = [100.0]
-    monkeypatch.setattr(journal.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(logger.time, "monotonic", lambda: now[0])
     first = begin()
     now[0] += 40
     first.report(10, {"loss": 1.0})
@@ -199,7 +199,7 @@ def test_a_full_disk_is_said_while_training_and_not_at_the_end(begin, monkeypatc
     def full(path, text):
         raise OSError("no space left")
 
-    monkeypatch.setattr(journal, "write_text", full)
+    monkeypatch.setattr(logger, "write_text", full)
     session.close()
 
 
@@ -208,7 +208,7 @@ def test_a_full_disk_is_said_while_training_and_not_at_the_end(begin, monkeypatc
 
 def test_a_file_that_could_not_be_written_leaves_the_one_before_it(tmp_path):
     files.write_text(tmp_path / "a.json", "first")
-    with pytest.raises(OSError, match="full"), files.whole(tmp_path / "a.json") as part:
+    with pytest.raises(OSError, match="full"), files.atomic_write(tmp_path / "a.json") as part:
         part.write_text("sec", encoding="utf-8")
         raise OSError("the disk is full")
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
@@ -217,7 +217,7 @@ def test_a_file_that_could_not_be_written_leaves_the_one_before_it(tmp_path):
 
 def test_a_folder_s_files_change_together_or_not_at_all(tmp_path):
     def write(text, fail=False):
-        with files.refilled(tmp_path / "best") as folder:
+        with files.atomic_dir(tmp_path / "best") as folder:
             (folder / "a").write_text(text, encoding="utf-8")
             if fail:
                 raise OSError("the disk is full")

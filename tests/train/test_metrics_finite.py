@@ -103,7 +103,7 @@ def network(kind):
 
 
 def measured():
-    known = moments.Moments(4, 3)
+    known = moments.FrechetLoss(4, 3)
     known.fit(rand(20, 4), rand(20, 3))
     known.distance(rand(6, 4), rand(6, 3))
     known.update()
@@ -333,19 +333,19 @@ EXAMPLES = {
         (lambda images: moments.Statistics(Parts(), 32, moments.STATISTICS)(images), {"images": rand(2, 3, 32, 32)}, {})
     ],
     "adversarial.frechet_loss.part_statistics": [(moments.part_statistics, {"maps": rand(2, 3, 4, 4) / 2}, {})],
-    "adversarial.frechet_loss.Moments.fit": [
-        (lambda features, sentences: moments.Moments(4, 3).fit(features, sentences),
+    "adversarial.frechet_loss.FrechetLoss.fit": [
+        (lambda features, sentences: moments.FrechetLoss(4, 3).fit(features, sentences),
          {"features": rand(20, 4), "sentences": rand(20, 3)}, {}),
     ],
-    "adversarial.frechet_loss.Moments.place": [
+    "adversarial.frechet_loss.FrechetLoss.place": [
         (lambda features, sentences: measured().place(features, sentences),
          {"features": rand(5, 4), "sentences": rand(5, 3)}, {}),
     ],
-    "adversarial.frechet_loss.Moments.distance": [
+    "adversarial.frechet_loss.FrechetLoss.distance": [
         (lambda features, sentences: measured().distance(features, sentences),
          {"features": rand(5, 4), "sentences": rand(5, 3)}, {}),
     ],
-    "adversarial.frechet_loss.Moments.update": [(updated, {"points": rand(5, 7).double()}, {})],
+    "adversarial.frechet_loss.FrechetLoss.update": [(updated, {"points": rand(5, 7).double()}, {})],
     "adversarial.frechet_loss.check_early": [
         (lambda values: moments.check_early(values, "things"), {"values": rand(3)}, {}),
     ],

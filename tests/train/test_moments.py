@@ -5,7 +5,7 @@ import torch
 
 from mirrorgan.backbones import Backbone, BackboneFeatures, build_backbone
 from train.adversarial import frechet_loss as moments
-from train.adversarial.frechet_loss import Moments, Statistics, part_statistics, principal
+from train.adversarial.frechet_loss import FrechetLoss, Statistics, part_statistics, principal
 from train.metrics.frechet import FeatureStatistics, frechet_distance
 
 D = 5
@@ -15,7 +15,7 @@ D = 5
 def wide(tiny_backbone, monkeypatch):
     """Of all directions, so that nothing is left out."""
     monkeypatch.setattr(moments, "DIRECTIONS", tiny_backbone.pooled_dim)
-    return Moments(tiny_backbone.pooled_dim, D)
+    return FrechetLoss(tiny_backbone.pooled_dim, D)
 
 
 def pairs(backbone, count, way=0.0):
@@ -107,7 +107,7 @@ def test_a_state_holds_all_of_it(wide, tiny_backbone):
     wide.fit(*pairs(tiny_backbone, 50))
     drawn = pairs(tiny_backbone, 400)
     known = shown(wide, *drawn)
-    other = Moments(tiny_backbone.pooled_dim, D)
+    other = FrechetLoss(tiny_backbone.pooled_dim, D)
     assert not other.fitted
     other.load_state_dict(known.state_dict())
     assert other.fitted
@@ -255,7 +255,7 @@ def test_moments_of_several_places_are_those_of_all_directions_where_none_is_lef
     features, sentences = torch.randn(300, 12), torch.randn(300, D)
     drawn = torch.randn(300, 12) * 0.5 + 1
     found = []
-    for known in (Moments(4, D, places=3), Moments(12, D)):
+    for known in (FrechetLoss(4, D, places=3), FrechetLoss(12, D)):
         known.fit(features, sentences)
         found.append(shown(known, drawn, sentences, size=100).distance(drawn, sentences).item())
     assert found[0] == pytest.approx(found[1], rel=1e-6)
@@ -267,7 +267,7 @@ def test_standardized_features_may_have_any_unit(monkeypatch):
     units = torch.tensor([1.0, 100.0, 0.01, 1.0, 5.0, 0.2])
     found = []
     for scale in (torch.ones(6), units):
-        known = Moments(6, D, standardize=True)
+        known = FrechetLoss(6, D, standardize=True)
         known.fit(features * scale, sentences)
         found.append(shown(known, drawn * scale, sentences, size=100).distance(drawn * scale, sentences).item())
     assert found[0] == pytest.approx(found[1], rel=1e-3)

@@ -34,11 +34,11 @@ from train.encoders import pretraining as pretrain
 from train.encoders.captioner import CaptionerTraining
 from train.encoders.damsm import DamsmConfig
 from train.encoders.expert import ExpertTraining
-from train.encoders.pretraining import Material, PretrainConfig, fit_batch, rate_at, stack_sides
-from train.runtime import logger as journal
+from train.encoders.pretraining import PretrainConfig, PretrainData, fit_batch, learning_rate_at, stack_sides
+from train.runtime import logger as logger
 from train.runtime.command import as_json
 from train.runtime.config import BY_CONTENT, FIXED, NAME, RATES, SESSION, hold_to
-from train.runtime.logger import Journal
+from train.runtime.logger import RunLogger
 from train.runtime.run_log import read_log
 from train.runtime.state import Stopper, load_state, seed_step
 
@@ -46,8 +46,8 @@ from train.runtime.state import Stopper, load_state, seed_step
 @pytest.fixture(autouse=True)
 def in_a_folder_of_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(Journal, "_write_report", lambda self: None)
-    monkeypatch.setattr(journal, "code_version", lambda: "of this test")
+    monkeypatch.setattr(RunLogger, "_write_report", lambda self: None)
+    monkeypatch.setattr(logger, "code_version", lambda: "of this test")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # networks this small only wait for a second one, and a fork has none
     yield
@@ -63,7 +63,7 @@ def toy_config(data, steps=30):
 
 
 def toy_material(data):
-    return Material(load_packed(data, "train"), nn.Linear(1, 1), [], torch.arange(8), torch.arange(8, 12))
+    return PretrainData(load_packed(data, "train"), nn.Linear(1, 1), [], torch.arange(8), torch.arange(8, 12))
 
 
 @pytest.fixture
@@ -72,16 +72,16 @@ def config(packed):
 
 
 @pytest.fixture
-def material(packed):
+def data(packed):
     return toy_material(packed)
 
 
 class Toy:
     """A small training with dropout, batch norm, and a score that rises and falls."""
 
-    def __init__(self, config, material):
+    def __init__(self, config, data):
         torch.manual_seed(0)
-        self.config, self.material = config, material
+        self.config, self.data = config, data
         self.network = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout(0.5), nn.Linear(4, 1))
         self.optimizer = torch.optim.Adam(self.network.parameters(), config.learning_rate)
         self.rates = []
@@ -105,7 +105,7 @@ class Toy:
     def train(self):
         with contextlib.closing(Stopper(self.config.minutes)) as stopper:
             return pretrain.pretrain(
-                self.config, stopper, self.material, self.network, self.optimizer, self.learn, self.validate, self.keep
+                self.config, stopper, self.data, self.network, self.optimizer, self.learn, self.validate, self.keep
             )
 
 
@@ -133,7 +133,7 @@ def assert_same_run(first, second, ignoring=("/config/name",)):
     assert logs[0] == logs[1] and logs[0]
 
 
-def kill_and_go_on(config, material):
+def kill_and_go_on(config, data):
     """Trains once without a stop as "toy", and once as "parts", killed (-9) at a random call of a function again and
     again: after up to 120,000, of which a step and its saved state take 13,000. Prints how often.
 
@@ -144,7 +144,7 @@ def kill_and_go_on(config, material):
     tqdm.set_lock(threading.RLock())  # its own is shared with forks, and one that is killed never gives it back
     sys.modules["torch.utils.tensorboard.writer"] = None  # its writer is a thread
     parts, chances, kills = dataclasses.replace(config, name="parts"), random.Random(0), 0
-    Toy(config, material).train()
+    Toy(config, data).train()
     while True:
         last_call, child = chances.randrange(120_000), os.fork()
         if child == 0:
@@ -155,7 +155,7 @@ def kill_and_go_on(config, material):
                     os.kill(os.getpid(), signal.SIGKILL)
 
             sys.setprofile(count)
-            Toy(parts, material).train()
+            Toy(parts, data).train()
             sys.setprofile(None)
             os._exit(0)
         _, status = os.waitpid(child, 0)
@@ -181,11 +181,11 @@ def test_killed_anywhere_and_gone_on_with_equals_never_stopped(packed, steps, ki
     assert not list(Path("runs/parts").glob("*.part")) and not list(Path("runs/parts/best").glob("*.part"))
 
 
-def test_asked_to_stop_at_any_step_and_gone_on_with_equals_never_stopped(config, material, capsys):
-    Toy(config, material).train()
+def test_asked_to_stop_at_any_step_and_gone_on_with_equals_never_stopped(config, data, capsys):
+    Toy(config, data).train()
     config = dataclasses.replace(config, name="parts", save_minutes=5.0)
     for stop in (1, 5, 6, 17, 25, 29):
-        toy = Toy(config, material)
+        toy = Toy(config, data)
         learn = toy.learn
 
         def until(step, learn=learn, stop=stop):
@@ -197,12 +197,12 @@ def test_asked_to_stop_at_any_step_and_gone_on_with_equals_never_stopped(config,
         toy.train()
         assert load_state(config.folder)["step"] == stop
         assert "the same command goes on from there" in "".join(capsys.readouterr())
-    Toy(config, material).train()
+    Toy(config, data).train()
     assert_same_run(Path("runs/toy"), Path("runs/parts"), ("/config/name", "/config/save_minutes"))
 
 
-def test_the_best_step_is_kept_and_named(config, material):
-    Toy(config, material).train()
+def test_the_best_step_is_kept_and_named(config, data):
+    Toy(config, data).train()
     scores = {line["step"]: line["score"] for line in read_log(config.folder / "log.jsonl") if "score" in line}
     assert list(scores) == [5, 10, 15, 20, 25, 30]
     best = max(scores, key=scores.get)
@@ -211,18 +211,18 @@ def test_the_best_step_is_kept_and_named(config, material):
         "score": scores[best],
     }
     assert best != 30
-    whole = Toy(dataclasses.replace(config, name="to-best"), material)
+    whole = Toy(dataclasses.replace(config, name="to-best"), data)
     for step in range(best):
         for group in whole.optimizer.param_groups:
-            group["lr"] = rate_at(config, step, 2)
+            group["lr"] = learning_rate_at(config, step, 2)
         whole.learn(step)
     kept = read_tensors(config.folder / "best/toy.safetensors")
     assert all(torch.equal(value, kept[key]) for key, value in whole.network.state_dict().items() if key in kept)
 
 
-def test_without_held_out_classes_the_last_step_is_kept(config, material):
-    material = dataclasses.replace(material, held=torch.arange(0))
-    toy = Toy(config, material)
+def test_without_held_out_classes_the_last_step_is_kept(config, data):
+    data = dataclasses.replace(data, held=torch.arange(0))
+    toy = Toy(config, data)
     toy.train()
     assert json.loads((config.folder / "best/best.json").read_text(encoding="utf-8")) == {"step": 30, "score": None}
     kept = read_tensors(config.folder / "best/toy.safetensors")
@@ -233,8 +233,8 @@ def test_without_held_out_classes_the_last_step_is_kept(config, material):
 
 
 @pytest.mark.parametrize("where", ["loss", "weight"])
-def test_what_is_not_finite_stops_with_the_last_good_state_and_the_best_weights(config, material, where):
-    toy = Toy(config, material)
+def test_what_is_not_finite_stops_with_the_last_good_state_and_the_best_weights(config, data, where):
+    toy = Toy(config, data)
     learn = toy.learn
 
     def breaks(step):
@@ -254,13 +254,13 @@ def test_what_is_not_finite_stops_with_the_last_good_state_and_the_best_weights(
     assert state["step"] == 12
     assert all(value.isfinite().all() for value in state["network"].values())
     assert all(value.isfinite().all() for value in read_tensors(config.folder / "best/toy.safetensors").values())
-    Toy(config, material).train()
-    Toy(dataclasses.replace(config, name="whole"), material).train()
+    Toy(config, data).train()
+    Toy(dataclasses.replace(config, name="whole"), data).train()
     assert_same_run(Path("runs/toy"), Path("runs/whole"))
 
 
-def test_best_weights_that_could_not_be_written_leave_the_ones_before(config, material):
-    toy, looks, real = Toy(config, material), [], None
+def test_best_weights_that_could_not_be_written_leave_the_ones_before(config, data):
+    toy, looks, real = Toy(config, data), [], None
     toy.validate = lambda: ("score", float(len(looks)))  # every look is the best one so far
     real = toy.keep
 
@@ -279,8 +279,8 @@ def test_best_weights_that_could_not_be_written_leave_the_ones_before(config, ma
     assert load_state(config.folder)["best step"] == 10
 
 
-def test_a_state_that_could_not_be_written_leaves_the_one_before(config, material, monkeypatch):
-    toy, saves, real = Toy(config, material), [], pretrain.save_state
+def test_a_state_that_could_not_be_written_leaves_the_one_before(config, data, monkeypatch):
+    toy, saves, real = Toy(config, data), [], pretrain.save_state
 
     def full(folder, content):
         saves.append(content["step"])
@@ -293,14 +293,14 @@ def test_a_state_that_could_not_be_written_leaves_the_one_before(config, materia
         with pytest.raises(OSError, match="state of step 7 is kept"):
             toy.train()
     assert load_state(config.folder)["step"] == 7 and (config.folder / "best/toy.safetensors").is_file()
-    Toy(config, material).train()
-    Toy(dataclasses.replace(config, name="whole"), material).train()
+    Toy(config, data).train()
+    Toy(dataclasses.replace(config, name="whole"), data).train()
     assert_same_run(Path("runs/toy"), Path("runs/whole"))
 
 
-def test_a_run_with_a_time_budget_ends_inside_it_with_weights(config, material, capsys):
+def test_a_run_with_a_time_budget_ends_inside_it_with_weights(config, data, capsys):
     config = dataclasses.replace(config, minutes=0.02, steps=10**6, validate_every=10**6)
-    toy = Toy(config, material)
+    toy = Toy(config, data)
     began = time.monotonic()
     toy.train()
     assert time.monotonic() - began < 1.2
@@ -308,29 +308,29 @@ def test_a_run_with_a_time_budget_ends_inside_it_with_weights(config, material, 
     assert "before the first look at the held-out classes" in "".join(capsys.readouterr())
 
 
-def test_a_budget_too_small_for_a_step_is_a_sentence(config, material):
+def test_a_budget_too_small_for_a_step_is_a_sentence(config, data):
     with pytest.raises(StoppedEarly, match="no time for a single step"):
-        Toy(dataclasses.replace(config, minutes=1e-9), material).train()
+        Toy(dataclasses.replace(config, minutes=1e-9), data).train()
 
 
 # ------------------------------------------------------------------------------------------- options that change
 
 
-def test_more_steps_follow_the_longer_curve_from_where_the_run_is(config, material):
-    Toy(config, material).train()
-    longer = Toy(dataclasses.replace(config, steps=40), material)
+def test_more_steps_follow_the_longer_curve_from_where_the_run_is(config, data):
+    Toy(config, data).train()
+    longer = Toy(dataclasses.replace(config, steps=40), data)
     longer.train()
     expected = [0.05 * (1 + math.cos(math.pi * step / 40)) / 2 for step in range(30, 40)]
     assert longer.rates == pytest.approx(expected)
-    other = Toy(dataclasses.replace(config, steps=41, learning_rate=1.0), material)
+    other = Toy(dataclasses.replace(config, steps=41, learning_rate=1.0), data)
     other.train()
     assert other.rates == pytest.approx([(1 + math.cos(math.pi * 40 / 41)) / 2])
 
 
-def test_fewer_steps_than_were_done_are_refused(config, material):
-    Toy(config, material).train()
+def test_fewer_steps_than_were_done_are_refused(config, data):
+    Toy(config, data).train()
     with pytest.raises(ValueError, match="has done 30 steps; --steps 20 is less"):
-        Toy(dataclasses.replace(config, steps=20), material).train()
+        Toy(dataclasses.replace(config, steps=20), data).train()
 
 
 @pytest.mark.parametrize(
@@ -343,18 +343,18 @@ def test_fewer_steps_than_were_done_are_refused(config, material):
         ({"batch": 2, "seed": 3}, "was begun with --batch 4, not 2; with --seed 0, not 3"),
     ],
 )
-def test_a_run_does_not_go_on_with_options_that_make_another_one(config, material, change, said):
+def test_a_run_does_not_go_on_with_options_that_make_another_one(config, data, change, said):
     short = dataclasses.replace(config, steps=3)
-    Toy(short, material).train()
+    Toy(short, data).train()
     before = (config.folder / "config.json").read_text(encoding="utf-8")
     with pytest.raises(ValueError, match=f"{said}; give the options"):
-        Toy(dataclasses.replace(config, **change), material).train()
+        Toy(dataclasses.replace(config, **change), data).train()
     assert (config.folder / "config.json").read_text(encoding="utf-8") == before
 
 
-def test_options_that_may_change_are_said_and_rates_are_those_that_are_asked_for(config, material, capfd):
-    Toy(dataclasses.replace(config, steps=3), material).train()
-    other = Toy(dataclasses.replace(config, steps=5, learning_rate=1.0, report_every=2, warmup=1), material)
+def test_options_that_may_change_are_said_and_rates_are_those_that_are_asked_for(config, data, capfd):
+    Toy(dataclasses.replace(config, steps=3), data).train()
+    other = Toy(dataclasses.replace(config, steps=5, learning_rate=1.0, report_every=2, warmup=1), data)
     other.optimizer.param_groups[0]["lr_scale"] = 0.5  # of the new configuration, not of the saved state
     other.train()
     said = " ".join("".join(capfd.readouterr()).split())
@@ -390,19 +390,19 @@ def test_what_a_run_was_begun_with_is_compared_whatever_it_is():
     assert "no record of those" in hold_to(folder, config, {}, {}, {})[0]
 
 
-def test_a_run_does_not_go_on_with_other_pictures_or_another_trunk(config, material, pack_birds):
-    Toy(dataclasses.replace(config, steps=3), material).train()
+def test_a_run_does_not_go_on_with_other_pictures_or_another_trunk(config, data, pack_birds):
+    Toy(dataclasses.replace(config, steps=3), data).train()
     with pytest.raises(ValueError, match="was begun with other data"):
-        Toy(dataclasses.replace(config, data=pack_birds(2)), material).train()
+        Toy(dataclasses.replace(config, data=pack_birds(2)), data).train()
     with torch.no_grad():
-        material.backbone.weight.mul_(2)
+        data.backbone.weight.mul_(2)
     with pytest.raises(ValueError, match="was begun with other weights of the trunk"):
-        Toy(config, material).train()
+        Toy(config, data).train()
 
 
-def test_a_run_of_other_networks_is_not_gone_on_with(config, material):
-    Toy(dataclasses.replace(config, steps=3), material).train()
-    toy = Toy(config, material)
+def test_a_run_of_other_networks_is_not_gone_on_with(config, data):
+    Toy(dataclasses.replace(config, steps=3), data).train()
+    toy = Toy(config, data)
     toy.network = nn.Linear(2, 2)
     with pytest.raises(ValueError, match="holds a run of other networks"):
         toy.train()
@@ -412,25 +412,25 @@ def test_the_cosine_is_torch_s(config):
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], config.learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.steps)
     for step in range(config.steps):
-        assert rate_at(config, step, 7) == pytest.approx(optimizer.param_groups[0]["lr"], abs=1e-12)
+        assert learning_rate_at(config, step, 7) == pytest.approx(optimizer.param_groups[0]["lr"], abs=1e-12)
         optimizer.step()
         schedule.step()
 
 
-def test_the_released_schedule_written_as_the_loop_it_was(config, material):
+def test_the_released_schedule_written_as_the_loop_it_was(config, data):
     config = dataclasses.replace(config, schedule="released", learning_rate=2e-3)
     rate = config.learning_rate
     for epoch in range(130):
         for step in range(3):
-            assert rate_at(config, 3 * epoch + step, 3) == pytest.approx(rate, rel=1e-12)
+            assert learning_rate_at(config, 3 * epoch + step, 3) == pytest.approx(rate, rel=1e-12)
         if rate > 2e-4:
             rate *= 0.98
     assert 1.9e-4 < rate <= 2e-4
-    assert rate_at(dataclasses.replace(config, schedule="constant"), 10**5, 3) == 2e-3
+    assert learning_rate_at(dataclasses.replace(config, schedule="constant"), 10**5, 3) == 2e-3
 
 
-def test_the_released_schedule_forgets_the_moments_at_every_epoch(config, material):
-    toy = Toy(dataclasses.replace(config, schedule="released", steps=9), material)  # 8 pictures: epochs of 2 steps
+def test_the_released_schedule_forgets_the_moments_at_every_epoch(config, data):
+    toy = Toy(dataclasses.replace(config, schedule="released", steps=9), data)  # 8 pictures: epochs of 2 steps
     toy.train()
     assert {int(values["step"]) for values in toy.optimizer.state.values()} == {1}
 
@@ -455,19 +455,19 @@ def test_values_out_of_range_are_named(config, change, said):
 # ---------------------------------------------------------------------------------------------------- material
 
 
-def test_fewer_pictures_than_a_batch_make_a_smaller_batch(config, material, capsys):
-    assert fit_batch(config, material) is config
-    assert fit_batch(dataclasses.replace(config, batch=48), material).batch == 8
+def test_fewer_pictures_than_a_batch_make_a_smaller_batch(config, data, capsys):
+    assert fit_batch(config, data) is config
+    assert fit_batch(dataclasses.replace(config, batch=48), data).batch == 8
     assert "8, fewer than a batch of 48 needs; batches of 8 instead" in capsys.readouterr().out
-    assert fit_batch(config, dataclasses.replace(material, kept=torch.arange(1))).batch == 2
+    assert fit_batch(config, dataclasses.replace(data, kept=torch.arange(1))).batch == 2
 
 
-def test_features_in_the_accelerator_s_memory_are_those_on_disk(material):
+def test_features_in_the_accelerator_s_memory_are_those_on_disk(data):
     cached = [
         CachedFeatures(torch.randn(12, 3, 2, 2).half().numpy(), torch.randn(12, 5).half().numpy()) for _ in range(2)
     ]
     rows, flipped = torch.tensor([3, 0, 11, 3]), torch.tensor([True, False, True, False])
-    from_disk = dataclasses.replace(material, cached=cached)
+    from_disk = dataclasses.replace(data, cached=cached)
     resident = dataclasses.replace(from_disk, resident=stack_sides(cached, "cpu", chunk=5))
     for regional in (True, False):
         for one, other in zip(
@@ -588,6 +588,6 @@ def test_the_shipped_encoders_preset_has_not_changed():
 
 
 if __name__ == "__main__":
-    Journal._write_report = lambda self: None
-    journal.code_version = lambda: "of this test"
+    RunLogger._write_report = lambda self: None
+    logger.code_version = lambda: "of this test"
     kill_and_go_on(toy_config(Path(sys.argv[1]), int(sys.argv[2])), toy_material(Path(sys.argv[1])))

@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 
 from train import report as report_command
-from train.runtime import logger as journal
+from train.runtime import logger as logger
 from train.runtime import report
-from train.runtime.logger import Journal
+from train.runtime.logger import RunLogger
 from train.runtime.report import choose, curves, page, plot, read_record, smooth, write_report
 
 HOSTILE = '<script>alert("1")</script> & $\\frac{1}{ _x "\'><img src=x onerror=y>'
@@ -23,7 +23,7 @@ class Reader(HTMLParser):
     def __init__(self, text):
         super().__init__()
         self.tags, self.texts, self.attributes = [], [], []
-        self.feed(text)
+        self.loader(text)
 
     def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
@@ -39,14 +39,14 @@ def run(tmp_path):
 
     def write(name, values=(), sheets=(), caption="a red bird", number="loss"):
         folder = tmp_path / name
-        session = Journal(folder, {"name": name, "steps": 100, "sizes": [1, 2], "rate": 0.5}, 100, 0)
+        session = RunLogger(folder, {"name": name, "steps": 100, "sizes": [1, 2], "rate": 0.5}, 100, 0)
         for step, value in enumerate(values, start=1):
             session.advance()
-            session.report(step, {number: value})
+            session.log(step, {number: value})
         for step in sheets:
             picture = Image.new("RGB", (4, 4), (step % 256, 0, 0))
             picture.info |= {"captions": json.dumps([caption]), "seeds": "[0, 1]", "columns": "1"}
-            session.sheet(step, "average-128", picture)
+            session.log_image(step, "average-128", picture)
         session.step = max(len(values), *sheets, 0) if sheets else len(values)
         session.close()
         return folder
@@ -175,7 +175,7 @@ def test_an_empty_or_half_run_has_a_page(tmp_path, run):
 
 def test_the_page_says_configuration_code_data_and_time(run):
     folder = run("a", [1.0, 0.5])
-    sessions = journal.read_sessions(folder)
+    sessions = logger.read_sessions(folder)
     sessions[-1] |= {"seconds": 3723.0, "data": "ab" * 32}
     (folder / "run.json").write_text(json.dumps({"sessions": sessions}), encoding="utf-8")
     said = "".join(shown(folder).texts)

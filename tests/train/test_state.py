@@ -16,9 +16,9 @@ from train.runtime.state import (
     Stopper,
     batch_rows,
     epoch_order,
-    held,
     load_state,
-    replacing,
+    replace_dir,
+    run_lock,
     save_state,
     seed_step,
 )
@@ -132,10 +132,10 @@ def test_a_disk_that_is_full_loses_nothing(tmp_path):
 def test_files_of_a_folder_are_replaced_when_all_are_written(tmp_path):
     folder = tmp_path / "average"
     for content in ("old", "new"):
-        with replacing(folder) as unfinished:
+        with replace_dir(folder) as unfinished:
             (unfinished / "weights").write_text(content, encoding="utf-8")
     assert (folder / "weights").read_text(encoding="utf-8") == "new"
-    with pytest.raises(SaveError), replacing(folder) as unfinished:
+    with pytest.raises(SaveError), replace_dir(folder) as unfinished:
         (unfinished / "weights").write_text("half", encoding="utf-8")
         raise OSError("no space left")
     assert (folder / "weights").read_text(encoding="utf-8") == "new"
@@ -271,17 +271,17 @@ def test_a_run_is_trained_by_one_process_and_let_go_when_that_is_killed(tmp_path
     other = subprocess.Popen([sys.executable, "-c", code, str(run)], stdout=subprocess.PIPE)
     try:
         assert other.stdout.readline() == b"held\n"
-        with pytest.raises(OSError, match="run is being trained by another process; stop it, or give"), held(run):
+        with pytest.raises(OSError, match="run is being trained by another process; stop it, or give"), run_lock(run):
             pass
     finally:
         other.kill()
         other.wait()
-    with held(run):
+    with run_lock(run):
         (run / "kept").touch()
     assert (run / "kept").exists()
 
 
 def test_a_run_of_which_nothing_came_leaves_no_folder(tmp_path):
-    with pytest.raises(FileNotFoundError), held(tmp_path / "run"):
+    with pytest.raises(FileNotFoundError), run_lock(tmp_path / "run"):
         raise FileNotFoundError("no data")
     assert not (tmp_path / "run").exists()

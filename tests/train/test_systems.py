@@ -11,7 +11,7 @@ from torch import nn
 from mirrorgan.checkpoint import load_part
 from mirrorgan.generators import available_generators, find_generator
 from mirrorgan.layers import SpectralNorm
-from mirrorgan.losses import Judgement, squared_slopes
+from mirrorgan.losses import Judgement, squared_grad_norm
 from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
 from tests.train.systems import SYSTEMS
 from tests.train.test_gan import assert_same, begin, copy_of, feed_for, moved, step_once
@@ -260,10 +260,10 @@ def test_with_encoder_dropout_a_caption_is_heard_otherwise_every_time(config, sp
     for dropout in (False, True):
         changed = small(config, "ssagan", text_training=training, encoder_dropout=dropout)
         nets, optimizers = begin(changed, split)
-        feed = feed_for(changed, split, nets)
+        loader = feed_for(changed, split, nets)
         for seed in (0, 1, 1):
             torch.manual_seed(seed)
-            heard.append(feed.read(0).sentence)
+            heard.append(loader.read(0).sentence)
         assert all(term.isfinite() for term in step_once(changed, split, nets, optimizers).values())
         assert not nets.text_encoder.dropout.training  # who draws or measures hears a caption as it is
     assert torch.equal(heard[0], heard[1]) and not torch.allclose(heard[3], heard[4])
@@ -272,9 +272,9 @@ def test_with_encoder_dropout_a_caption_is_heard_otherwise_every_time(config, sp
 
 @pytest.mark.parametrize(("margin", "size"), [(0.125, 36), (0.1875, 38), (0.0, 32)])
 def test_pictures_are_larger_than_what_is_cut_by_the_margin(config, split, margin, size):
-    feed = feed_for(dataclasses.replace(config, cut_margin=margin), split)
-    assert feed.pictures.shape[1:] == (size, size, 3)
-    assert feed.read(0).images[-1].shape == (4, 3, 32, 32)
+    loader = feed_for(dataclasses.replace(config, cut_margin=margin), split)
+    assert loader.pictures.shape[1:] == (size, size, 3)
+    assert loader.read(0).images[-1].shape == (4, 3, 32, 32)
 
 
 # ---------------------------------------------------------------------------------------- captions between
@@ -429,19 +429,19 @@ def test_slopes_do_not_depend_on_the_rows_beside_them():
     network = nn.Sequential(nn.Flatten(), nn.Linear(12, 4), nn.Tanh(), nn.Linear(4, 1))
     images, told = torch.randn(5, 3, 2, 2, requires_grad=True), torch.randn(5, 3, requires_grad=True)
     logits = network(images) + (told**2).sum(dim=1, keepdim=True)
-    together = squared_slopes(Judgement(None, logits), images, told)
+    together = squared_grad_norm(Judgement(None, logits), images, told)
     x, s = images[2:3].detach().requires_grad_(), told[2:3].detach().requires_grad_()
-    alone = squared_slopes(Judgement(None, network(x) + (s**2).sum(dim=1, keepdim=True)), x, s)
+    alone = squared_grad_norm(Judgement(None, network(x) + (s**2).sum(dim=1, keepdim=True)), x, s)
     torch.testing.assert_close(together[2:3], alone)
 
 
 def test_a_step_put_back_leaves_nothing(system, split):
-    from train.adversarial.checkpointing import Snapshot, everything
+    from train.adversarial.checkpointing import Snapshot, state_dict
 
     nets, optimizers = begin(system, split)
     step_once(system, split, nets, optimizers)
-    before = copy.deepcopy(everything(nets, optimizers, 1))
+    before = copy.deepcopy(state_dict(nets, optimizers, 1))
     snapshot = Snapshot(nets, optimizers)
     step_once(system, split, nets, optimizers, 1)
     snapshot.put_back()
-    assert_same(everything(nets, optimizers, 0) | {"step": 1}, before)
+    assert_same(state_dict(nets, optimizers, 0) | {"step": 1}, before)

@@ -20,7 +20,7 @@ from mirrorgan.discriminators.projected import Discriminator
 from mirrorgan.generators.mirrorgan import Config as GeneratorConfig
 from mirrorgan.generators.mirrorgan import Generator
 from train.adversarial import training_state
-from train.adversarial.frechet_loss import REFRESH, Moments
+from train.adversarial.frechet_loss import REFRESH, FrechetLoss
 from train.adversarial.networks import build_networks, recalibrate
 from train.adversarial.optimizers import build_optimizers, grown_names, set_rates
 from train.adversarial.training import train
@@ -30,7 +30,7 @@ from train.publishing import export as export_module
 from train.publishing.card import write_card
 from train.publishing.export import Runs, export
 from train.publishing.history import history
-from train.runtime.logger import Journal
+from train.runtime.logger import RunLogger
 from train.runtime.run_log import read_log, read_sessions
 from train.runtime.state import PREVIOUS, STATE, load_state, save_state
 
@@ -43,8 +43,8 @@ def quick(monkeypatch):
     """Little is measured and nothing is drawn for people; the tests are of something else."""
     monkeypatch.setattr("train.adversarial.training.FIRST", 8)
     monkeypatch.setattr("train.adversarial.training.recalibrate", functools.partial(recalibrate, batches=1))
-    monkeypatch.setattr(Journal, "sheet", lambda *given: None)
-    monkeypatch.setattr(Journal, "_write_report", lambda *given: None)
+    monkeypatch.setattr(RunLogger, "sheet", lambda *given: None)
+    monkeypatch.setattr(RunLogger, "_write_report", lambda *given: None)
     monkeypatch.setattr("train.adversarial.training.draw_sheet", lambda *given: [None])
 
 
@@ -472,7 +472,7 @@ def test_weights_far_from_their_average_are_near_what_they_were():
 
 def test_the_frechet_loss_says_the_same_as_before_and_after_its_next_refresh():
     torch.manual_seed(0)
-    known, other = Moments(1280, 256), Moments(1280, 256)
+    known, other = FrechetLoss(1280, 256), FrechetLoss(1280, 256)
     mix, text = torch.randn(1280, 1280) * torch.logspace(0, -2, 1280), torch.randn(256, 1280) / 16
     sentences = torch.randn(2000, 256)
     real = torch.randn(2000, 1280) @ mix.T / 40 + 0.3 * sentences @ text
@@ -501,7 +501,7 @@ def test_it_is_at_most_12_mb(tmp_path, monkeypatch):
     discriminators = torch.nn.ModuleList(judges)
     parts = [sum(p.numel() for p in module.parameters()) for module in (generator, discriminators)]
     assert [round(count / 1e5) for count in parts] == [37, 22]
-    known = torch.nn.ModuleList(Moments(1280, 256) for _ in range(2))
+    known = torch.nn.ModuleList(FrechetLoss(1280, 256) for _ in range(2))
     for one in known:
         one.fit(torch.randn(400, 1280), torch.randn(400, 256))
         one.distance(torch.randn(400, 1280), torch.randn(400, 256))

@@ -5,12 +5,12 @@ from typing import Any
 
 import torch
 
-from train.adversarial.frechet_loss import Moments
+from train.adversarial.frechet_loss import FrechetLoss
 from train.adversarial.networks import Networks, text_parameters
 from train.adversarial.optimizers import Optimizers, compacted
 
 
-def everything(nets: Networks, optimizers: Optimizers, step: int, compact: bool = False) -> dict[str, Any]:
+def state_dict(nets: Networks, optimizers: Optimizers, step: int, compact: bool = False) -> dict[str, Any]:
     """What a run needs to go on; see `GanConfig.compact_state`."""
     pack = compacted if compact else (lambda state: state)
     encoders = {"text encoder": nets.text_encoder, "image encoder": nets.image_encoder}
@@ -26,7 +26,7 @@ def everything(nets: Networks, optimizers: Optimizers, step: int, compact: bool 
     }
 
 
-def restore(state: dict[str, Any], nets: Networks, optimizers: Optimizers) -> int:
+def load_state_dict(state: dict[str, Any], nets: Networks, optimizers: Optimizers) -> int:
     """Puts a state back; returns the step it was saved at. Without optimisers in it, those stay as they are.
 
     Rates and other settings of the optimisers stay those of the configuration: a run may go on with others, or on
@@ -61,12 +61,12 @@ class Snapshot:
 
     def __init__(self, nets: Networks, optimizers: Optimizers) -> None:
         self.nets, self.optimizers = nets, optimizers
-        self.state = copy.deepcopy(everything(nets, optimizers, 0))
+        self.state = copy.deepcopy(state_dict(nets, optimizers, 0))
 
     def put_back(self) -> None:
-        restore(self.state, self.nets, self.optimizers)
+        load_state_dict(self.state, self.nets, self.optimizers)
         for moments in self.nets.moments:
-            assert isinstance(moments, Moments)
+            assert isinstance(moments, FrechetLoss)
             moments.discard()
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)

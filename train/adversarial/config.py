@@ -120,7 +120,7 @@ class GanConfig(RunConfig):
     """Share of the batch that STREAM reads at every step, and looks at for word_guidance; below 1 saves time."""
     word_guidance: float = loss_weight(0.0)
     """Weight of the disagreement between word maps and where STREAM looks for the same words on the finished picture
-    (ours, see losses.map_disagreement); for a captioner that looks at regions."""
+    (ours, see losses.word_map_loss); for a captioner that looks at regions."""
     damsm: float = loss_weight(0.0)
     """Weight of the DAMSM loss on the last stage; 0 in MirrorGAN, 5 in AttnGAN."""
     damsm_by: str = "both"

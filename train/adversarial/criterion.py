@@ -13,12 +13,12 @@ from mirrorgan import losses
 from mirrorgan.generators.base import GeneratorOutput
 from train.adversarial.config import GanConfig
 from train.adversarial.forwards import Forwards, identity
-from train.adversarial.frechet_loss import Moments
+from train.adversarial.frechet_loss import FrechetLoss
 from train.adversarial.generator_losses import Damsm, DrawnBatch, generator_losses
-from train.adversarial.loader import Batch, hear
+from train.adversarial.loader import Batch, encode_text
 from train.adversarial.networks import Networks
 from train.data.augmentation import augment
-from train.runtime.distributed import ALONE, World, gather_rows
+from train.runtime.distributed import SINGLE_PROCESS, World, gather_rows
 
 REAL, FORGED, SHOWN = range(3)
 """Uses of a stage's pictures in a step, each augmented in its own way: real and drawn ones for the discriminator's
@@ -47,7 +47,7 @@ class Criterion:
         self,
         networks: Networks,
         config: GanConfig,
-        world: World = ALONE,
+        world: World = SINGLE_PROCESS,
         compiled: Callable[[Any], Any] = identity,
     ) -> None:
         self.networks, self.config, self.world = networks, config, world
@@ -58,7 +58,7 @@ class Criterion:
     def draw(self, batch: Batch, interpolated: bool = True) -> GeneratorOutput:
         """The batch drawn; below it interpolated sentences, where the objective has those and `interpolated` is set."""
         if self.config.text_training == "joint":  # the graph goes on into the text encoder
-            words, sentence = hear(self.networks.text_encoder, self.config, batch.tokens, batch.mask)
+            words, sentence = encode_text(self.networks.text_encoder, self.config, batch.tokens, batch.mask)
             batch = batch._replace(words=words, sentence=sentence)
         if interpolated and self.config.goal.interpolation:
             batch = batch.with_interpolated()
@@ -138,7 +138,7 @@ class Criterion:
 
     def encoders(self, batch: Batch) -> Losses:
         """Where the encoders learn: the DAMSM loss of real pictures and their captions."""
-        words, sentence = hear(self.networks.text_encoder, self.config, batch.tokens, batch.mask)
+        words, sentence = encode_text(self.networks.text_encoder, self.config, batch.tokens, batch.mask)
         total = self._damsm.between(batch, batch.images[self.config.whole_stages - 1], words, sentence)
         return Losses(total, {"encoders": total})
 
@@ -146,7 +146,7 @@ class Criterion:
     def update_moments(self) -> None:
         """Takes the pictures of this step into the moments of the Frechet loss, of all processes."""
         for moments in self.networks.moments:
-            assert isinstance(moments, Moments)
+            assert isinstance(moments, FrechetLoss)
             moments.update(lambda points: gather_rows(points, self.world))
 
     def _other(self, batch: Batch, stage: int) -> Tensor | None:

@@ -16,7 +16,7 @@ from torch.nn.utils import parametrize
 
 from mirrorgan.discriminators.base import BaseDiscriminator
 from mirrorgan.generators.base import GeneratorOutput
-from mirrorgan.losses import Judgement, squared_slopes
+from mirrorgan.losses import Judgement, squared_grad_norm
 from train.adversarial.config import GanConfig
 from train.adversarial.loader import Batch
 from train.adversarial.networks import Networks, set_trainable
@@ -92,7 +92,7 @@ def grad_norm(
         real, condition = real.detach().float().requires_grad_(), condition.detach().float().requires_grad_()
         features = discriminator.look(real)
         judgement = discriminator.judge(features, condition)
-        return features, judgement, squared_slopes(judgement, real, condition)
+        return features, judgement, squared_grad_norm(judgement, real, condition)
 
 
 def identity(function: Any) -> Any:

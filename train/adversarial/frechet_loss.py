@@ -75,10 +75,10 @@ class Statistics(nn.Module):
         self.shapes = [shapes[kind] for kind in kinds]
         """Of each kind: places, and features at each."""
 
-    def moments(self, text_dim: int) -> "list[Moments]":
-        """Moments that know nothing yet, one a kind."""
+    def moments(self, text_dim: int) -> "list[FrechetLoss]":
+        """Losses that know nothing yet, one a kind."""
         return [
-            Moments(channels, text_dim, places, standardize=kind == "parts")
+            FrechetLoss(channels, text_dim, places, standardize=kind == "parts")
             for kind, (places, channels) in zip(self.kinds, self.shapes, strict=True)
         ]
 
@@ -125,7 +125,7 @@ def part_statistics(maps: Tensor) -> Tensor:
     return torch.cat([mass, energy, x, y, (maps * away).sum(dim=(2, 3)) / whole], dim=1)
 
 
-class Moments(nn.Module):
+class FrechetLoss(nn.Module):
     """Mean and covariance of real and of drawn pictures' features beside their sentences, and the way between them.
 
     Coordinates are principal directions of real features, as they are, and of sentences, each brought to the same
@@ -264,7 +264,7 @@ class Moments(nn.Module):
 
 def check_early(values: Tensor, what: str) -> None:
     """`check_finite` before the numbers are used, in the middle of a training's step: on the CPU. On an accelerator the
-    CPU would have to wait for them at every step; what is not finite there is found by `Moments.update`."""
+    CPU would have to wait for them at every step; what is not finite there is found by `FrechetLoss.update`."""
     if values.device.type == "cpu" and not torch.compiler.is_compiling():
         check_finite(values, what)
 

@@ -17,11 +17,11 @@ from mirrorgan import losses
 from mirrorgan.losses import Judgement
 from train.adversarial.config import GanConfig
 from train.adversarial.forwards import Forwards
-from train.adversarial.frechet_loss import Moments
+from train.adversarial.frechet_loss import FrechetLoss
 from train.adversarial.loader import Batch
 from train.data.augmentation import augment
 from train.runtime.device import send
-from train.runtime.distributed import ALONE, World, gather_rows
+from train.runtime.distributed import SINGLE_PROCESS, World, gather_rows
 
 
 class DrawnBatch(NamedTuple):
@@ -48,7 +48,7 @@ class GeneratorLoss(ABC):
     name: ClassVar[str]
     """In logs and curves."""
 
-    def __init__(self, weight: float, config: GanConfig, forwards: Forwards, world: World = ALONE) -> None:
+    def __init__(self, weight: float, config: GanConfig, forwards: Forwards, world: World = SINGLE_PROCESS) -> None:
         self.weight, self.config, self.forwards, self.world = weight, config, forwards, world
 
     @abstractmethod
@@ -101,7 +101,7 @@ class Redescription(GeneratorLoss):
 class WordMaps(GeneratorLoss):
     """How far the stages' word maps are from where STREAM looks on the picture, over the rows that it reads (ours).
 
-    See `losses.map_disagreement`. The maps learn from it, the picture does not.
+    See `losses.word_map_loss`. The maps learn from it, the picture does not.
     """
 
     name = "word maps"
@@ -122,8 +122,8 @@ class WordMaps(GeneratorLoss):
 
 
 def word_map_loss(maps: list[Tensor], looks: Tensor, mask: Tensor) -> Tensor:
-    """`losses.map_disagreement` of every stage's word maps, each (B, L, H, W), as the mean over stages: (B,)."""
-    return torch.stack([losses.map_disagreement(attention, looks, mask) for attention in maps]).mean(dim=0)
+    """`losses.word_map_loss` of every stage's word maps, each (B, L, H, W), as the mean over stages: (B,)."""
+    return torch.stack([losses.word_map_loss(attention, looks, mask) for attention in maps]).mean(dim=0)
 
 
 class Damsm(GeneratorLoss):
@@ -153,15 +153,15 @@ class Frechet(GeneratorLoss):
         return self.distance(batch, drawn.picture)
 
     def distance(self, batch: Batch, pictures: Tensor) -> Tensor:
-        """The same of any drawn pictures (B, 3, S, S) of a batch. `Moments.update` takes them in."""
+        """The same of any drawn pictures (B, 3, S, S) of a batch. `FrechetLoss.update` takes them in."""
         distances = []
         for moments, features in zip(self.forwards.networks.moments, self.forwards.features(pictures), strict=True):
-            assert isinstance(moments, Moments)
+            assert isinstance(moments, FrechetLoss)
             distances.append(moments.distance(features, batch.sentence.detach()))
         return torch.stack(distances).mean()
 
 
-def generator_losses(config: GanConfig, forwards: Forwards, world: World = ALONE) -> list[GeneratorLoss]:
+def generator_losses(config: GanConfig, forwards: Forwards, world: World = SINGLE_PROCESS) -> list[GeneratorLoss]:
     """The losses of a run: all that there are, without those of no weight."""
     weights: dict[type[GeneratorLoss], float] = {
         Adversarial: 1.0,

@@ -7,12 +7,12 @@ from torch import Tensor, nn
 
 from mirrorgan.checkpoint import read_tensors
 from mirrorgan.generators.base import BaseGenerator
-from train.runtime.run_dir import averaged
+from train.runtime.run_dir import average_weights_dir
 
 HEAD = "heads.0.weight"
 
 
-def take_over(generator: BaseGenerator, run: Path) -> None:
+def init_from_smaller(generator: BaseGenerator, run: Path) -> None:
     """Copies every tensor that a smaller generator has from its averaged weights. `run` may be a checkpoint.
 
     A generator of one stage may also become the beginning of a larger first stage: 64 channels at 32 pixels are what 32
@@ -22,7 +22,7 @@ def take_over(generator: BaseGenerator, run: Path) -> None:
         FileNotFoundError: the run has no weights yet.
         ValueError: a tensor has another shape: the runs differ in more than their number of stages.
     """
-    given = taken_over(generator.config, run)
+    given = inherited_tensors(generator.config, run)
     state = generator.state_dict()
     for key, tensor in given.items():
         if key not in state or state[key].shape != tensor.shape:
@@ -31,9 +31,9 @@ def take_over(generator: BaseGenerator, run: Path) -> None:
     generator.load_state_dict(state)
 
 
-def taken_over(config: Any, run: Path) -> dict[str, Tensor]:
+def inherited_tensors(config: Any, run: Path) -> dict[str, Tensor]:
     """The averaged tensors of a run that a generator of `config` starts with, by name."""
-    given = read_tensors(averaged(run) / "generator.safetensors")
+    given = read_tensors(average_weights_dir(run) / "generator.safetensors")
     if [key for key in given if key.startswith("heads.")] == [HEAD]:
         starts = config.channels[0] * config.first_size // given[HEAD].shape[1]  # pixels of the given first stage
         if starts < config.first_size:

@@ -25,7 +25,7 @@ from train.data.augmentation import NUMBERS
 from train.data.packed import PackedSplit
 from train.data.sampling import cut_pictures, other_pictures, pick_captions
 from train.runtime.device import room, send
-from train.runtime.distributed import ALONE, World
+from train.runtime.distributed import SINGLE_PROCESS, World
 from train.runtime.state import batch_rows, step_numbers
 
 AHEAD = 2  # batches that are prepared while the device works
@@ -131,7 +131,7 @@ class Cuts(NamedTuple):
     """(B, S, S, 3) uint8; None if the device has the pictures."""
 
 
-class Draft(NamedTuple):
+class HostBatch(NamedTuple):
     """A batch as the CPU prepares it."""
 
     cuts: Cuts
@@ -149,7 +149,7 @@ class Draft(NamedTuple):
     fresh: Tensor | None
 
 
-def hear(
+def encode_text(
     text_encoder: TextEncoder, config: GanConfig, tokens: Tensor, mask: Tensor, lengths: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """Words and sentences as a training hears them: with dropout, if the configuration says so."""
@@ -167,7 +167,7 @@ def read_rows(batch: int, share: float) -> Tensor:
     return ((torch.arange(count) + 0.5) * batch / count).long()
 
 
-class Feed:
+class BatchLoader:
     """The batches of a run.
 
     Args:
@@ -181,7 +181,7 @@ class Feed:
         text_encoder: TextEncoder,
         noise_dim: int,
         ends: bool = True,
-        world: World = ALONE,
+        world: World = SINGLE_PROCESS,
         resident: bool | None = None,
     ) -> None:
         size = config.sizes[-1]
@@ -209,19 +209,19 @@ class Feed:
             while True:
                 yield self.read(step)
                 step += 1
-        waiting: deque[Future[Draft]] = deque()
+        waiting: deque[Future[HostBatch]] = deque()
         with ThreadPoolExecutor(1) as pool:
             while True:
                 while len(waiting) <= AHEAD:
-                    waiting.append(pool.submit(self.draft, step + len(waiting)))
-                yield self.place(waiting.popleft().result())
+                    waiting.append(pool.submit(self.prepare, step + len(waiting)))
+                yield self.to_device(waiting.popleft().result())
                 step += 1
 
     def read(self, step: int) -> Batch:
         """The batch of one step."""
-        return self.place(self.draft(step))
+        return self.to_device(self.prepare(step))
 
-    def draft(self, step: int) -> Draft:
+    def prepare(self, step: int) -> HostBatch:
         """All that the CPU does for a batch."""
         config, own, size = self.config, self.own, self.config.sizes[-1]
         numbers = step_numbers(config.seed, step)
@@ -253,7 +253,7 @@ class Feed:
         read = read_rows(len(rows), config.redescription_share) if config.reads else torch.empty(0).long()
         ours = read[(read >= own.start) & (read < own.stop)] - own.start
         with_before = torch.arange(own.start - 1, own.stop)  # -1 is the last row of all
-        return Draft(
+        return HostBatch(
             self._cuts(rows[own], corners[own], flipped[own]),
             tokens[with_before],
             lengths[with_before],
@@ -268,15 +268,17 @@ class Feed:
             fresh,
         )
 
-    def place(self, draft: Draft) -> Batch:
+    def to_device(self, host_batch: HostBatch) -> Batch:
         """A prepared batch on the device, its captions read by the text encoder."""
         config, place = self.config, self.config.place
-        crop = None if draft.crop is None else draft.crop._replace(corners=send(draft.crop.corners, place))
-        images = self._images(draft.cuts, crop)
-        tokens = send(draft.tokens, place)
+        crop = (
+            None if host_batch.crop is None else host_batch.crop._replace(corners=send(host_batch.crop.corners, place))
+        )
+        images = self._images(host_batch.cuts, crop)
+        tokens = send(host_batch.tokens, place)
         mask = tokens > 0
         with torch.no_grad():
-            words, sentence = hear(self.text_encoder, config, tokens, mask, draft.lengths)
+            words, sentence = encode_text(self.text_encoder, config, tokens, mask, host_batch.lengths)
         return Batch(
             images,
             tokens[1:],
@@ -284,16 +286,16 @@ class Feed:
             words[1:],
             sentence[1:],
             sentence[:-1],
-            send(self.split.groups[draft.cuts.rows], place),
-            send(draft.noise, place),
-            send(draft.changes, place),
-            draft.read,
-            draft.read_count,
-            draft.read_tokens,
+            send(self.split.groups[host_batch.cuts.rows], place),
+            send(host_batch.noise, place),
+            send(host_batch.changes, place),
+            host_batch.read,
+            host_batch.read_count,
+            host_batch.read_tokens,
             crop,
-            None if draft.others is None else self._images(draft.others, crop),
-            None if draft.other_changes is None else send(draft.other_changes, place),
-            None if draft.fresh is None else send(draft.fresh, place),
+            None if host_batch.others is None else self._images(host_batch.others, crop),
+            None if host_batch.other_changes is None else send(host_batch.other_changes, place),
+            None if host_batch.fresh is None else send(host_batch.fresh, place),
         )
 
     def _cuts(self, rows: Tensor, corners: Tensor, flipped: Tensor) -> Cuts:

@@ -21,12 +21,12 @@ from mirrorgan.vocabulary import Vocabulary
 from train.adversarial import ema
 from train.adversarial.config import GanConfig
 from train.adversarial.frechet_loss import Statistics
-from train.adversarial.growing import frozen_parts, take_over
+from train.adversarial.growing import frozen_parts, init_from_smaller
 from train.data.packed import PackedSplit
 from train.data.sampling import pick_captions
 from train.encoders.trunks import find_trunk
 from train.runtime import device
-from train.runtime.distributed import ALONE, World, share_batch_norms
+from train.runtime.distributed import SINGLE_PROCESS, World, share_batch_norms
 from train.runtime.state import batch_rows, seed_step
 
 
@@ -60,7 +60,7 @@ def set_trainable(module: nn.Module, trainable: bool) -> None:
                 fixed.requires_grad_(False)
 
 
-def build_networks(config: GanConfig, vocabulary: Vocabulary, world: World = ALONE) -> Networks:
+def build_networks(config: GanConfig, vocabulary: Vocabulary, world: World = SINGLE_PROCESS) -> Networks:
     """All networks of a run, on its device; encoders and captioner are frozen.
 
     Raises:
@@ -105,7 +105,7 @@ def build_networks(config: GanConfig, vocabulary: Vocabulary, world: World = ALO
     torch.manual_seed(config.seed)
     generator = build_generator(config, text_encoder.config.text_dim)
     if config.grow_from is not None:
-        take_over(generator, config.grow_from)
+        init_from_smaller(generator, config.grow_from)
     for module in frozen_parts(generator, config.first_trained):
         module.requires_grad_(False)
     judged_stages = [stage for stage, size in enumerate(config.look_sizes) if size]

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 
 from train.adversarial.config import GanConfig
-from train.adversarial.growing import taken_over
+from train.adversarial.growing import inherited_tensors
 from train.adversarial.networks import Networks, set_trainable, text_parameters
 
 
@@ -22,7 +22,7 @@ def grown_names(nets: Networks, config: GanConfig, state: dict[str, Any] | None)
         return list(state["grown"])
     if config.grow_from is None or (state is not None and config.grown_rate is None):
         return None
-    return sorted(taken_over(nets.generator.config, config.grow_from))
+    return sorted(inherited_tensors(nets.generator.config, config.grow_from))
 
 
 def build_optimizers(nets: Networks, config: GanConfig, grown: Collection[str] | None = None) -> Optimizers:
@@ -35,7 +35,7 @@ def build_optimizers(nets: Networks, config: GanConfig, grown: Collection[str] |
     learning = [(name, p) for name, p in nets.generator.named_parameters() if p.requires_grad]
     groups: list[dict[str, Any]] = [{"params": [p for _, p in learning]}]
     if config.grown_rate is not None and config.grow_from is not None:
-        grown = taken_over(nets.generator.config, config.grow_from).keys() if grown is None else grown
+        grown = inherited_tensors(nets.generator.config, config.grow_from).keys() if grown is None else grown
         groups = [
             {"params": [p for name, p in learning if name not in grown]},
             {"params": [p for name, p in learning if name in grown], "lr": config.grown_rate},

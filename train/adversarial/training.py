@@ -16,12 +16,12 @@ from tqdm import tqdm
 from mirrorgan.checkpoint import save_part
 from mirrorgan.generators.base import BaseGenerator
 from train.adversarial import ema, training_state
-from train.adversarial.checkpointing import everything, restore
+from train.adversarial.checkpointing import load_state_dict, state_dict
 from train.adversarial.config import GanConfig
 from train.adversarial.criterion import Criterion
-from train.adversarial.frechet_loss import FIRST, Moments
+from train.adversarial.frechet_loss import FIRST, FrechetLoss
 from train.adversarial.generator_losses import Frechet
-from train.adversarial.loader import Feed
+from train.adversarial.loader import BatchLoader
 from train.adversarial.networks import build_networks, recalibrate, set_training, text_parameters
 from train.adversarial.optimizers import build_optimizers, grown_names, set_rates
 from train.adversarial.sample_grid import draw_sheet, sheet_captions
@@ -32,20 +32,20 @@ from train.runtime.command import as_json
 from train.runtime.config import check_steps
 from train.runtime.device import prepare
 from train.runtime.distributed import World, gather_rows, joined
-from train.runtime.divergence import DIVERGED, Watch, check_weights
-from train.runtime.logger import Journal
-from train.runtime.run_dir import remember
-from train.runtime.state import SaveError, Stopper, held, replacing, save_state, seed_step
+from train.runtime.divergence import DIVERGED, DivergenceMonitor, check_weights
+from train.runtime.logger import RunLogger
+from train.runtime.run_dir import save_parent_record
+from train.runtime.state import SaveError, Stopper, replace_dir, run_lock, save_state, seed_step
 
 
 @torch.no_grad()
 def fit_statistics(
-    feed: Feed, criterion: Criterion, say: Callable[[str], None], due: Callable[[], bool] = lambda: False
+    loader: BatchLoader, criterion: Criterion, say: Callable[[str], None], due: Callable[[], bool] = lambda: False
 ) -> None:
     """Fits the moments of the Frechet loss to the real pictures: one epoch of them, cut, mirrored and captioned as in
     training; and to what the generator draws before it learns. If `due` asks for an end, they know nothing yet."""
     nets, config, world = criterion.networks, criterion.config, criterion.world
-    every = [moments for moments in nets.moments if isinstance(moments, Moments)]
+    every = [moments for moments in nets.moments if isinstance(moments, FrechetLoss)]
     if all(moments.fitted for moments in every):
         return
     say("looking at the real pictures, and at what is drawn so far, for the Frechet loss")
@@ -53,11 +53,11 @@ def fit_statistics(
     sentences: list[Tensor] = []
     features: list[list[Tensor]] = [[] for _ in every]
     for step in tqdm(
-        range(max(1, len(feed.split) // config.batch)), "real pictures", leave=False, disable=not world.leader
+        range(max(1, len(loader.split) // config.batch)), "real pictures", leave=False, disable=not world.leader
     ):
-        if world.agree(due()):
+        if world.any(due()):
             return
-        batch = feed.read(step)
+        batch = loader.read(step)
         sentences.append(gather_rows(batch.sentence, world))
         for found, some in zip(features, criterion.forwards.features(batch.images[last_whole]), strict=True):
             found.append(gather_rows(some, world))
@@ -65,12 +65,12 @@ def fit_statistics(
         moments.fit(torch.cat(found), torch.cat(sentences))
     frechet = Frechet(config.frechet, config, criterion.forwards, world)
     for step in tqdm(range(-(-FIRST // config.batch)), "drawn pictures", leave=False, disable=not world.leader):
-        if world.agree(due()):
+        if world.any(due()):
             for moments in every:
                 moments.forget()
             return
         seed_step(config.seed, step)
-        batch = feed.read(step)
+        batch = loader.read(step)
         frechet.distance(batch, criterion.draw(batch).images[last_whole][: len(batch.sentence)])
         criterion.update_moments()
     for moments in every:
@@ -79,7 +79,7 @@ def fit_statistics(
 
 def train(config: GanConfig) -> Path:
     """Trains, or goes on with, the run `config.name`; returns the folder of the averaged generator."""
-    with joined(config.place) as world, held(config.folder) if world.leader else contextlib.nullcontext():
+    with joined(config.place) as world, run_lock(config.folder) if world.leader else contextlib.nullcontext():
         return _train(config, world)
 
 
@@ -109,7 +109,7 @@ def _train(config: GanConfig, world: World) -> Path:
         if (note := training_state.forget_other_moments(state, nets, config)) is not None:
             notes.append(note)
         try:
-            step = restore(state, nets, optimizers)
+            step = load_state_dict(state, nets, optimizers)
         except (KeyError, ValueError, RuntimeError) as error:
             reason = str(error).strip().splitlines()[-1].strip()
             raise ValueError(
@@ -123,20 +123,20 @@ def _train(config: GanConfig, world: World) -> Path:
         del state
     set_training(nets.generator, config.first_trained)
     ends = nets.captioner is not None and nets.captioner.config.ends
-    feed = Feed(split, config, nets.text_encoder, nets.generator.noise_dim, ends, world)
-    journal = Journal(config.folder, as_json(config), config.steps, step, resumed) if world.leader else None
-    if journal is not None and config.grow_from is not None:
-        remember(config.folder, config.grow_from)
+    loader = BatchLoader(split, config, nets.text_encoder, nets.generator.noise_dim, ends, world)
+    logger = RunLogger(config.folder, as_json(config), config.steps, step, resumed) if world.leader else None
+    if logger is not None and config.grow_from is not None:
+        save_parent_record(config.folder, config.grow_from)
     stopper = Stopper(config.minutes)
-    watch = Watch(margin=config.goal.margin)
+    monitor = DivergenceMonitor(margin=config.goal.margin)
     folder = config.folder / "average"
     captions = sheet_captions(split)
     if len(split) < config.batch:
         notes.append(f"{len(split)} pictures are fewer than a batch of {config.batch} holds: some are in it repeatedly")
 
     def say(text: str) -> None:
-        if journal is not None:
-            journal.say(text)
+        if logger is not None:
+            logger.print(text)
 
     for note in notes:
         say(note)
@@ -152,16 +152,16 @@ def _train(config: GanConfig, world: World) -> Path:
         return calibrated[1]
 
     def save() -> None:
-        watch.check()
-        if journal is None:
+        monitor.check()
+        if logger is None:
             return
         parts = [("generator", nets.generator), ("discriminators", nets.discriminators)]
         check_weights([*parts, ("text encoder", nets.text_encoder)])
         images = step * config.batch + other_images
         about = training_state.about_run(config, images, adam_start, grown, made_of)
-        save_state(config.folder, everything(nets, optimizers, step, config.compact_state) | about)
+        save_state(config.folder, state_dict(nets, optimizers, step, config.compact_state) | about)
         average = shown()
-        with replacing(folder) as unfinished:
+        with replace_dir(folder) as unfinished:
             save_part(average, nets.generator.config, unfinished, "generator", split.vocabulary.hash,
                       generator=config.generator, steps=step, images=images)  # fmt: skip
             if text_parameters(nets):  # it has learnt to hear these, not those that it began with
@@ -170,32 +170,32 @@ def _train(config: GanConfig, world: World) -> Path:
                     save_part(part, part.config, unfinished, name, split.vocabulary.hash)
 
     def sheet() -> None:
-        if journal is None:
+        if logger is None:
             return
         sheets = draw_sheet(shown(), nets.text_encoder, split.vocabulary, captions, [0, 1, 2, 3])
-        journal.sheet(step, f"average-{config.sizes[-1]}", sheets[-1])
+        logger.log_image(step, f"average-{config.sizes[-1]}", sheets[-1])
 
     def report(terms: dict[str, Tensor], speed: float) -> None:
         values = world.mean(torch.stack([value.float() for value in terms.values()]).cpu())
         numbers = dict(zip(terms, values.tolist(), strict=True))
-        if journal is not None:
-            journal.report(step, numbers | {"pictures a second": speed})
-        watch.check(terms)
-        if (sentence := watch.winner()) is not None:
+        if logger is not None:
+            logger.log(step, numbers | {"pictures a second": speed})
+        monitor.check(terms)
+        if (sentence := monitor.winner()) is not None:
             say(sentence)
 
     criterion = Criterion(nets, config, world)
-    fit_statistics(feed, criterion, say, lambda: stopper.due(reserve=20))
+    fit_statistics(loader, criterion, say, lambda: stopper.due(reserve=20))
     if config.compile:
         say("compiling; this takes a while")
-        criterion = try_compile(feed.read(step), criterion, optimizers, say)
+        criterion = try_compile(loader.read(step), criterion, optimizers, say)
     criterion.forwards.wrap_ddp(world)
-    batches = feed.batches(step)
+    batches = loader.batches(step)
     saved, reported, reported_step = time.monotonic(), time.monotonic(), step
     try:
         while step < config.steps:
             # Processes that are several ask each other now and then only.
-            if (world.size == 1 or step % 10 == 0) and world.agree(stopper.due(reserve=20)):
+            if (world.size == 1 or step % 10 == 0) and world.any(stopper.due(reserve=20)):
                 break
             seed_step(config.seed, step)
             set_rates(optimizers, step, config, adam_start)
@@ -205,9 +205,9 @@ def _train(config: GanConfig, world: World) -> Path:
                 raise FloatingPointError(f"step {step + 1}: {error}; {DIVERGED}") from None
             step += 1
             ema.update(nets.average, nets.generator, step, config.ema)
-            watch.see(step, terms)
-            if journal is not None:
-                journal.advance()
+            monitor.see(step, terms)
+            if logger is not None:
+                logger.advance()
             if step % config.report_every == 0:
                 if config.place == "cuda":
                     torch.cuda.synchronize()
@@ -228,6 +228,6 @@ def _train(config: GanConfig, world: World) -> Path:
     finally:
         batches.close()
         stopper.close()
-        if journal is not None:
-            journal.close()
+        if logger is not None:
+            logger.close()
     return folder

@@ -31,7 +31,7 @@ from mirrorgan.backbones import Backbone
 from mirrorgan.images import from_uint8, to_channels_last
 from train.data.packed import PackedSplit
 from train.runtime.device import autocast
-from train.runtime.files import alone, write_text
+from train.runtime.files import exclusive_lock, write_text
 from train.runtime.provenance import data_hash
 
 REGIONAL_LEVEL = 2  # stride 16
@@ -95,7 +95,7 @@ def cached_features(
             f"another training computes the same features right now ({folder / stem}); "
             "give the command again when it has done so"
         )
-        with alone(folder / f"{stem}.lock", busy):
+        with exclusive_lock(folder / f"{stem}.lock", busy):
             found = _whole(folder, stem, kinds, made_of)  # another process may have been at it
             if found is None:
                 _compute(split, backbone, size, flipped, device, folder, stem, kinds, made_of, due)

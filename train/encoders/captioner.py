@@ -14,9 +14,9 @@ from mirrorgan.losses import redescription_loss
 from train.data.features import CachedFeatures
 from train.data.packed import PackedSplit
 from train.data.sampling import pick_captions
-from train.encoders.pretraining import CaptionedConfig, Material, fit_batch, pretrain, read_material
+from train.encoders.pretraining import CaptionedConfig, PretrainData, fit_batch, pretrain, read_data
 from train.runtime.device import autocast
-from train.runtime.state import Stopper, batch_rows, held, seed_step
+from train.runtime.state import Stopper, batch_rows, run_lock, seed_step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,18 +94,18 @@ PRESETS = {
 }
 
 
-def build(config: CaptionerTraining, material: Material) -> Captioner:
+def build(config: CaptionerTraining, data: PretrainData) -> Captioner:
     """The captioner with its random start, on the run's device."""
     torch.manual_seed(config.seed)
     shape = CaptionerConfig(
-        vocabulary_size=len(material.split.vocabulary),
+        vocabulary_size=len(data.split.vocabulary),
         backbone=config.backbone,
         image_size=config.image_size,
         ends=config.ends,
         dropout=config.dropout,
         attention_dim=config.attention_dim,
     )
-    return Captioner(shape, material.backbone).to(config.place)
+    return Captioner(shape, data.backbone).to(config.place)
 
 
 def train(config: CaptionerTraining) -> Path:
@@ -114,41 +114,44 @@ def train(config: CaptionerTraining) -> Path:
     Raises:
         see `pretrain`.
     """
-    with held(config.folder), closing(Stopper(config.minutes)) as stopper:
-        material = read_material(config, stopper, regional=config.attention_dim > 0)
-        config = fit_batch(config, material)
-        captioner = build(config, material)
+    with run_lock(config.folder), closing(Stopper(config.minutes)) as stopper:
+        data = read_data(config, stopper, regional=config.attention_dim > 0)
+        config = fit_batch(config, data)
+        captioner = build(config, data)
         optimizer = torch.optim.Adam(captioner.parameters(), config.learning_rate)
 
         def keep(folder: Path) -> None:
-            material.split.vocabulary.save(folder / "vocabulary.json")
-            save_part(captioner, captioner.config, folder, "captioner", material.split.vocabulary.hash)
+            data.split.vocabulary.save(folder / "vocabulary.json")
+            save_part(captioner, captioner.config, folder, "captioner", data.split.vocabulary.hash)
 
         return pretrain(
             config,
             stopper,
-            material,
+            data,
             captioner,
             optimizer,
-            learn=lambda step: train_step(captioner, optimizer, config, material, step),
-            validate=lambda: ("held-out CIDEr", validate(captioner, material.split, material.cached[0], material.held)),
+            learn=lambda step: train_step(captioner, optimizer, config, data, step),
+            validate=lambda: (
+                "held-out CIDEr",
+                validate(captioner, data.split, data.cached[0], data.val_rows),
+            ),
             keep=keep,
         )
 
 
 def train_step(
-    captioner: Captioner, optimizer: torch.optim.Optimizer, config: CaptionerTraining, material: Material, step: int
+    captioner: Captioner, optimizer: torch.optim.Optimizer, config: CaptionerTraining, data: PretrainData, step: int
 ) -> dict[str, Tensor]:
     """One update on the pictures (as cached features) and captions of a step; returns the loss, detached.
 
     Nothing here waits for the accelerator: which words count is known on the CPU.
     """
     generator = seed_step(config.seed, step)
-    rows = material.kept[batch_rows(len(material.kept), config.batch, config.seed, step)]
-    tokens, mask, _ = pick_captions(material.split, rows, config.longest, generator)
+    rows = data.train_rows[batch_rows(len(data.train_rows), config.batch, config.seed, step)]
+    tokens, mask, _ = pick_captions(data.split, rows, config.longest, generator)
     targets, counted = captioner.targets(tokens, mask)
     flipped = torch.rand(len(rows), generator=generator) < 0.5
-    regional, pooled = material.gather(rows, flipped, config.place, regional=config.attention_dim > 0)
+    regional, pooled = data.gather(rows, flipped, config.place, regional=config.attention_dim > 0)
     with autocast(config.place, "auto"):
         logits = captioner.logits(captioner.project(pooled, regional), tokens.to(config.place, non_blocking=True))
     loss = redescription_loss(logits, targets.to(config.place, non_blocking=True), counted)

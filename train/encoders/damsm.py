@@ -16,10 +16,10 @@ from mirrorgan.vocabulary import pad
 from train.data.features import CachedFeatures
 from train.data.packed import PackedSplit
 from train.data.sampling import pick_captions
-from train.encoders.pretraining import CaptionedConfig, Material, fit_batch, pretrain, read_material
+from train.encoders.pretraining import CaptionedConfig, PretrainData, fit_batch, pretrain, read_data
 from train.metrics.retrieval import r_precision
 from train.runtime.device import autocast
-from train.runtime.state import Stopper, batch_rows, held, seed_step
+from train.runtime.state import Stopper, batch_rows, run_lock, seed_step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,14 +102,14 @@ class Encoders(nn.Module):
         self.image = image
 
 
-def build(config: DamsmConfig, material: Material) -> Encoders:
+def build(config: DamsmConfig, data: PretrainData) -> Encoders:
     """Both encoders with their random start, on the run's device."""
     torch.manual_seed(config.seed)
-    text = TextEncoder(TextEncoderConfig(vocabulary_size=len(material.split.vocabulary), text_dim=config.text_dim))
+    text = TextEncoder(TextEncoderConfig(vocabulary_size=len(data.split.vocabulary), text_dim=config.text_dim))
     shape = ImageEncoderConfig(
         backbone=config.backbone, image_size=config.image_size, text_dim=config.text_dim, pool=config.pool
     )
-    return Encoders(text, ImageEncoder(shape, material.backbone)).to(config.place)
+    return Encoders(text, ImageEncoder(shape, data.backbone)).to(config.place)
 
 
 def train(config: DamsmConfig) -> Path:
@@ -119,41 +119,41 @@ def train(config: DamsmConfig) -> Path:
         ValueError: the data cannot teach it: all of several pictures are of one class.
         others: see `pretrain`.
     """
-    with held(config.folder), closing(Stopper(config.minutes)) as stopper:
-        material = read_material(config, stopper)
-        if len(material.split) == 1:
+    with run_lock(config.folder), closing(Stopper(config.minutes)) as stopper:
+        data = read_data(config, stopper)
+        if len(data.split) == 1:
             print("there is only one picture: no other caption can be wrong for it, so the encoders learn nothing")
-        elif len(material.split.groups.unique()) < 2:
+        elif len(data.split.groups.unique()) < 2:
             raise ValueError(f"{config.data}: all pictures are of one class; pictures of others are needed beside them")
-        config = fit_batch(config, material)
-        nets = build(config, material)
+        config = fit_batch(config, data)
+        nets = build(config, data)
         optimizer = torch.optim.Adam(nets.parameters(), config.learning_rate, betas=(0.5, 0.999))
         return pretrain(
             config,
             stopper,
-            material,
+            data,
             nets,
             optimizer,
-            learn=lambda step: train_step(nets, optimizer, config, material, step),
-            validate=lambda: validate(nets, material.split, material.cached[0], material.held),
-            keep=lambda folder: save_encoders(nets, material.split, folder),
+            learn=lambda step: train_step(nets, optimizer, config, data, step),
+            validate=lambda: validate(nets, data.split, data.cached[0], data.val_rows),
+            keep=lambda folder: save_encoders(nets, data.split, folder),
         )
 
 
 def train_step(
-    nets: Encoders, optimizer: torch.optim.Optimizer, config: DamsmConfig, material: Material, step: int
+    nets: Encoders, optimizer: torch.optim.Optimizer, config: DamsmConfig, data: PretrainData, step: int
 ) -> dict[str, Tensor]:
     """One update of both encoders on the pairs of a step; returns the losses, detached.
 
     Nothing here waits for the accelerator: lengths of captions are counted on the CPU.
     """
     generator = seed_step(config.seed, step)
-    rows = material.kept[batch_rows(len(material.kept), config.batch, config.seed, step)]
-    tokens, mask, _ = pick_captions(material.split, rows, config.longest, generator)
+    rows = data.train_rows[batch_rows(len(data.train_rows), config.batch, config.seed, step)]
+    tokens, mask, _ = pick_captions(data.split, rows, config.longest, generator)
     flipped = torch.rand(len(rows), generator=generator) < 0.5
     words, sentence = nets.text(tokens.to(config.place, non_blocking=True), mask)
-    regions, image_code = nets.image.project(*material.gather(rows, flipped, config.place))
-    groups = material.split.groups[rows].to(config.place, non_blocking=True)
+    regions, image_code = nets.image.project(*data.gather(rows, flipped, config.place))
+    groups = data.split.groups[rows].to(config.place, non_blocking=True)
     there = mask.to(config.place, non_blocking=True)
     with autocast(config.place, "auto"):
         losses = damsm_loss(

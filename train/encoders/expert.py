@@ -22,13 +22,13 @@ from mirrorgan.images import from_uint8, to_channels_last
 from train.data.augmentation import colour
 from train.data.packed import PackedSplit, load_packed
 from train.data.sampling import cut_pictures
-from train.encoders.pretraining import Material, PretrainConfig, fit_batch, pretrain
+from train.encoders.pretraining import PretrainConfig, PretrainData, fit_batch, pretrain
 from train.encoders.trunks import load_trunk
 from train.metrics.anatomy import NEAR, gaussian_maps, share_found
 from train.runtime.device import autocast
 from train.runtime.files import write_text
-from train.runtime.malloc import keep_memory
-from train.runtime.state import Stopper, batch_rows, held, seed_step
+from train.runtime.malloc import disable_trim
+from train.runtime.state import Stopper, batch_rows, run_lock, seed_step
 
 SCORES_LOOK_THROUGH = "efficientnet_lite2"
 
@@ -137,43 +137,43 @@ def train(config: ExpertTraining) -> Path:
     Raises:
         see `pretrain`.
     """
-    with held(config.folder), closing(Stopper(config.minutes)) as stopper:
-        keep_memory()
+    with run_lock(config.folder), closing(Stopper(config.minutes)) as stopper:
+        disable_trim()
         split = load_packed(config.data, "train")
         trunk = load_trunk(config.backbone, config.weights)
-        material = Material(split, trunk, [], *hold_out_pictures(split, config.held_out))
-        config = fit_batch(config, material)
+        data = PretrainData(split, trunk, [], *hold_out_pictures(split, config.held_out))
+        config = fit_batch(config, data)
         whole = split.pictures(config.image_size + config.margin)
-        expert = build(config, split, material)
+        expert = build(config, split, data)
         optimizer = build_optimizer(config, expert)
         scores: dict[str, float] = {}
 
         def validate() -> tuple[str, float]:
-            scores.update(measure(expert, split, whole, material.held, config))
+            scores.update(measure(expert, split, whole, data.val_rows, config))
             return "held-out classes", scores["classes"]
 
         def keep(folder: Path) -> None:
-            save_part(expert, expert.config, folder, NAME, NAME, half=True, scores=scores, pictures=len(material.held))
-            write_text(folder / "README.md", card(expert.config, scores, len(material.kept), len(material.held)))
+            save_part(expert, expert.config, folder, NAME, NAME, half=True, scores=scores, pictures=len(data.val_rows))
+            write_text(folder / "README.md", card(expert.config, scores, len(data.train_rows), len(data.val_rows)))
 
         return pretrain(
             config,
             stopper,
-            material,
+            data,
             expert,
             optimizer,
-            learn=lambda step: train_step(expert, optimizer, config, material, whole, step),
+            learn=lambda step: train_step(expert, optimizer, config, data, whole, step),
             validate=validate,
             keep=keep,
         )
 
 
-def build(config: ExpertTraining, split: PackedSplit, material: Material) -> Expert:
+def build(config: ExpertTraining, split: PackedSplit, data: PretrainData) -> Expert:
     """The expert before its first step: ImageNet's weights and two new layers, on the run's device."""
     torch.manual_seed(config.seed)
     names = read_class_names(split)
     shape = ExpertConfig(backbone=config.backbone, image_size=config.image_size, classes=names, parts=split.part_names)
-    expert = Expert(shape, copy.deepcopy(material.backbone)).requires_grad_(True)
+    expert = Expert(shape, copy.deepcopy(data.backbone)).requires_grad_(True)
     for head in (expert.to_classes, expert.to_parts):
         if head is not None and head.bias is not None:  # at first they say nothing, and that parts are rare
             nn.init.zeros_(head.weight)
@@ -206,14 +206,14 @@ def train_step(
     expert: Expert,
     optimizer: torch.optim.Optimizer,
     config: ExpertTraining,
-    material: Material,
+    data: PretrainData,
     whole: np.ndarray,
     step: int,
 ) -> dict[str, Tensor]:
     """One update on the pictures of a step; returns the losses, detached."""
     generator = seed_step(config.seed, step)
-    rows = material.kept[batch_rows(len(material.kept), config.batch, config.seed, step)]
-    size, split = config.image_size, material.split
+    rows = data.train_rows[batch_rows(len(data.train_rows), config.batch, config.seed, step)]
+    size, split = config.image_size, data.split
     corners = torch.randint(0, config.margin + 1, (len(rows), 2), generator=generator)
     flipped = torch.rand(len(rows), generator=generator) < 0.5
     changes = torch.rand(len(rows), 3, generator=generator)

@@ -20,9 +20,9 @@ from train.data.sampling import hold_out
 from train.encoders.trunks import keep_trunk, load_trunk
 from train.runtime.command import as_json
 from train.runtime.config import RunConfig, check_steps, hold_to
-from train.runtime.files import refilled, write_text
-from train.runtime.logger import Journal
-from train.runtime.malloc import keep_memory
+from train.runtime.files import atomic_dir, write_text
+from train.runtime.logger import RunLogger
+from train.runtime.malloc import disable_trim
 from train.runtime.provenance import data_hash
 from train.runtime.state import Stopper, load_state, save_state
 
@@ -91,16 +91,16 @@ Pretraining = TypeVar("Pretraining", bound=PretrainConfig)
 
 
 @dataclass(frozen=True, eq=False)
-class Material:
+class PretrainData:
     """What a pretraining learns from."""
 
     split: PackedSplit
     backbone: Backbone
     cached: list[CachedFeatures]
     """Of the pictures as they are, and mirrored."""
-    kept: Tensor
+    train_rows: Tensor
     """Rows to train on, (n,) int64."""
-    held: Tensor
+    val_rows: Tensor
     """Rows of the held-out classes."""
     resident: tuple[Tensor | None, Tensor] | None = None
     """The same features in the accelerator's memory, (2, N, C, h, w) and (2, N, P) float16, where they fit."""
@@ -129,7 +129,7 @@ class Material:
         return some, load([features.pooled[row] for features, row in picked])
 
 
-def read_material(config: PretrainConfig, stopper: Stopper, regional: bool = True) -> Material:
+def read_data(config: PretrainConfig, stopper: Stopper, regional: bool = True) -> PretrainData:
     """Opens the training split, and computes the trunk's features of it unless they are there already.
 
     Args:
@@ -140,7 +140,7 @@ def read_material(config: PretrainConfig, stopper: Stopper, regional: bool = Tru
         FileNotFoundError: the data or the trunk's weights are not there.
         StoppedEarly: the time was up, or somebody asked to stop.
     """
-    keep_memory()
+    disable_trim()
     backbone = load_trunk(config.backbone, config.weights)
     split = load_packed(config.data, "train")
     kept, held = hold_out(split, config.held_out)
@@ -163,7 +163,7 @@ def read_material(config: PretrainConfig, stopper: Stopper, regional: bool = Tru
             raise StoppedEarly(
                 f"{why}: {error}, nothing has been learnt yet; the same command goes on from there"
             ) from None
-    return Material(split, backbone, cached, kept, held, make_resident(cached, config.place))
+    return PretrainData(split, backbone, cached, kept, held, make_resident(cached, config.place))
 
 
 def make_resident(cached: list[CachedFeatures], place: str) -> tuple[Tensor | None, Tensor] | None:
@@ -190,10 +190,10 @@ def stack_sides(cached: list[CachedFeatures], place: str, chunk: int = 1024) -> 
     return stack(regional) if regional else None, stack([features.pooled for features in cached])
 
 
-def fit_batch(config: Pretraining, material: Material) -> Pretraining:
+def fit_batch(config: Pretraining, data: PretrainData) -> Pretraining:
     """The same configuration with a smaller batch where there are fewer pictures than one needs. No batch is smaller
     than 2, which batch norms need: a single picture is in it twice."""
-    count = len(material.kept)
+    count = len(data.train_rows)
     if count >= config.batch:
         return config
     batch = max(2, count)
@@ -201,7 +201,7 @@ def fit_batch(config: Pretraining, material: Material) -> Pretraining:
     return replace(config, batch=batch)
 
 
-def rate_at(config: PretrainConfig, step: int, epoch: int) -> float:
+def learning_rate_at(config: PretrainConfig, step: int, epoch: int) -> float:
     """The learning rate of a step (the first is 0), from the step alone.
 
     Args:
@@ -221,7 +221,7 @@ def rate_at(config: PretrainConfig, step: int, epoch: int) -> float:
 def pretrain(
     config: PretrainConfig,
     stopper: Stopper,
-    material: Material,
+    data: PretrainData,
     network: nn.Module,
     optimizer: torch.optim.Optimizer,
     learn: Callable[[int], dict[str, Tensor]],
@@ -248,14 +248,14 @@ def pretrain(
         StoppedEarly: there was no time for a single step.
         ValueError: the run was begun with other options, data or networks.
     """
-    folder, epoch = config.folder / "best", max(1, len(material.kept) // config.batch)
-    made_of = {"data": data_hash(config.data), "trunk": trunk_hash(material.backbone)}
+    folder, epoch = config.folder / "best", max(1, len(data.train_rows) // config.batch)
+    made_of = {"data": data_hash(config.data), "trunk": trunk_hash(data.backbone)}
     step, best, best_step = 0, float("-inf"), 0
     changed: list[str] = []
     if (state := load_state(config.folder)) is not None:
         step, best, best_step, changed = restore(config, made_of, state, network, optimizer)
-    written(lambda: keep_trunk(material.backbone, config.backbone, config.weights, folder), step)
-    journal = Journal(config.folder, as_json(config), config.steps, step)
+    written(lambda: keep_trunk(data.backbone, config.backbone, config.weights, folder), step)
+    logger = RunLogger(config.folder, as_json(config), config.steps, step)
     saved_step, saved, losses = step, time.monotonic(), dict[str, Tensor]()
     longest = {"learn": 0.0, "validate": 5.0, "save": 1.0}
 
@@ -265,7 +265,7 @@ def pretrain(
         longest[part] = max(longest[part], time.monotonic() - began)
 
     def validates(after: int) -> bool:
-        return len(material.held) > 0 and (after % config.validate_every == 0 or after == config.steps)
+        return len(data.val_rows) > 0 and (after % config.validate_every == 0 or after == config.steps)
 
     def time_is_up() -> bool:
         reserve = CLOSING + longest["learn"] + longest["save"] + (longest["validate"] if validates(step + 1) else 0)
@@ -281,7 +281,7 @@ def pretrain(
 
     def keep_best(score: float | None) -> None:
         def write() -> None:
-            with refilled(folder) as into:
+            with atomic_dir(folder) as into:
                 keep(into)
                 write_text(into / "best.json", json.dumps({"step": step, "score": score}) + "\n")
 
@@ -291,29 +291,29 @@ def pretrain(
         nonlocal best, best_step
         check_finite(step, network, losses)
         name, score = validate()
-        journal.report(step, {name: score})
+        logger.log(step, {name: score})
         if score > best:
             best, best_step = score, step
             keep_best(score)
-        journal.say(f"step {step}: {name} {score:.3f} (best {best:.3f} at step {best_step})")
+        logger.print(f"step {step}: {name} {score:.3f} (best {best:.3f} at step {best_step})")
 
     try:
         if changed:
-            journal.say(f"goes on at step {step} with {', '.join(changed)}")
+            logger.print(f"goes on at step {step} with {', '.join(changed)}")
         if step == config.steps:
-            journal.say(f"all {step} steps are done; give more --steps to go on")
+            logger.print(f"all {step} steps are done; give more --steps to go on")
         while step < config.steps and not time_is_up():
             for group in optimizer.param_groups:
-                group["lr"] = rate_at(config, step, epoch) * group.get("lr_scale", 1.0)
+                group["lr"] = learning_rate_at(config, step, epoch) * group.get("lr_scale", 1.0)
             if config.schedule == "released" and step % epoch == 0:
                 optimizer.state.clear()
             began = time.monotonic()
             losses = learn(step)
             longest["learn"] = max(longest["learn"], time.monotonic() - began)
             step += 1
-            journal.advance()
+            logger.advance()
             if step % config.report_every == 0:
-                journal.report(step, losses)
+                logger.log(step, losses)
             if validates(step):
                 timed("validate", look)
             if time.monotonic() - saved > 60 * config.save_minutes:
@@ -324,17 +324,17 @@ def pretrain(
             save()
         if best == float("-inf"):
             keep_best(None)
-            if len(material.held):
-                journal.say(f"stopped before the first look at the held-out classes; the weights are of step {step}")
+            if len(data.val_rows):
+                logger.print(f"stopped before the first look at the held-out classes; the weights are of step {step}")
         if step < config.steps:
-            journal.say(f"stopped at step {step} of {config.steps}; the same command goes on from there")
+            logger.print(f"stopped at step {step} of {config.steps}; the same command goes on from there")
     except FloatingPointError as error:
         raise FloatingPointError(
             f"{error} (of step {saved_step}), and so are the best weights (of step {best_step}); "
             "give the same command again with a smaller --learning-rate"
         ) from None
     finally:
-        journal.close()
+        logger.close()
     return folder
 
 

@@ -7,7 +7,7 @@ from mirrorgan.backbones import Backbone, available_backbones, build_backbone, l
 from mirrorgan.checkpoint import load_tensors, save_tensors
 from mirrorgan.expert import NAME as EXPERT
 from mirrorgan.expert import load_expert
-from train.runtime.files import whole
+from train.runtime.files import atomic_write
 
 
 def load_trunk(name: str, weights: Path | None) -> Backbone:
@@ -38,7 +38,7 @@ def keep_trunk(backbone: Backbone, name: str, weights: Path | None, folder: Path
     """Writes a trunk beside what was trained on it, if its weights came from a file that the user named."""
     if weights is not None:
         folder.mkdir(parents=True, exist_ok=True)
-        with whole(folder / f"backbone.{name}.safetensors") as part:
+        with atomic_write(folder / f"backbone.{name}.safetensors") as part:
             save_tensors(backbone, part)
 
 

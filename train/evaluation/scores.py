@@ -52,7 +52,7 @@ from train.publishing.figures import save_picture
 from train.runtime.files import write_bytes, write_text
 from train.runtime.provenance import code_version, machine
 from train.runtime.recorded_options import read_training
-from train.runtime.run_dir import best_of
+from train.runtime.run_dir import best_weights_dir
 
 CHUNK = 32
 PHOTOGRAPHS, DRAWINGS = "test photographs", "drawings"
@@ -181,7 +181,7 @@ class Evaluation:
             CheckpointError: it is the checkpoint's own STREAM, whose opinion is known already.
         """
         assert self.options.judge is not None
-        folder = best_of(self.options.judge)
+        folder = best_weights_dir(self.options.judge)
         theirs = read_tensors(folder / "captioner.safetensors")
         own = self.model.captioner
         if own is not None and same_weights(theirs, own.state_dict()):
@@ -207,7 +207,7 @@ class Evaluation:
             CheckpointError: they are the checkpoint's own, or were made with another dictionary.
         """
         assert self.options.judge_encoders is not None
-        folder = best_of(self.options.judge_encoders)
+        folder = best_weights_dir(self.options.judge_encoders)
         theirs = read_tensors(folder / "text_encoder.safetensors")
         if same_weights(theirs, self.model.text_encoder.state_dict()):
             raise CheckpointError(f"{folder}: these are the checkpoint's own encoders; name some trained apart")

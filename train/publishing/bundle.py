@@ -19,8 +19,8 @@ from mirrorgan.checkpoint import TRAINING_STATE, read_json, save_tensors, sha256
 from mirrorgan.expert import NAME as EXPERT
 from train.adversarial.config import GanConfig
 from train.encoders.trunks import find_trunk
-from train.runtime.files import refilled, write_text
-from train.runtime.run_dir import averaged, record_of
+from train.runtime.files import atomic_dir, write_text
+from train.runtime.run_dir import average_weights_dir, record_of
 from train.runtime.state import STATE
 
 MANIFEST = "bundle.json"
@@ -118,8 +118,8 @@ def needs(config: GanConfig, keep: Path) -> dict[str, Path]:
     if config.resume_from is not None and not own:
         found += of_training_state(config.resume_from)
     goes_on = own or config.resume_from is not None  # what it grew from may be gone
-    if config.grow_from is not None and not (goes_on and not averaged(config.grow_from).is_dir()):
-        beginning = averaged(config.grow_from)
+    if config.grow_from is not None and not (goes_on and not average_weights_dir(config.grow_from).is_dir()):
+        beginning = average_weights_dir(config.grow_from)
         found += [beginning / f"generator.{kind}" for kind in ("json", "safetensors")]
         if record_of(config.grow_from) is not None:
             found.append(config.grow_from / "training.json")
@@ -160,7 +160,7 @@ def write(out: Path, files: dict[str, Path], part: int) -> str:
     """
     for name in files:
         check_place(name)
-    with refilled(out) as folder:
+    with atomic_dir(out) as folder:
         parts = Parts(folder, part)
         with tarfile.open(fileobj=cast("BinaryIO", parts), mode="w|", dereference=True) as archive:
             for name, path in tqdm(files.items(), desc="bundle", unit="file", disable=None):

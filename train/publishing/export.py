@@ -30,7 +30,7 @@ from train.publishing.figures import write_previews
 from train.publishing.history import TRAININGS, chain, history
 from train.runtime.files import write_text
 from train.runtime.recorded_options import read_options
-from train.runtime.run_dir import best_of, origin, settings
+from train.runtime.run_dir import best_weights_dir, parent_record, recorded_config
 
 PARTS = {"generator": "generator", "text_encoder": "encoders", "image_encoder": "encoders", "captioner": "captioner"}
 """Name of every part, and the run that made it."""
@@ -55,7 +55,7 @@ class Runs:
     def weights(self, run: str) -> Path:
         """Where a run keeps its weights: the generator's average, the encoders' and captioner's best epoch."""
         folder: Path = getattr(self, run)
-        return folder / "average" if run == "generator" else best_of(folder)
+        return folder / "average" if run == "generator" else best_weights_dir(folder)
 
     def part(self, name: str) -> Path:
         """Where a part's weights are: with its run, or with the generator, if the encoders learnt beside it."""
@@ -194,8 +194,8 @@ def write_weights(folder: Path, runs: Runs, vocabulary: Vocabulary, described: d
 def record(runs: Runs) -> dict[str, Any]:
     """What goes into training.json: every run's configuration, what each was (see `history`), and the data."""
     older = [run for run in chain(runs.generator)[:-1] if (run / "config.json").exists()]
-    content: dict[str, Any] = {name: settings(name, getattr(runs, name)) for name in TRAININGS}
-    given = origin(chain(runs.generator)[0]) or {}
+    content: dict[str, Any] = {name: recorded_config(name, getattr(runs, name)) for name in TRAININGS}
+    given = parent_record(chain(runs.generator)[0]) or {}
     content["grown_from"] = [*given.get("grown_from", []), *([given["generator"]] if "generator" in given else [])]
     content["grown_from"] += [read_json(run / "config.json") for run in older]
     content["history"] = history(runs.encoders, runs.captioner, runs.generator)

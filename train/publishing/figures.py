@@ -13,7 +13,7 @@ from tqdm import tqdm
 from mirrorgan.drawing import Drawing
 from mirrorgan.pipeline import FUNCTION_WORDS, MirrorGAN
 from train.adversarial.sample_grid import tile
-from train.runtime.files import whole
+from train.runtime.files import atomic_write
 
 CURVES = ("discriminator", "adversarial", "redescription", "word maps", "logit real", "logit drawn")
 
@@ -21,7 +21,7 @@ CURVES = ("discriminator", "adversarial", "redescription", "word maps", "logit r
 def save_picture(picture: Image.Image | Figure, path: Path) -> None:
     """Writes a picture whole, as JPEG or PNG: .jpg for what holds photographs, .png for lines and letters."""
     kind = "JPEG" if path.suffix == ".jpg" else "PNG"
-    with whole(path) as part:
+    with atomic_write(path) as part:
         if isinstance(picture, Figure):
             picture.savefig(part, format=kind.lower(), facecolor="white", pil_kwargs={"quality": 88})
         else:

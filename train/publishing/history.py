@@ -19,7 +19,7 @@ from train.adversarial.presets import PRESETS
 from train.encoders import captioner, damsm
 from train.runtime.command import as_json, typed
 from train.runtime.recorded_options import current_options, read_options
-from train.runtime.run_dir import averaged, origin, record_of
+from train.runtime.run_dir import average_weights_dir, parent_record, record_of
 from train.runtime.run_log import read_sessions
 
 TRAININGS = {"encoders": "train.damsm", "captioner": "train.captioner", "generator": "train.gan"}
@@ -51,7 +51,7 @@ def chain(run: Path) -> list[Path]:
         ValueError: a run grew from itself.
     """
     runs = [run]
-    while ((runs[0] / "config.json").exists() or len(runs) == 1) and origin(runs[0]) is None:
+    while ((runs[0] / "config.json").exists() or len(runs) == 1) and parent_record(runs[0]) is None:
         before = read_options(runs[0]).get("grow_from")
         if before is None:
             break
@@ -72,7 +72,7 @@ def history(encoders: Path, captioner: Path, generator: Path) -> list[dict[str, 
     taken_over = 0
     before: tuple[Path, dict[str, Any]] | None = None
     runs = chain(generator)
-    if (given := origin(runs[0])) is not None:
+    if (given := parent_record(runs[0])) is not None:
         entries += [entry for entry in given.get("history", []) if entry.get("part") == "generator"]
         taken_over = len(entries[-1].get("sizes", []))
     for run in runs:
@@ -89,7 +89,7 @@ def history(encoders: Path, captioner: Path, generator: Path) -> list[dict[str, 
 
 def same_start(first: Path, second: Path) -> bool:
     """Whether two generators condition on the sentence with the same weights: a frozen first stage shares them."""
-    kept = [read_tensors(averaged(run) / "generator.safetensors") for run in (first, second)]
+    kept = [read_tensors(average_weights_dir(run) / "generator.safetensors") for run in (first, second)]
     names = [name for name in kept[0] if name.startswith("condition.")]
     return all(name in kept[1] and torch.equal(kept[0][name], kept[1][name]) for name in names)
 

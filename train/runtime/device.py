@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 from mirrorgan.benchmark import processor
-from train.runtime.malloc import keep_memory
+from train.runtime.malloc import disable_trim
 
 PRECISIONS = ("auto", "bfloat16", "float32")
 
 
 def prepare(place: str) -> None:
     """Settings of the process: its memory stays with it on a CPU; TF32 and the fastest convolutions on CUDA."""
-    keep_memory()
+    disable_trim()
     if torch.device(place).type == "cuda":
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.allow_tf32 = True

@@ -52,7 +52,7 @@ class World:
         own = batch // self.size
         return slice(self.rank * own, (self.rank + 1) * own)
 
-    def agree(self, wish: bool) -> bool:
+    def any(self, wish: bool) -> bool:
         """True in all processes if one of them wishes it."""
         if self.size == 1:
             return wish
@@ -79,14 +79,14 @@ class World:
         """What `make` returns, in every process; one process of every host has made it before the others begin."""
         first = int(os.environ.get("LOCAL_RANK", "0")) == 0
         if not first:
-            self.agree(False)
+            self.any(False)
         made = make()
         if first:
-            self.agree(False)
+            self.any(False)
         return made
 
 
-ALONE = World()
+SINGLE_PROCESS = World()
 
 
 @contextlib.contextmanager
@@ -97,7 +97,7 @@ def joined(place: str) -> Iterator[World]:
         ValueError: a host has fewer GPUs than processes.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or "RANK" not in os.environ:
-        yield ALONE
+        yield SINGLE_PROCESS
         return
     backend = "gloo"
     if torch.device(place).type == "cuda":

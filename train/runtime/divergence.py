@@ -18,7 +18,7 @@ DIVERGED = (
 NEVER = torch.iinfo(torch.int64).max
 
 
-class Watch:
+class DivergenceMonitor:
     """Looks at the losses of every step.
 
     Args:

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from mirrorgan.files import check_file, check_folder, whole, write_bytes, write_text
+from mirrorgan.files import atomic_write, check_file, check_folder, write_bytes, write_text
 
-__all__ = ["alone", "check_file", "check_folder", "refilled", "whole", "write_bytes", "write_text"]
+__all__ = ["atomic_dir", "atomic_write", "check_file", "check_folder", "exclusive_lock", "write_bytes", "write_text"]
 
 
 @contextmanager
-def refilled(folder: Path) -> Iterator[Path]:
+def atomic_dir(folder: Path) -> Iterator[Path]:
     """Gives a folder beside `folder` to fill; once on the disk, its files take the places of `folder`'s."""
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
@@ -32,7 +32,7 @@ def refilled(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def alone(path: Path, busy: str) -> Iterator[None]:
+def exclusive_lock(path: Path, busy: str) -> Iterator[None]:
     """Holds a lock that ends with the process, however that ends.
 
     Raises:

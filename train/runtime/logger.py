@@ -14,12 +14,12 @@ from PIL import Image, PngImagePlugin
 from torch import Tensor
 from tqdm import tqdm
 
-from train.runtime.files import whole, write_text
+from train.runtime.files import atomic_write, write_text
 from train.runtime.provenance import code_version, data_hash, machine
 from train.runtime.run_log import LOG, RUN, read_log, read_sessions, sheets_of
 
 
-class Journal:
+class RunLogger:
     """Keeps the record of one run in its folder.
 
         config.json     the resolved configuration
@@ -66,14 +66,14 @@ class Journal:
         write_text(folder / "config.json", json.dumps(config, indent=2) + "\n")
         self._write_sessions()
         self.bar = tqdm(total=total, initial=done, desc=folder.name, unit="step", mininterval=2, smoothing=0.02)
-        self.log = (folder / LOG).open("a", encoding="utf-8")
+        self.log_file = (folder / LOG).open("a", encoding="utf-8")
         self.started = time.monotonic()
         try:
             from torch.utils.tensorboard.writer import SummaryWriter
 
             self.board: Any = SummaryWriter(str(folder / "tensorboard"), purge_step=done + 1)
         except ImportError:
-            self.say("tensorboard is not installed; numbers go to log.jsonl alone")
+            self.print("tensorboard is not installed; numbers go to log.jsonl alone")
             self.board = None
 
     @property
@@ -85,7 +85,7 @@ class Journal:
         self.step += 1
         self.bar.update()
 
-    def report(self, step: int, numbers: Mapping[str, float | Tensor]) -> dict[str, float]:
+    def log(self, step: int, numbers: Mapping[str, float | Tensor]) -> dict[str, float]:
         """Writes numbers of one step everywhere; returns them as floats.
 
         Raises:
@@ -93,8 +93,8 @@ class Journal:
         """
         plain = {name: float(value) for name, value in numbers.items()}
         line = {"step": step, "seconds": round(self.seconds, 1)} | plain
-        self.log.write(json.dumps(line) + "\n")
-        self.log.flush()
+        self.log_file.write(json.dumps(line) + "\n")
+        self.log_file.flush()
         if self.board is not None:
             for name, value in plain.items():
                 self.board.add_scalar(name, value, step)
@@ -104,7 +104,7 @@ class Journal:
         self.bar.set_postfix({name: f"{value:.3g}" for name, value in plain.items()}, refresh=False)
         return plain
 
-    def sheet(self, step: int, name: str, picture: Image.Image) -> None:
+    def log_image(self, step: int, name: str, picture: Image.Image) -> None:
         """Keeps a sample sheet. Texts in `picture.info`, such as its captions, are kept in the PNG."""
         folder = self.folder / "sheets"
         folder.mkdir(exist_ok=True)
@@ -112,14 +112,14 @@ class Journal:
         for key, value in picture.info.items():
             if isinstance(key, str) and isinstance(value, str):
                 texts.add_itxt(key, value)
-        with whole(folder / f"{name}-{step:07}.png") as part:
+        with atomic_write(folder / f"{name}-{step:07}.png") as part:
             picture.save(part, format="PNG", pnginfo=texts)
         if self.board is not None:
             import numpy as np
 
             self.board.add_image(name, np.asarray(picture), step, dataformats="HWC")
 
-    def say(self, text: str) -> None:
+    def print(self, text: str) -> None:
         self.bar.write(text)
 
     def close(self) -> None:
@@ -128,7 +128,7 @@ class Journal:
         with contextlib.suppress(OSError):
             self._write_sessions()
         with contextlib.suppress(OSError):
-            self.log.close()
+            self.log_file.close()
         if self.board is not None:
             with contextlib.suppress(OSError):
                 self.board.close()
@@ -142,7 +142,7 @@ class Journal:
 
             write_report([self.folder])
         except (ImportError, OSError) as error:
-            self.say(f"no report was written ({error}); python -m train.report {self.folder} writes it")
+            self.print(f"no report was written ({error}); python -m train.report {self.folder} writes it")
 
     def _write_sessions(self) -> None:
         write_text(self.folder / RUN, json.dumps({"format": 1, "sessions": self.sessions}, indent=2) + "\n")

@@ -6,7 +6,7 @@ import sys
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 
 
-def keep_memory() -> bool:
+def disable_trim() -> bool:
     """Tells glibc to keep freed memory in place of handing it back to the system after every large tensor.
 
     Fetching the pages of a hundred-megabyte tensor anew at every step costs more than the arithmetic on it.

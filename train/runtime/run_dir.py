@@ -18,13 +18,13 @@ def record_of(folder: Path) -> dict[str, Any] | None:
     return read_json(path) if path.is_file() and not (folder / "config.json").is_file() else None
 
 
-def origin(run: Path) -> dict[str, Any] | None:
+def parent_record(run: Path) -> dict[str, Any] | None:
     """The record of the checkpoint that a run grew from; None if it grew from no checkpoint."""
     path = run / ORIGIN
     return read_json(path) if path.is_file() else None
 
 
-def settings(part: str, folder: Path) -> dict[str, Any]:
+def recorded_config(part: str, folder: Path) -> dict[str, Any]:
     """The options of a run, or of the run that made this part of a checkpoint.
 
     Raises:
@@ -37,18 +37,18 @@ def settings(part: str, folder: Path) -> dict[str, Any]:
     return read_json(folder / "config.json")
 
 
-def averaged(run: Path) -> Path:
+def average_weights_dir(run: Path) -> Path:
     """Where a generator's weights are: those that a run keeps, or a checkpoint's."""
     kept = run / "average"
     return kept if kept.is_dir() or (run / "config.json").is_file() else run
 
 
-def best_of(run: Path) -> Path:
+def best_weights_dir(run: Path) -> Path:
     """Where a run of a pretraining keeps its weights, or the folder itself: those of a checkpoint lie in it."""
     return run / "best" if (run / "best").is_dir() or (run / "config.json").is_file() else run
 
 
-def remember(run: Path, given: Path) -> None:
+def save_parent_record(run: Path, given: Path) -> None:
     """Keeps the record of the checkpoint that a run grows from with the run, once."""
     record = record_of(given)
     if record is not None and not (run / ORIGIN).exists():

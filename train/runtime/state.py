@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from train.runtime.files import alone, refilled
+from train.runtime.files import atomic_dir, exclusive_lock
 
 STATE, PREVIOUS = "state.pt", "state.previous.pt"
 CHECKSUM = b"sha256:"
@@ -34,7 +34,7 @@ class SaveError(OSError):
 
 
 @contextlib.contextmanager
-def held(folder: Path) -> Iterator[None]:
+def run_lock(folder: Path) -> Iterator[None]:
     """Keeps a run's folder for this process; however it ends, the system lets go of it.
 
     Raises:
@@ -42,7 +42,9 @@ def held(folder: Path) -> Iterator[None]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with alone(folder / "lock", f"{folder} is being trained by another process; stop it, or give another --name"):
+        with exclusive_lock(
+            folder / "lock", f"{folder} is being trained by another process; stop it, or give another --name"
+        ):
             yield
     finally:
         if {path.name for path in folder.iterdir()} <= {"lock"}:  # nothing came of it
@@ -50,7 +52,7 @@ def held(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def told(folder: Path, unfinished: Path) -> Iterator[None]:
+def save_errors(folder: Path, unfinished: Path) -> Iterator[None]:
     """Turns a failed writing into a SaveError, and frees what the unfinished file or folder took."""
     try:
         yield
@@ -64,9 +66,9 @@ def told(folder: Path, unfinished: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def replacing(folder: Path) -> Iterator[Path]:
-    """`refilled`, where what fails is a SaveError."""
-    with told(folder.parent, folder.with_name(folder.name + ".part")), refilled(folder) as unfinished:
+def replace_dir(folder: Path) -> Iterator[Path]:
+    """`atomic_dir`, where what fails is a SaveError."""
+    with save_errors(folder.parent, folder.with_name(folder.name + ".part")), atomic_dir(folder) as unfinished:
         yield unfinished
 
 
@@ -79,7 +81,7 @@ def save_state(folder: Path, content: dict[str, Any]) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     unfinished = folder / "state.part"
-    with told(folder, unfinished):
+    with save_errors(folder, unfinished):
         with unfinished.open("wb") as file:
             torch.save(content, file)
         add_checksum(unfinished)
@@ -110,7 +112,7 @@ def _digest(path: Path, size: int) -> bytes:
     return digest.hexdigest().encode()
 
 
-def check_whole(path: Path) -> None:
+def verify_checksum(path: Path) -> None:
     """Raises ValueError unless a state's file is as it was written. One that was written before states had a checksum
     is held to the checksums that a zip file has of its content."""
     with path.open("rb") as file:
@@ -156,7 +158,7 @@ def load_state_file(path: Path) -> dict[str, Any] | None:
     try:
         if not path.is_file():
             raise ValueError("it is no regular file")
-        check_whole(path)
+        verify_checksum(path)
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         if not isinstance(content, dict) or type(content.get("step")) is not int:
             raise ValueError("it holds something else than a run's state")

@@ -52,7 +52,7 @@ class Pipeline(Protocol):
     def inside(self) -> Inside: ...
 
 
-class Studio:
+class ModelWorker:
     """Stands between the page and one model, so that the page is there before the weights are."""
 
     def __init__(
@@ -234,32 +234,32 @@ class Studio:
         return key[1] == EXAMPLE_SEED and self._pipeline is not None and key[0] in self._pipeline.info.examples
 
 
-class Shelf:
+class ModelRegistry:
     """The checkpoints that the page offers, by key. Only what is asked for is loaded."""
 
     def __init__(self, loaders: Mapping[str, Callable[[], Pipeline]], **options: float) -> None:
         """
         Args:
             loaders: At least one; the first is the one that the page opens with.
-            options: Of every `Studio`.
+            options: Of every `ModelWorker`.
         """
         room, worker = WaitingRoom(), FairWorker()
-        self.studios = {key: Studio(load, room, worker, **options) for key, load in loaders.items()}
+        self.workers = {key: ModelWorker(load, room, worker, **options) for key, load in loaders.items()}
 
     @property
     def keys(self) -> tuple[str, ...]:
-        return tuple(self.studios)
+        return tuple(self.workers)
 
     @property
     def first(self) -> str:
         return self.keys[0]
 
-    def __getitem__(self, key: object) -> Studio:
-        """The studio of a checkpoint that a visitor named.
+    def __getitem__(self, key: object) -> ModelWorker:
+        """The worker of a checkpoint that a visitor named.
 
         Raises:
             RefusedError: There is no such checkpoint here.
         """
-        if not isinstance(key, str) or key not in self.studios:
+        if not isinstance(key, str) or key not in self.workers:
             raise RefusedError(f"There is no such model here; there is: {', '.join(self.keys)}.")
-        return self.studios[key]
+        return self.workers[key]

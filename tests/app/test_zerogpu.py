@@ -5,9 +5,9 @@ import pytest
 
 from app import tools_tab as play
 from app import zerogpu as lent
-from app.callbacks import House, Visitor
-from app.limits import Purse
-from app.studio import Shelf
+from app.callbacks import AppContext, Visitor
+from app.limits import RateLimiter
+from app.models import ModelRegistry
 from mirrorgan.drawing import CaptionError
 
 SPACES = """
@@ -74,9 +74,9 @@ def test_a_caption_that_cannot_be_drawn_borrows_nothing(spaces, pipeline):
 
 
 def test_the_page_goes_uphill_with_what_is_lent(spaces, pipeline):
-    shelf = Shelf({"fake": lent.borrowing(lambda: pipeline, lambda: pipeline)})
-    shelf["fake"].load()
-    *_, board = play.refine(House(shelf, Purse()), "a red bird", 3, "fake", Visitor("here", "me"))
+    registry = ModelRegistry({"fake": lent.borrowing(lambda: pipeline, lambda: pipeline)})
+    registry["fake"].load()
+    *_, board = play.refine(AppContext(registry, RateLimiter()), "a red bird", 3, "fake", Visitor("here", "me"))
     assert len(board["frames"]) == play.STEPS + 1 and len(spaces.lent) == 1
 
 
@@ -89,7 +89,7 @@ def test_what_the_lender_says_reaches_the_visitor(spaces, pipeline, monkeypatch)
         return elsewhere
 
     monkeypatch.setattr(spaces, "GPU", none_left)
-    shelf = Shelf({"fake": lent.borrowing(lambda: pipeline, lambda: pipeline)})
-    shelf["fake"].load()
+    registry = ModelRegistry({"fake": lent.borrowing(lambda: pipeline, lambda: pipeline)})
+    registry["fake"].load()
     with pytest.raises(gr.Error, match="No GPU is left"):
-        list(play.refine(House(shelf, Purse()), "a red bird", 3, "fake", Visitor("here", "me")))
+        list(play.refine(AppContext(registry, RateLimiter()), "a red bird", 3, "fake", Visitor("here", "me")))
