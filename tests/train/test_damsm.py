@@ -118,11 +118,15 @@ def test_codes_are_those_of_the_networks_in_eval_mode(nets, split, cached):
 
 def test_a_step_learns_from_its_own_batch_and_from_kept_classes_alone(nets, config, split, data):
     kept, held = hold_out(split, 1, seed=3)
-    first = train_step(nets, torch.optim.SGD(nets.parameters(), 0.0), config, dataclasses.replace(data, kept=kept), 4)
+    first = train_step(
+        nets, torch.optim.SGD(nets.parameters(), 0.0), config, dataclasses.replace(data, train_rows=kept), 4
+    )
     blind = dataclasses.replace(data, cached=[dataclasses.replace(c, regional=c.regional.copy()) for c in data.cached])
     for features in blind.cached:
         features.regional[held.numpy()] = np.nan  # whoever looked there would say so
-    again = train_step(nets, torch.optim.SGD(nets.parameters(), 0.0), config, dataclasses.replace(blind, kept=kept), 4)
+    again = train_step(
+        nets, torch.optim.SGD(nets.parameters(), 0.0), config, dataclasses.replace(blind, train_rows=kept), 4
+    )
     assert first == again
     assert all(loss.isfinite() for loss in again.values())
 

@@ -329,7 +329,7 @@ def test_a_state_is_a_function_of_its_step_however_often_it_was_saved(config, tm
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("train.adversarial.training.recalibrate", functools.partial(recalibrate, batches=1))
     monkeypatch.setattr("train.adversarial.training.draw_sheet", lambda *given: [None])
-    for part in ("sheet", "_write_report"):
+    for part in ("log_image", "_write_report"):
         monkeypatch.setattr(RunLogger, part, lambda *given: None)
     train(dataclasses.replace(config, name="once", steps=2))
     train(dataclasses.replace(config, name="always", steps=2, save_minutes=1e-9, sheet_every=1, report_every=1))

@@ -221,7 +221,7 @@ def test_the_best_step_is_kept_and_named(config, data):
 
 
 def test_without_held_out_classes_the_last_step_is_kept(config, data):
-    data = dataclasses.replace(data, held=torch.arange(0))
+    data = dataclasses.replace(data, val_rows=torch.arange(0))
     toy = Toy(config, data)
     toy.train()
     assert json.loads((config.folder / "best/best.json").read_text(encoding="utf-8")) == {"step": 30, "score": None}
@@ -459,7 +459,7 @@ def test_fewer_pictures_than_a_batch_make_a_smaller_batch(config, data, capsys):
     assert fit_batch(config, data) is config
     assert fit_batch(dataclasses.replace(config, batch=48), data).batch == 8
     assert "8, fewer than a batch of 48 needs; batches of 8 instead" in capsys.readouterr().out
-    assert fit_batch(config, dataclasses.replace(data, kept=torch.arange(1))).batch == 2
+    assert fit_batch(config, dataclasses.replace(data, train_rows=torch.arange(1))).batch == 2
 
 
 def test_features_in_the_accelerator_s_memory_are_those_on_disk(data):

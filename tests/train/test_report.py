@@ -23,7 +23,7 @@ class Reader(HTMLParser):
     def __init__(self, text):
         super().__init__()
         self.tags, self.texts, self.attributes = [], [], []
-        self.loader(text)
+        self.feed(text)
 
     def handle_starttag(self, tag, attrs):
         self.tags.append(tag)

@@ -266,8 +266,8 @@ def test_time_is_up_a_reserve_before_the_deadline():
 
 def test_a_run_is_trained_by_one_process_and_let_go_when_that_is_killed(tmp_path):
     run = tmp_path / "run"
-    code = "import sys, time; from pathlib import Path; from train.runtime.state import held\n"
-    code += "with held(Path(sys.argv[1])): print('held', flush=True); time.sleep(600)"
+    code = "import sys, time; from pathlib import Path; from train.runtime.state import run_lock\n"
+    code += "with run_lock(Path(sys.argv[1])): print('held', flush=True); time.sleep(600)"
     other = subprocess.Popen([sys.executable, "-c", code, str(run)], stdout=subprocess.PIPE)
     try:
         assert other.stdout.readline() == b"held\n"

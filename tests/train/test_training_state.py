@@ -43,7 +43,7 @@ def quick(monkeypatch):
     """Little is measured and nothing is drawn for people; the tests are of something else."""
     monkeypatch.setattr("train.adversarial.training.FIRST", 8)
     monkeypatch.setattr("train.adversarial.training.recalibrate", functools.partial(recalibrate, batches=1))
-    monkeypatch.setattr(RunLogger, "sheet", lambda *given: None)
+    monkeypatch.setattr(RunLogger, "log_image", lambda *given: None)
     monkeypatch.setattr(RunLogger, "_write_report", lambda *given: None)
     monkeypatch.setattr("train.adversarial.training.draw_sheet", lambda *given: [None])
 

@@ -5,8 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from train.runtime import files, provenance
-from train.runtime import logger as logger
+from train.runtime import files, logger, provenance
 from train.runtime.logger import RunLogger
 from train.runtime.run_log import read_log, read_sessions, sheets_of
 
@@ -23,7 +22,7 @@ def begin(tmp_path, monkeypatch):
 
     yield session
     for one in begun:
-        if not one.log.closed:
+        if not one.log_file.closed:
             one.close()
 
 
@@ -31,7 +30,7 @@ def report(session, first, last, every=10):
     for step in range(first, last + 1):
         session.advance()
         if step % every == 0:
-            session.report(step, {"loss": torch.tensor(1.0 / step), "rate": 0.5})
+            session.log(step, {"loss": torch.tensor(1.0 / step), "rate": 0.5})
 
 
 def steps(folder):
@@ -48,7 +47,7 @@ def board_values(folder, name):
 
 def test_numbers_are_in_the_log_and_on_the_board_as_they_were_given(begin, tmp_path):
     session = begin()
-    assert session.report(10, {"loss": torch.tensor(0.25), "held-out score": 0.1}) == {
+    assert session.log(10, {"loss": torch.tensor(0.25), "held-out score": 0.1}) == {
         "loss": 0.25,
         "held-out score": 0.1,
     }
@@ -66,7 +65,7 @@ def test_a_run_that_goes_on_appends_without_double_lines(begin, tmp_path):
     folder = tmp_path / "birds"
     first = begin()
     report(first, 1, 50)
-    first.log.flush()  # and then it is killed; its last saved state was of step 30
+    first.log_file.flush()  # and then it is killed; its last saved state was of step 30
     second = begin(done=30)
     assert steps(folder) == [10, 20, 30]
     report(second, 31, 60)
@@ -124,14 +123,14 @@ def test_seconds_count_across_sessions(begin, tmp_path, monkeypatch):
     monkeypatch.setattr(logger.time, "monotonic", lambda: now[0])
     first = begin()
     now[0] += 40
-    first.report(10, {"loss": 1.0})
+    first.log(10, {"loss": 1.0})
     now[0] += 5  # to step 15, where the state is saved
     first.step = 15
     first.close()
     now[0] += 1000  # nobody trains
     second = begin(done=15)
     now[0] += 7
-    second.report(20, {"loss": 1.0})
+    second.log(20, {"loss": 1.0})
     assert [line["seconds"] for line in read_log(tmp_path / "birds/log.jsonl")] == [40.0, 52.0]
     now[0] += 100  # and then it is killed; what came after the last line that is kept does not count
     third = begin(done=20)
@@ -144,7 +143,7 @@ def test_seconds_count_across_sessions(begin, tmp_path, monkeypatch):
 def test_a_number_that_is_not_finite_is_named_with_its_step_and_kept(begin, tmp_path, value):
     session = begin()
     with pytest.raises(FloatingPointError, match=rf"step 40: words = {value}; the last saved state is kept"):
-        session.report(40, {"sentence": torch.tensor(1.0), "words": torch.tensor(value)})
+        session.log(40, {"sentence": torch.tensor(1.0), "words": torch.tensor(value)})
     (line,) = read_log(tmp_path / "birds/log.jsonl")
     assert line["step"] == 40 and repr(line["words"]) == repr(value)
 
@@ -179,7 +178,7 @@ def test_a_sheet_is_kept_with_its_texts_and_dropped_if_it_will_be_drawn_again(be
     picture.info["captions"] = '["a red bird", "h\u00f6her"]'
     session = begin()
     for step in (10, 20, 30):
-        session.sheet(step, "average-128", picture)
+        session.log_image(step, "average-128", picture)
     session.close()
     begin(done=20)
     found = sheets_of(tmp_path / "birds")
@@ -191,10 +190,10 @@ def test_a_sheet_is_kept_with_its_texts_and_dropped_if_it_will_be_drawn_again(be
 
 def test_a_full_disk_is_said_while_training_and_not_at_the_end(begin, monkeypatch):
     session = begin()
-    session.log.close()
-    session.log = open("/dev/full", "a", encoding="utf-8")  # noqa: SIM115
+    session.log_file.close()
+    session.log_file = open("/dev/full", "a", encoding="utf-8")  # noqa: SIM115
     with pytest.raises(OSError, match="No space left"):
-        session.report(10, {"loss": 1.0})
+        session.log(10, {"loss": 1.0})
 
     def full(path, text):
         raise OSError("no space left")
