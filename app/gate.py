@@ -99,6 +99,29 @@ def policy(on_spaces: bool) -> str:
     )
 
 
+class PublicHeaders:
+    """The headers of a public page, on every answer of the application inside: preflights and faults as well."""
+
+    def __init__(self, app: App, on_spaces: bool = False) -> None:
+        self._app = app
+        self._headers = [
+            (b"x-content-type-options", b"nosniff"),
+            (b"referrer-policy", b"same-origin"),
+            (b"permissions-policy", b"camera=(), microphone=(), geolocation=(), payment=(), usb=()"),
+            (b"content-security-policy", policy(on_spaces).encode()),
+        ]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                named = {name for name, _ in self._headers}
+                kept = [(name, value) for name, value in message.get("headers", ()) if name.lower() not in named]
+                message = {**message, "headers": [*kept, *self._headers]}
+            await send(message)
+
+        await self._app(scope, receive, answer if scope["type"] == "http" else send)
+
+
 class Waiting(Protocol):
     """What the gate asks about the queue; see `app.fair_queue.FairQueue`."""
 
@@ -128,7 +151,6 @@ class Gate:
         app: App,
         waiting: Waiting,
         uploads: UploadStore,
-        on_spaces: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._app, self._waiting, self._uploads = app, waiting, uploads
@@ -139,12 +161,6 @@ class Gate:
         self._pages = TokenBuckets(PAGE_REQUESTS, PAGE_REQUESTS_EACH_SECOND, clock)
         self._files = TokenBuckets(UPLOADS, UPLOADS_EACH_SECOND, clock)
         self._bytes = TokenBuckets(UPLOAD_BYTES, UPLOAD_BYTES_EACH_SECOND, clock)
-        self._headers = [
-            (b"x-content-type-options", b"nosniff"),
-            (b"referrer-policy", b"same-origin"),
-            (b"permissions-policy", b"camera=(), microphone=(), geolocation=(), payment=(), usb=()"),
-            (b"content-security-policy", policy(on_spaces).encode()),
-        ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -153,22 +169,14 @@ class Gate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-
-        async def answer(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                named = {name for name, _ in self._headers}
-                kept = [(name, value) for name, value in message.get("headers", ()) if name.lower() not in named]
-                message = {**message, "headers": [*kept, *self._headers]}
-            await send(message)
-
         address = address_of((scope.get("client") or ("unknown",))[0])
         with _counted(self._open, address):
             try:
-                await self._let_in(scope, receive, answer, address)
+                await self._let_in(scope, receive, send, address)
             except Refusal as refusal:
                 if refusal.status == 429 and self._open[address] <= OPEN:
                     await asyncio.sleep(DELAY)
-                await _refuse(answer, refusal)
+                await _refuse(send, refusal)
 
     async def _let_in(self, scope: Scope, receive: Receive, send: Send, address: str) -> None:
         path = scope["path"].rstrip("/") or "/"

@@ -13,7 +13,7 @@ from app import tools_tab as playing
 from app.callbacks import Answer, AppContext, Visitor
 from app.connections import end_idle_connections
 from app.fair_queue import FairQueue
-from app.gate import Gate, trust_the_proxy_of_spaces
+from app.gate import Gate, PublicHeaders, trust_the_proxy_of_spaces
 from app.limits import RateLimiter, address_of
 from app.models import EXAMPLE_SEED, ModelRegistry
 from app.theme import build_theme
@@ -307,11 +307,13 @@ def launch(demo: gr.Blocks, **where: Any) -> tuple[Any, str, str]:
         Gate,  # type: ignore[arg-type]  # mypy cannot tell the arguments of a class that is called
         waiting=FairQueue(demo._queue, list(demo.fns.values())),
         uploads=UploadStore(demo.upload_file_set.discard),
-        on_spaces=trust_the_proxy_of_spaces(),
     )
+    on_spaces = trust_the_proxy_of_spaces()
     settings = {**LAUNCH, "theme": build_theme(), **where, "prevent_thread_lock": True}
     served = demo.launch(**settings, app_kwargs={"middleware": [gate]})
-    end_idle_connections(demo.server.config)
+    config = demo.server.config
+    config.loaded_app = PublicHeaders(config.loaded_app, on_spaces)  # around all else, from the next connection on
+    end_idle_connections(config)
     return served
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from app import gate as gates
-from app.gate import API, ENVELOPE, LARGE, OPEN, PLACES, SMALL, Gate, policy
+from app.gate import API, ENVELOPE, LARGE, OPEN, PLACES, SMALL, Gate, PublicHeaders, policy
 from app.uploads import MAX_BYTES, UploadStore
 
 HOST = "birds.example"
@@ -73,7 +73,7 @@ class Page:
         self.clock, self.waiting = Clock(), Waiting()
         self.uploads = UploadStore(clock=self.clock)
         self.behind = Behind(self.waiting, tmp_path)
-        self.gate = Gate(self.behind, self.waiting, self.uploads, clock=self.clock)
+        self.gate = PublicHeaders(Gate(self.behind, self.waiting, self.uploads, clock=self.clock))
 
     async def ask(
         self, path, method="GET", body=b"", address="192.0.2.1", chunks=None, query=b"", length=True, **headers
@@ -199,7 +199,7 @@ def test_a_refusal_takes_its_time_and_no_more_than_so_many_do(page, monkeypatch)
     monkeypatch.setattr(gates.asyncio, "sleep", sleep)
     assert run(page.join())[0] == 429 and slept == [0.5]
     assert run(page.join(address="192.0.2.2"))[0] == 200 and run(page.ask("/", "PUT"))[0] == 405
-    page.gate._open["192.0.2.1"] = OPEN
+    page.gate._app._open["192.0.2.1"] = OPEN
     assert run(page.join())[0] == 429 and slept == [0.5]
 
 

@@ -231,6 +231,16 @@ def test_every_answer_has_the_headers_of_a_public_page(url, path):
     assert "frame-ancestors 'self' https://huggingface.co" in headers["content-security-policy"]
 
 
+def test_preflights_and_faults_have_them_too(url, monkeypatch):
+    asked = {"Origin": url.rstrip("/"), "Access-Control-Request-Method": "POST"}
+    preflight = httpx.options(url + "gradio_api/queue/join", headers=asked)
+    monkeypatch.setattr("gradio.routes.route_utils.update_root_in_config", None)  # the next request ends in a fault
+    fault = httpx.get(url + "config")
+    assert preflight.status_code == 200 and fault.status_code == 500
+    for answer in (preflight, fault):
+        assert answer.headers["x-content-type-options"] == "nosniff" and "content-security-policy" in answer.headers
+
+
 def test_a_body_has_an_end_with_and_without_a_length(url):
     def endless():
         for _ in range(40):
