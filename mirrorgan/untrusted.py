@@ -8,13 +8,14 @@ import io
 import json
 import math
 import pickle
+import pickletools
 import re
 import tarfile
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import IO, Any, ClassVar
 
 import numpy as np
 import torch
@@ -27,6 +28,10 @@ JSON_LIMIT = 2**25
 """Bytes of a JSON file at most; parsed, one takes up to 25 times as much memory."""
 JSON_DEPTH = 100
 """Lists and objects inside each other at most."""
+TUPLE_DEPTH = 100
+"""Tuples inside each other at most, in a file of PyTorch."""
+LEGACY_PICKLES = 5
+"""With which a file of PyTorch before 1.6 begins; what follows are the numbers."""
 PICKLE_LIMIT = 2**27
 """Bytes of a pickle at most. The dictionary of COCO, with its captions, has 40 MB."""
 HEAD = 1024
@@ -372,8 +377,15 @@ def load_torch(path: Path) -> Any:
         if zipped:
             with zipfile.ZipFile(path) as archive:
                 unpacked = sum(entry.file_size for entry in archive.infolist())
-            if unpacked > size:  # PyTorch stores without compression
-                raise CheckpointError(f"{where}: {size:,} bytes that unpack to {unpacked:,}; no PyTorch wrote this")
+                if unpacked > size:  # PyTorch stores without compression
+                    raise CheckpointError(f"{where}: {size:,} bytes that unpack to {unpacked:,}; no PyTorch wrote this")
+                for name in archive.namelist():
+                    if name.endswith("/data.pkl"):
+                        _check_tuples(io.BytesIO(archive.read(name)), where)
+        else:
+            with path.open("rb") as file:
+                for _ in range(LEGACY_PICKLES):
+                    _check_tuples(file, where)
         with torch.serialization.safe_globals(_NUMPY), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what is refused later
             content = torch.load(path, map_location="cpu", weights_only=True)
@@ -391,6 +403,44 @@ def load_torch(path: Path) -> Any:
         reason = readable(said.group(1)) if said else _reason(error).split(" In PyTorch 2.6")[0]
         raise CheckpointError(f"{where}: damaged, or not a file of PyTorch weights ({reason})") from error
     return content
+
+
+def _check_tuples(file: IO[bytes], where: str) -> None:
+    """Reads over one pickle, without making what it describes, and leaves what is damaged to PyTorch's reader.
+
+    Raises:
+        CheckpointError: a tuple in it is nested so deeply that the process would end if it became a dictionary's key.
+    """
+    depths: list[int | None] = []  # of what is on the pickle's stack: tuples in tuples; None is a mark
+    memo: dict[int, int | None] = {}
+    try:
+        for code, number, _ in pickletools.genops(file):
+            if code.name == "MARK":
+                depths.append(None)
+            elif "PUT" in code.name or code.name == "MEMOIZE":
+                memo[len(memo) if number is None else int(number)] = depths[-1]
+            elif "GET" in code.name:
+                depths.append(memo[int(number or 0)])
+            else:
+                taken, before = [0], code.stack_before
+                if pickletools.markobject in before:
+                    before = before[: before.index(pickletools.markobject)]
+                    while (depth := depths.pop()) is not None:
+                        taken.append(depth)
+                taken += [depths.pop() or 0 for _ in before]
+                deepest = max(taken) + ("TUPLE" in code.name)
+                if deepest > TUPLE_DEPTH:
+                    raise CheckpointError(
+                        f"{where}: its tuples are nested too deeply; {TUPLE_DEPTH} levels are allowed, and a network's "
+                        "state_dict() has three"
+                    )
+                depths += [deepest] * len(code.stack_after)
+    except CheckpointError:
+        raise
+    except (
+        Exception
+    ):  # pickletools meets damaged files with whatever they bring about; so does the reader, which says so
+        return
 
 
 def _numpy_stand_ins() -> list[Any]:

@@ -210,6 +210,30 @@ def test_an_archive_that_unpacks_to_more_is_not_unpacked(tmp_path):
         load_torch(tmp_path / "x.pth")
 
 
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("build", [b"\x85", b"\x94\x85", b"2\x86"])
+def test_a_key_of_tuples_in_tuples_does_not_end_the_process(tmp_path, zipped, build):
+    def key_of(levels):
+        return b"\x80\x02}" + b")" + build * levels + b"K\x01s."
+
+    def write(content):
+        path = tmp_path / "x.pth"
+        if zipped:
+            with zipfile.ZipFile(path, "w") as archive:
+                for name, part in {"data.pkl": content, "version": b"3\n", "byteorder": b"little"}.items():
+                    archive.writestr(f"x/{name}", part)
+        else:
+            head = (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True})
+            path.write_bytes(b"".join(pickle.dumps(part, 2) for part in head) + content + pickle.dumps([], 2))
+        return path
+
+    with pytest.raises(CheckpointError, match="tuples are nested too deeply; 100 levels are allowed"):
+        load_torch(write(key_of(200_000)))
+    if build == b"\x85":
+        ((key, value),) = load_torch(write(key_of(90))).items()
+        assert value == 1 and str(key).count("(") == 91
+
+
 # ---------------------------------------------------------------------------------------- what a file is instead
 
 
