@@ -17,7 +17,7 @@ from app import zerogpu as lent
 from app.interface import build_demo, launch
 from app.models import ModelRegistry, Pipeline
 from mirrorgan.console import escape_unencodable, whole_number
-from mirrorgan.pipeline import shipped
+from mirrorgan.loading import shipped
 
 CHECKPOINT = "checkpoints/birds"
 """Beside this file, from whatever folder the page is started."""
@@ -29,7 +29,7 @@ def load(where: str | Path, reader: str | Path, device: str | None = None) -> Pi
 
     from mirrorgan import MirrorGAN
     from mirrorgan.drawing import CheckpointError
-    from mirrorgan.pipeline import reads
+    from mirrorgan.loading import reads
 
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     if where != reader and not reads(where):

@@ -30,7 +30,9 @@ from PIL import Image
 from mirrorgan.console import escape_unencodable
 from mirrorgan.drawing import CaptionError, Drawing
 from mirrorgan.files import atomic_write, check_folder, write_text
-from mirrorgan.pipeline import MirrorGAN, check_seed, shipped
+from mirrorgan.inputs import check_seed
+from mirrorgan.loading import shipped
+from mirrorgan.pipeline import MirrorGAN
 from mirrorgan.plugins import documentation
 
 MOST_BYTES = 2**24

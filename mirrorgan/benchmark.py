@@ -14,7 +14,8 @@ from tqdm import trange
 
 from mirrorgan.console import escape_unencodable, whole_number
 from mirrorgan.drawing import CheckpointError
-from mirrorgan.pipeline import MirrorGAN, shipped
+from mirrorgan.loading import shipped
+from mirrorgan.pipeline import MirrorGAN
 from mirrorgan.plugins import documentation
 
 

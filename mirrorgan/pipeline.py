@@ -3,25 +3,19 @@
 Dimensions: L known words of the caption.
 """
 
-import contextlib
 import copy
-import hashlib
-import json
 import time
-import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from mirrorgan.backbones import Backbone, build_backbone, fold_batch_norms
-from mirrorgan.captioner import Captioner, CaptionerConfig
-from mirrorgan.checkpoint import has_part, in_order, load_part, load_tensors, read_config, read_json, read_manifest
+from mirrorgan.captioner import Captioner
+from mirrorgan.checkpoint import has_part, load_part
 from mirrorgan.drawing import (
     CaptionError,
     CheckpointError,
@@ -36,28 +30,28 @@ from mirrorgan.drawing import (
     Stage,
     Word,
 )
-from mirrorgan.generators import find_generator
 from mirrorgan.generators.base import BaseGenerator, StageOutput
-from mirrorgan.image_encoder import ImageEncoder, ImageEncoderConfig
+from mirrorgan.image_encoder import ImageEncoder
 from mirrorgan.images import from_pictures, read_picture, to_channels_last, to_pictures, to_rgb
-from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
-from mirrorgan.vocabulary import Vocabulary, check_words, pad, tokenize
-
-CODE = Path(__file__).resolve().parent.parent
-KEPT_HERE = ("checkpoints", "packed", "runs")
-"""Folders in which this project keeps things: a name that begins with one is never a repository on the Hub."""
-MAX_CHARACTERS = 400
-MAX_SEED = 2**32 - 1
-BEAM_WIDTH = 3
-FUNCTION_WORDS = frozenset(
-    """a an the this that these those it its is are was be been has have had with and or of on in at to from for by as
-    all very also which who some there their they bird birds""".split()  # noqa: SIM905
+from mirrorgan.inputs import check_seed, clean, shorten
+from mirrorgan.loading import (
+    Trunks,
+    borrow_captioner,
+    find_folder,
+    load_captioner,
+    load_generator,
+    load_image_encoder,
+    named_reader,
+    read_about,
+    read_history,
+    read_info,
+    same_text_encoder,
 )
-"""Words that do not say what a bird looks like; they do not count in the agreement of content words."""
+from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
+from mirrorgan.text_scores import similarity, text_scores, token_probs
+from mirrorgan.vocabulary import Vocabulary, pad, tokenize
 
-Seeing = TypeVar("Seeing", bound=nn.Module)
-Trunks = dict[tuple[Path, str], Backbone]
-"""Frozen trunks that are loaded already, by folder and name."""
+BEAM_WIDTH = 3
 
 
 class MirrorGAN:
@@ -483,248 +477,3 @@ def slerp(start: Tensor, end: Tensor, share: float) -> Tensor:
     if float(angle) < 1e-4:
         return torch.lerp(start, end, share)
     return (((1 - share) * angle).sin() * start + (share * angle).sin() * end) / angle.sin()
-
-
-def token_probs(told: Tensor, words: int) -> tuple[float, ...]:
-    """Probabilities of the first `words` tokens from log-probabilities (T,)."""
-    return tuple(told[:words].exp().tolist())
-
-
-def text_scores(words: tuple[Word, ...], redescription: Redescription, told: Tensor) -> list[Score]:
-    """The scores that need no image encoder; of a caption that was cut, for the words before the cut."""
-    words = tuple(word for word in words if not word.cut)
-    return [log_likelihood(told), content_words(words, redescription), bleu(words, redescription)]
-
-
-def clean(caption: str) -> str:
-    """A caption in Unicode's composed form, without control, format and direction characters, blanks collapsed.
-
-    Raises:
-        CaptionError: it is no text, empty, or longer than 400 characters.
-    """
-    if not isinstance(caption, str):
-        raise CaptionError(f"A caption is a text, not {type(caption).__name__}.")
-    if len(caption) > MAX_CHARACTERS:
-        raise CaptionError(f"This caption has {len(caption):,} characters; at most {MAX_CHARACTERS} can be drawn.")
-    composed = unicodedata.normalize("NFC", caption)
-    plain = "".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp", "Zs") else c for c in composed)
-    plain = "".join(c for c in plain if unicodedata.category(c) not in ("Cf", "Cs", "Co", "Cn"))
-    if not (caption := " ".join(plain.split())):
-        raise CaptionError("Type a caption first, like: a small red bird.")
-    return caption
-
-
-def check_seed(seed: int) -> int:
-    """A seed of 0 to 2**32 - 1.
-
-    Raises:
-        CaptionError: it is no whole number or out of range.
-    """
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= MAX_SEED:
-        raise CaptionError(f"A seed is a whole number from 0 to {MAX_SEED:,}, not {shorten(repr(seed))}.")
-    return seed
-
-
-def shorten(text: str, longest: int = 200) -> str:
-    return text if len(text) <= longest else text[: longest - 1] + "…"
-
-
-def log_likelihood(told: Tensor) -> Score:
-    """Mean log-probability of the caption's words under STREAM, given the picture; `told` is (T,), without padding."""
-    value = float(told.mean())
-    meaning = "How expected the words of the caption are to whoever describes the picture; per word, natural logarithm."
-    return Score("log-likelihood", value, float("-inf"), 0.0, meaning)
-
-
-def content_words(words: tuple[Word, ...], redescription: Redescription) -> Score:
-    """F1 of the words that say something, between caption and redescription."""
-    asked = {word.text for word in words} - FUNCTION_WORDS
-    found = set(redescription.words) - FUNCTION_WORDS
-    shared = len(asked & found)
-    value = 2 * shared / (len(asked) + len(found)) if asked or found else 1.0
-    return Score("shared words", value, 0.0, 1.0, "Words like colours and parts that both sentences have (F1).")
-
-
-def bleu(words: tuple[Word, ...], redescription: Redescription) -> Score:
-    """BLEU-4 of the redescription against the caption, Papineni et al. 2002; a run length without a match counts as
-    1e-1 matches (method 1 of Chen and Cherry 2014), because single sentences often have no run of four in common."""
-    from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu  # here: it takes a while to import
-
-    value = sentence_bleu(
-        [[word.text for word in words]], list(redescription.words), smoothing_function=SmoothingFunction().method1
-    )
-    return Score("BLEU", float(value), 0.0, 1.0, "Runs of one to four words that both sentences have (BLEU-4).")
-
-
-def similarity(image_code: Tensor, sentence: Tensor) -> Score:
-    """Cosine of picture and caption in DAMSM's space; both (1, D)."""
-    value = float(F.cosine_similarity(image_code, sentence)[0])
-    return Score(
-        "match", value, -1.0, 1.0, "How close picture and caption are to the encoders that learnt to pair them."
-    )
-
-
-def read_about(folder: Path) -> tuple[dict, Vocabulary]:
-    """checkpoint.json and the dictionary that it names; see `MirrorGAN.load` for what is raised."""
-    manifest = read_manifest(folder)
-    vocabulary = Vocabulary.load(folder / "vocabulary.json")
-    if manifest.get("vocabulary") != vocabulary.hash:
-        raise CheckpointError(f"{folder}/vocabulary.json: not the dictionary that checkpoint.json names")
-    return manifest, vocabulary
-
-
-def load_trunk(folder: Path, name: str, trunks: Trunks) -> Backbone:
-    """A frozen trunk of a checkpoint, loaded once."""
-    if (folder, name) not in trunks:
-        try:
-            trunk = build_backbone(name)
-        except ValueError as error:
-            raise CheckpointError(f"{folder}: {error}") from error
-        load_tensors(trunk, folder / f"backbone.{name}.safetensors")
-        fold_batch_norms(trunk)
-        trunks[folder, name] = trunk
-    return trunks[folder, name]
-
-
-def load_captioner(folder: Path, vocabulary: Vocabulary, trunks: Trunks) -> Captioner:
-    """STREAM of a checkpoint, for its own dictionary."""
-    return load_on_trunk(folder, "captioner", CaptionerConfig, Captioner, vocabulary, trunks)
-
-
-def load_image_encoder(folder: Path, vocabulary: Vocabulary, trunks: Trunks) -> ImageEncoder:
-    """DAMSM's image encoder of a checkpoint, for its own dictionary."""
-    return load_on_trunk(folder, "image_encoder", ImageEncoderConfig, ImageEncoder, vocabulary, trunks)
-
-
-def load_on_trunk(
-    folder: Path, name: str, config: type[Any], kind: Callable[..., Seeing], vocabulary: Vocabulary, trunks: Trunks
-) -> Seeing:
-    """A part of a checkpoint that stands on a frozen trunk."""
-    return load_part(folder, name, config, lambda c: kind(c, load_trunk(folder, c.backbone, trunks)), vocabulary.hash)
-
-
-def named_reader(folder: Path, manifest: dict) -> Path | None:
-    """The checkpoint beside this one that checkpoint.json names as its reader; None if it names none, has a captioner
-    itself, or that folder is not there.
-
-    Raises:
-        CheckpointError: the name is not that of a folder beside this one.
-    """
-    name = manifest.get("reader")
-    if name is None or has_part(folder, "captioner"):
-        return None
-    plain = isinstance(name, str) and name not in ("", ".", "..") and Path(name).name == name
-    if not plain or name == folder.resolve().name:
-        raise CheckpointError(f"{folder}/checkpoint.json: the reader {name!r} is not the name of a folder beside it")
-    lender = folder.resolve().parent / name
-    return lender if (lender / "checkpoint.json").is_file() else None
-
-
-def same_text_encoder(folder: Path, other: Path) -> bool:
-    """Whether two checkpoints have the very same STEM, as their manifests have it, and the same words in one order."""
-    files = [read_json(one / "checkpoint.json").get("files", {}) for one in (folder, other)]
-    names = ("text_encoder.safetensors", "text_encoder.json", "vocabulary.json")
-    return all(files[0].get(name) == files[1].get(name) for name in names)
-
-
-def borrow_captioner(lender: Path, vocabulary: Vocabulary, trunks: Trunks) -> Captioner:
-    """STREAM of another checkpoint for the words of this one, in the order that they have here.
-
-    Raises:
-        FileNotFoundError: it has no captioner, or lacks a file.
-        CheckpointError: it has other words, or is damaged.
-    """
-    theirs = read_about(lender)[1]
-    check_words(vocabulary, theirs, f"{lender}: it cannot read for this checkpoint; it has", "the dictionary here")
-    captioner = load_captioner(lender, theirs, trunks)
-    captioner.load_state_dict(in_order(captioner.state_dict(), theirs, vocabulary))
-    return captioner
-
-
-def load_generator(folder: Path, vocabulary: str) -> BaseGenerator:
-    """The generator of a checkpoint, of whichever kind its generator.json names.
-
-    Raises:
-        FileNotFoundError: a file is missing.
-        CheckpointError: an unknown kind, or weights that do not fit.
-    """
-    path = folder / "generator.json"
-    try:
-        module = find_generator(str(read_json(path).get("generator")))
-    except ValueError as error:
-        raise CheckpointError(f"{path}: {error}") from error
-    return load_part(folder, "generator", module.Config, module.Generator, vocabulary)
-
-
-def read_info(folder: Path, manifest: dict, sizes: tuple[int, ...]) -> CheckpointInfo:
-    digest = hashlib.sha256((folder / "checkpoint.json").read_bytes()).hexdigest()
-    given = {key: manifest.get(key) for key in ("name", "trained", "summary", "examples", "max_words")}
-    path = folder / "checkpoint.json"
-    if missing := [key for key, value in given.items() if value is None]:
-        raise CheckpointError(f"{path}: {missing[0]!r} is missing")
-    info: CheckpointInfo = read_config(CheckpointInfo, {**given, "sha256": digest, "sizes": sizes}, path)
-    return info
-
-
-def read_history(folder: Path | None) -> tuple[tuple[dict, ...], tuple[dict, ...]]:
-    """The lines of log.jsonl and the scores of scores.json, as far as they are there and whole."""
-    log, scores = [], []
-    if folder is not None and (path := folder / "log.jsonl").is_file():
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            with contextlib.suppress(ValueError):
-                log.append(json.loads(line))
-    if folder is not None and (path := folder / "scores.json").is_file():
-        with contextlib.suppress(ValueError, KeyError, TypeError):
-            scores = list(json.loads(path.read_text(encoding="utf-8", errors="replace"))["scores"])
-    return tuple(row for row in log if isinstance(row, dict)), tuple(row for row in scores if isinstance(row, dict))
-
-
-def reads(where: str | Path) -> bool:
-    """Whether a checkpoint has a captioner of its own; raises as `find_folder` does."""
-    return has_part(find_folder(where), "captioner")
-
-
-def shipped(name: str) -> Path:
-    """The place of what comes with the code, such as "checkpoints/birds", from whatever folder the command was started;
-    as short as `name` where that is the code's own."""
-    return Path(name) if Path(name).resolve() == CODE / name else CODE / name
-
-
-def is_hub_name(text: str) -> bool:
-    """Whether a text can be the name of a repository on the Hub, user/name, and of no folder of this project."""
-    if text.count("/") != 1 or Path(text).parts[0] in KEPT_HERE or Path(text).parent.is_dir():
-        return False
-    from huggingface_hub.errors import HFValidationError  # here: a local checkpoint needs no Hub
-    from huggingface_hub.utils import validate_repo_id
-
-    try:
-        validate_repo_id(text)
-    except HFValidationError:
-        return False
-    return True
-
-
-def find_folder(where: str | Path) -> Path:
-    """The folder itself, or the local copy of a repository on the Hub.
-
-    Args:
-        where: a Path is a folder and never asked of the Hub; a text may be either, and a folder comes first.
-
-    Raises:
-        FileNotFoundError: there is neither.
-    """
-    path, text = Path(where), str(where)
-    if path.is_dir():
-        return path
-    if isinstance(where, Path) or not is_hub_name(text):
-        hint = "; a checkpoint is a folder, or user/name on the Hugging Face Hub"
-        if not path.is_absolute() and (CODE / path).is_dir():
-            hint = f"; there is one at {CODE / path}"
-        raise FileNotFoundError(f"{text}: no such checkpoint folder{hint}")
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(snapshot_download(text, allow_patterns=["*.json", "*.safetensors"]))
-    except Exception as error:
-        reason = f"{type(error).__name__}: {shorten(str(error))}"
-        raise FileNotFoundError(f"{text}: no such folder, and not to be had from the Hub ({reason})") from error

@@ -21,7 +21,8 @@ from mirrorgan.checkpoint import (
 )
 from mirrorgan.drawing import CaptionError, CheckpointError
 from mirrorgan.files import write_text
-from mirrorgan.pipeline import MirrorGAN, load_captioner
+from mirrorgan.loading import load_captioner
+from mirrorgan.pipeline import MirrorGAN
 from mirrorgan.released import attngan, dfgan, dmgan, encoders, ssagan, stackgan, stream
 from mirrorgan.released.layout import TITLES, Part, Released, count_parameters, same, spoken
 from mirrorgan.released.options import Options

@@ -1,9 +1,11 @@
-"""What the tests of released files share: how Python 2 wrote them, and small networks under their names.
+"""Checkpoints of random networks; and what the tests of released files share: how Python 2 wrote them, and small
+networks under their names.
 
 The networks are written from the facts of papers and released code, in the released naming; none of ours is in them.
 """
 
 import pickle
+import shutil
 import struct
 from types import SimpleNamespace
 from typing import ClassVar
@@ -13,6 +15,9 @@ import torch
 import torchvision
 from torch import nn
 from torch.nn import functional as F
+
+from mirrorgan import MirrorGAN
+from tests.mirrorgan.tiny_checkpoint import CAPTION, MIRRORGAN, ONE_PICTURE, write_checkpoint
 
 WORDS = ("<end>", "this", "bird", "red", "small", "has", "a", "wings", "blue", "beak", "with")
 
@@ -694,3 +699,51 @@ def theirs():
         OneWayD=OneWayD, JointHead=JointHead, MemoryGNet=MemoryGNet, NormalisedDNet=NormalisedDNet,
         FirstPhaseG=FirstPhaseG, SecondPhaseG=SecondPhaseG, PhaseD=PhaseD,
     )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    return write_checkpoint(tmp_path_factory.mktemp("checkpoints") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def model(folder):
+    return MirrorGAN.load(folder)
+
+
+@pytest.fixture(scope="session")
+def drawing(model):
+    return model.draw(CAPTION, 3)
+
+
+@pytest.fixture(scope="session", params=[1, 2, 3, 5], ids=lambda stages: f"{stages}-stages")
+def staged(request, tmp_path_factory):
+    """A checkpoint of so many stages, 8 pixels the first."""
+    shape = MIRRORGAN | {"first_size": 8, "channels": (4,) * request.param}
+    return write_checkpoint(tmp_path_factory.mktemp("staged") / "tiny", with_image_encoder=False, **shape)
+
+
+@pytest.fixture(scope="session")
+def growing(staged):
+    """That checkpoint, loaded, the sizes of its stages, and a drawing of it."""
+    model = MirrorGAN.load(staged)
+    stages = len(model.generator.config.channels)
+    return model, tuple(8 * 2**stage for stage in range(stages)), model.draw(CAPTION, 3)
+
+
+@pytest.fixture
+def copied(folder, tmp_path):
+    """A checkpoint that a test may spoil."""
+    return shutil.copytree(folder, tmp_path / "tiny")
+
+
+@pytest.fixture(scope="session")
+def silent(tmp_path_factory):
+    """A checkpoint of a generator and a text encoder, and nothing else."""
+    return write_checkpoint(tmp_path_factory.mktemp("silent") / "silent", False, with_captioner=False)
+
+
+@pytest.fixture(scope="session")
+def dfgan(tmp_path_factory):
+    where = tmp_path_factory.mktemp("dfgan") / "dfgan"
+    return write_checkpoint(where, False, with_captioner=False, system="dfgan", **ONE_PICTURE, truncation=0.9)

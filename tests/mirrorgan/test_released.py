@@ -13,7 +13,8 @@ from mirrorgan.drawing import CheckpointError
 from mirrorgan.generators import find_generator, mirrorgan
 from mirrorgan.image_encoder import ImageEncoderConfig
 from mirrorgan.layers import truncated
-from mirrorgan.pipeline import MirrorGAN, load_generator
+from mirrorgan.loading import load_generator
+from mirrorgan.pipeline import MirrorGAN
 from mirrorgan.released import attngan, dfgan, encoders, ssagan, stream
 from mirrorgan.released.__main__ import main as released_command
 from mirrorgan.released.back import write_released

@@ -9,7 +9,7 @@ from mirrorgan.checkpoint import load_part, read_json, save_part, write_manifest
 from mirrorgan.discriminators import pyramid
 from mirrorgan.drawing import CheckpointError
 from mirrorgan.generators import dmgan as ours
-from mirrorgan.pipeline import load_generator
+from mirrorgan.loading import load_generator
 from mirrorgan.released import dmgan
 from mirrorgan.released.back import write_released
 from mirrorgan.released.convert import convert

@@ -7,7 +7,7 @@ from mirrorgan.checkpoint import read_json
 from mirrorgan.discriminators import pyramid
 from mirrorgan.drawing import CheckpointError
 from mirrorgan.generators import stackgan as ours
-from mirrorgan.pipeline import load_generator
+from mirrorgan.loading import load_generator
 from mirrorgan.released import stackgan
 from mirrorgan.released.back import write_released
 from mirrorgan.released.convert import convert

@@ -11,7 +11,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from mirrorgan.drawing import Drawing
-from mirrorgan.pipeline import FUNCTION_WORDS, MirrorGAN
+from mirrorgan.pipeline import MirrorGAN
+from mirrorgan.text_scores import FUNCTION_WORDS
 from train.adversarial.sample_grid import tile
 from train.runtime.files import atomic_write
 
