@@ -151,19 +151,20 @@ class Bottleneck(nn.Module):
 
     Args:
         slope: of the activations below zero.
+        bias: whether the convolutions have one, as in GAWWN.
     """
 
-    def __init__(self, channels: int, slope: float) -> None:
+    def __init__(self, channels: int, slope: float, bias: bool = False) -> None:
         super().__init__()
         few = max(1, channels // 4)
         self.block = nn.Sequential(
-            nn.Conv2d(channels, few, kernel_size=1, bias=False),
+            nn.Conv2d(channels, few, kernel_size=1, bias=bias),
             nn.BatchNorm2d(few),
             nn.LeakyReLU(slope),
-            nn.Conv2d(few, few, kernel_size=3, padding=1, bias=False),
+            nn.Conv2d(few, few, kernel_size=3, padding=1, bias=bias),
             nn.BatchNorm2d(few),
             nn.LeakyReLU(slope),
-            nn.Conv2d(few, channels, kernel_size=3, padding=1, bias=False),
+            nn.Conv2d(few, channels, kernel_size=3, padding=1, bias=bias),
             nn.BatchNorm2d(channels),
         )
 

@@ -27,7 +27,8 @@ class BaseDiscriminator(nn.Module, ABC):
 
     @abstractmethod
     def judge(self, features: list[Tensor], sentence: Tensor) -> Judgement:
-        """Judges what `look` saw beside sentences (B, D)."""
+        """Judges what `look` saw beside sentences (B, D); of a generator that is told places, each with its place
+        (B, W) beside it, (B, D + W)."""
 
     def forward(self, images: Tensor, sentence: Tensor) -> Judgement:
         return self.judge(self.look(images), sentence)

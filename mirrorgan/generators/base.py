@@ -74,6 +74,13 @@ class BaseGenerator(nn.Module, ABC):
     """Pixels of every stage's image."""
     told_dim: int
     """T, channels of what discriminators are told of a caption."""
+    location: str | None = None
+    """What it can be told of the place of what it draws: "box" or "keypoints", see mirrorgan/locations.py; `draw` and
+    `forward` take a tensor (B, W) of such places after the mask then. None: nothing."""
+    location_dim: int = 0
+    """W, numbers of a place."""
+    part_names: tuple[str, ...] = ()
+    """Of the parts that keypoints are of."""
 
     def tell(self, sentence: Tensor) -> Tensor:
         """What discriminators are told of a caption, (B, D) to (B, T): the sentence embedding itself."""
