@@ -17,7 +17,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from app.render import COLOURS, SQUARE, colour_tables, enlarge, heatmap, scale_of
+from app.render import COLOURS, SQUARE, enlarge, heatmap, scale_of
+from app.scripts import script
 from mirrorgan.drawing import Drawing
 
 HERE = Path(__file__).parent
@@ -65,10 +66,7 @@ h1 { color: var(--body-text-color); font-size: 1.5rem; }
 <h1>MirrorGAN</h1><main id="mirror"></main>
 <script id="drawing" type="application/json">@@DRAWING@@</script>
 <script>
-document.documentElement.classList.toggle('dark', matchMedia('(prefers-color-scheme: dark)').matches);
 @@VIEWER@@
-const {drawing, tables} = JSON.parse(document.getElementById('drawing').textContent);
-MirrorGAN.mount(document.getElementById('mirror'), {tables}).show(drawing);
 </script></body></html>
 """
 
@@ -227,10 +225,10 @@ def figure(drawing: Drawing, kind: str) -> bytes:
 
 def page(shown: dict[str, Any]) -> bytes:
     """The viewer with one drawing, on a page that needs no other file and no network."""
-    inside = json.dumps({"drawing": shown, "tables": colour_tables()}).replace("<", "\\u003c")
+    inside = json.dumps(shown).replace("<", "\\u003c")
     parts = {
         "@@STYLE@@": (HERE / "viewer.css").read_text(encoding="utf-8"),
-        "@@VIEWER@@": (HERE / "viewer.js").read_text(encoding="utf-8"),
+        "@@VIEWER@@": script("alone.js"),
         "@@DRAWING@@": inside,
     }
     text = PAGE

@@ -83,7 +83,7 @@ def build_demo(registry: ModelRegistry, rate_limiter: RateLimiter | None = None)
             draw = gr.Button("Draw", variant="primary", scale=1, min_width=100, elem_id="draw")
             again = gr.Button("New noise", scale=1, min_width=120, elem_id="new-noise")
         hint = gr.HTML(elem_id="hint")
-        gr.HTML('<p role="status"></p>', elem_id="place")  # in the queue; board.js writes it
+        gr.HTML('<p role="status"></p>', elem_id="place")  # in the queue; web/gradio.js writes it
         examples = examples_view(elem_id="examples")
         status = gr.HTML(markup.status(None, None), elem_id="status")
 

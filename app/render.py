@@ -16,7 +16,7 @@ COLOURS = ("viridis", "cividis", "inferno", "gray")
 
 
 SQUARE = 64
-"""Pixels a side below which a picture is enlarged as squares: smoothly it is only a blur; as in viewer.js."""
+"""Pixels a side below which a picture is enlarged as squares: smoothly it is only a blur; as in web/painting.js."""
 
 
 class Scale(NamedTuple):
@@ -54,7 +54,8 @@ def numbers_of(attention: np.ndarray) -> Numbers:
 
 
 def colour_tables() -> dict[str, str]:
-    """For every colour map base64 of its 256 x 3 bytes, red, green and blue from low to high."""
+    """For every colour map base64 of its 256 x 3 bytes, red, green and blue from low to high: `app/web/tables.js` holds
+    them."""
     shares = np.arange(256) / 255
     return {name: base64.b64encode(colormaps[name](shares, bytes=True)[:, :3].tobytes()).decode() for name in COLOURS}
 

@@ -45,7 +45,7 @@ def test_the_tree_names_every_module_and_no_other():
         for folder in CODE
         for path in (ROOT / folder).rglob("*.py")
         if path.name != "__init__.py"
-    }
+    } | {path.relative_to(ROOT).as_posix() for path in (ROOT / "app/web").glob("*.js")}
     named = named_in(block_after(PAGES["docs/tree.md"], "# The tree"))
     assert {path for path in named if not path.endswith("/")} == found | {"app.py"}
 

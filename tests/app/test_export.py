@@ -103,7 +103,7 @@ def test_the_page_of_its_own_needs_nothing_else_and_holds_no_tag_of_the_caption(
     assert text.count("</script>") == 2
     assert not re.search(r"""(?:src|href)\s*=\s*["']?(?:https?:)?//""", text)
     inside = re.search(r'<script id="drawing" type="application/json">(.*?)</script>', text, re.DOTALL)
-    assert inside and json.loads(inside[1])["drawing"]["caption"] == HOSTILE
+    assert inside and json.loads(inside[1])["caption"] == HOSTILE
     assert "default-src 'none'" in text and "@@" not in text
 
 

@@ -1,0 +1,57 @@
+// The words of the caption as buttons.
+
+import {make, named, rove} from './dom.js';
+import {parseTarget} from './scene.js';
+import {WHOLE, remarksOf} from './sentences.js';
+
+/** @import {Scene} from './scene.js' */
+
+export class Chips {
+  constructor() {
+    this.element = make('div', {class: 'mv-words', role: 'toolbar', 'aria-label': 'Words of the caption'});
+    this.note = make('p', {class: 'mv-note'});
+  }
+
+  /** @param {Scene} scene */
+  show(scene) {
+    const {masks} = scene;
+    const words = scene.drawing.words.map((word, at) => chip(`word ${at}`, word.place === null ? 'mv-unknown' : '',
+      word.place === null ? `${word.text}, not used` : word.text,
+      word.place === null ? make('s', {}, named(word.text)) : named(word.text), make('span', {class: 'mv-heard', 'aria-hidden': 'true'})));
+    const whole = scene.hasSentenceMap ? [chip('sentence', 'mv-whole', null, WHOLE)] : [];
+    const blocks = masks.map((mask, at) => chip(`mask ${at}`, 'mv-mask', `Mask of block ${at + 1} of ${masks.length}, ${mask.columns} by ${mask.rows}`, `${at + 1}`));
+    const buttons = [...words, ...whole, ...blocks];
+    rove(buttons);
+    const focused = [...this.element.querySelectorAll('button')].findIndex((button) => button === document.activeElement);
+    this.element.replaceChildren(...words, ...whole, ...(blocks.length ? [make('span', {class: 'mv-row'}, 'Masks, block by block'), ...blocks] : []));
+    buttons[focused]?.focus();
+    const {lines, model} = remarksOf(scene);
+    this.note.replaceChildren(...lines.map((line) => make('span', {}, line)), ...(model ? [make('span', {class: 'mv-remark'}, model)] : []));
+  }
+
+  /** @param {Scene} scene */
+  paint(scene) {
+    markTargets(this.element, scene);
+    for (const button of /** @type {NodeListOf<HTMLElement>} */ (this.element.querySelectorAll('.mv-word'))) {
+      const {kind, at} = parseTarget(button.dataset.target ?? '');
+      if (kind === 'word') button.style.setProperty('--heard', (scene.heard(scene.drawing.words[at]) ?? 0).toFixed(3));
+    }
+  }
+}
+
+/** @param {string} target @param {string} kind @param {string | null} label @param {(Node | string)[]} children */
+function chip(target, kind, label, ...children) {
+  return make('button', {type: 'button', class: `mv-word ${kind}`.trim(), 'data-target': target, 'aria-pressed': 'false', 'aria-label': label}, ...children);
+}
+
+/** Shows which buttons are pointed at, pinned, or belong to what is. @param {HTMLElement} group @param {Scene} scene */
+export function markTargets(group, scene) {
+  const {target, pinned} = scene;
+  const mates = target === null ? [] : scene.mates(target);
+  for (const button of /** @type {NodeListOf<HTMLElement>} */ (group.querySelectorAll('[data-target]'))) {
+    const own = button.dataset.target ?? '';
+    button.classList.toggle('mv-on', own === target);
+    button.classList.toggle('mv-mate', mates.includes(own));
+    button.setAttribute('aria-pressed', String(own === pinned));
+  }
+}

@@ -1,0 +1,219 @@
+/** What the modules hand to each other. A drawing is made by app/payload.py, what a board shows by app/tools_tab.py. */
+
+/** Maps as they come: K maps, a byte is 255 times the root of the share of the way from low to high. */
+export interface PackedMaps {
+  height: number;
+  width: number;
+  /** Of the whole maps; height and width may be less. */
+  rows: number;
+  columns: number;
+  /** Base64 of K x height x width bytes. */
+  data: string;
+  low: number[];
+  high: number[];
+  /** Of the peak of the whole map, counted from 0. */
+  row: number[];
+  column: number[];
+  mean: number[];
+  /** In bits. */
+  entropy: number[];
+}
+
+/** Maps that can be asked: values is K x height x width long. */
+export interface Maps extends PackedMaps {
+  values: Float32Array;
+  /** What `top` has found, by the place of a map or "all". */
+  tops: Record<string, number>;
+}
+
+/** The values at both ends of the colours; `peak` is the highest value, where that is not the upper end. */
+export interface Ends {
+  low: number;
+  high: number;
+  peak?: number;
+}
+
+export interface Word {
+  text: string;
+  /** On the L axis of the word maps; null if the word was not used. */
+  place: number | null;
+  /** For an unknown word: the nearest known one. */
+  near: string | null;
+  /** It came after as many known words as the model takes. */
+  cut: boolean;
+  /** How likely the captioner finds it, given the words before it and the picture. */
+  chance: number | null;
+}
+
+export interface Stage {
+  size: number;
+  /** Address of the picture. */
+  image: string;
+  words: PackedMaps | null;
+  sentence: PackedMaps | null;
+  masks: PackedMaps[];
+}
+
+export interface StageMaps {
+  words: Maps | null;
+  sentence: Maps | null;
+  masks: Maps[];
+}
+
+export type MatchKind = 'equal' | 'moved' | 'replaced' | 'dropped' | 'added';
+
+/** Words of the caption, and what stands for them in the sentence that was read back. */
+export interface Match {
+  kind: MatchKind;
+  typed: number[];
+  read: number[];
+}
+
+export interface Redescription {
+  words: string[];
+  chances: number[];
+  /** The captioner ended the sentence itself. */
+  complete: boolean;
+  maps: PackedMaps | null;
+  matches: Match[];
+}
+
+export interface Score {
+  name: string;
+  value: number;
+  /** null: there is no worst value. */
+  low: number | null;
+  high: number;
+  meaning: string;
+}
+
+export interface Drawing {
+  caption: string;
+  /** The caption as it stood in its box. */
+  asked: string;
+  seed: number;
+  /** Key of the checkpoint, for links. */
+  model: string;
+  checkpoint: string;
+  /** Of all stages, also of those to come. */
+  sizes: number[];
+  words: Word[];
+  max_words: number;
+  stages: Stage[];
+  done: boolean;
+  read: Redescription | null;
+  scores: Score[];
+  /** Part and milliseconds. */
+  timings: [string, number][];
+  /** It comes for an empty box. */
+  offered?: boolean;
+}
+
+/** A word of the caption, the sentence, a mask or a word that was read back, by its place. */
+export type TargetKind = 'word' | 'sentence' | 'mask' | 'read';
+
+/** A map that was asked for. */
+export interface Found {
+  map: Maps;
+  index: number;
+  kind: TargetKind;
+  /** The place of what was asked for. */
+  at: number;
+  /** For a word that was read back and has no map of its own: the caption's word whose map it is. */
+  partner?: number;
+}
+
+/** Why there is no map. */
+export interface Missing {
+  missing: 'unused' | 'deaf' | 'first' | 'unmatched' | 'unknown';
+  kind: TargetKind;
+  at: number;
+}
+
+/** The place that is pointed at, on a grid of height x width places. */
+export interface Spot {
+  row: number;
+  column: number;
+  height: number;
+  width: number;
+  fixed: boolean;
+}
+
+/** What the page around is asked for: a file, an earlier drawing, a drawing of a board. */
+export type Send = (what: 'keep' | 'recall' | 'open', details: Record<string, unknown>) => void;
+
+export interface MirrorOptions {
+  /** Left out on a page of its own: it saves only what needs no server. */
+  send?: Send | null;
+  /** Words and picture only. */
+  compact?: boolean;
+  /** What stands in the caption's box at this moment, if there is one. */
+  typed?: (() => {caption?: string; seed?: string}) | null;
+}
+
+/** What app/tools_tab.py yields, each with its kind. */
+export interface PairValue {
+  kind: 'pair';
+  left: Drawing | null;
+  right: Drawing | null;
+  difference?: {title: string; image: string} | null;
+  facts: string[];
+  moved: {word: string; share: number}[];
+}
+
+export interface ModelsValue {
+  kind: 'models';
+  sides: {model: string; drawing: Drawing | null; trouble: string | null; read: string | null; scores: Score[]}[];
+  judge: string | null;
+}
+
+export interface CardsValue {
+  kind: 'cards';
+  cards: {caption: string; seed: number; model: string; image: string; title: string; note: string}[];
+  of: number;
+  best?: boolean;
+}
+
+export interface StripValue {
+  kind: 'strip';
+  frames: {image: string; title: string}[];
+  of: number;
+  files?: {href: string; name: string; label: string}[];
+  curve?: {title: string; values: number[]} | null;
+  best?: number | null;
+  there_and_back: boolean;
+}
+
+export interface ReadingValue {
+  kind: 'reading';
+  image: string;
+  typed: string[];
+  read: string[];
+  chances: number[];
+  complete: boolean;
+  matches: Match[];
+  scores: Score[];
+  unused: string[];
+  cut: string[];
+  max_words: number;
+}
+
+export type BoardValue = PairValue | ModelsValue | CardsValue | StripValue | ReadingValue;
+
+export interface ExamplesValue {
+  cards: {image: string; caption: string}[];
+}
+
+/** A line of a graph; its points are x, y. */
+export interface Line {
+  name: string;
+  points: [number, number][];
+}
+
+/** What app/inside.py makes. */
+export interface InsideValue {
+  boxes: {part: string; name: string; does: string; at: string; dim?: number; parameters?: number}[];
+  says: string;
+  curves: {title: string; lines: Line[]}[];
+  scores: {name: string; on: string; value: string; count: string; protocol: string}[];
+}
