@@ -183,7 +183,7 @@ def build_demo(registry: ModelRegistry, rate_limiter: RateLimiter | None = None)
             """Draws a caption and reads the picture back.
 
             Args:
-                caption: English words, at most 200 characters.
+                caption: English words, at most 400 characters.
                 seed: 0 to 4294967295; the same seed always gives the same picture.
                 model: One of the checkpoints of this page.
 

@@ -8,7 +8,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 
-MAX_CHARACTERS = 200
+from mirrorgan.inputs import MAX_CHARACTERS
+
 MAX_SEED = 2**32 - 1
 MAX_WAITING = 16
 """Pieces of work at a time for the model: no fewer than events that may run at once, see `app.interface`, so that
@@ -23,7 +24,7 @@ def caption_from(value: object) -> str:
     """Returns the caption as it was sent.
 
     Raises:
-        RefusedError: It is no text, is empty, has more than 200 characters or cannot be written as UTF-8.
+        RefusedError: It is no text, is empty, has more than 400 characters or cannot be written as UTF-8.
     """
     if value is None:
         raise RefusedError("Type a caption first.")

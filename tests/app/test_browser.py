@@ -752,7 +752,7 @@ def test_the_inside_lights_up_with_the_last_drawing(visit):
 @pytest.mark.parametrize(
     ("caption", "seed", "sentence"),
     [
-        ("x" * 10_000, str(EXAMPLE_SEED), "The caption has 10,000 characters. Please use 200 or fewer."),
+        ("x" * 10_000, str(EXAMPLE_SEED), "The caption has 10,000 characters. Please use 400 or fewer."),
         ('<b>"zzz"</b> ${1}', str(EXAMPLE_SEED), 'None of these words is known: "<b>"zzz"</b> ${1}".'),
         ("a bird", "-3", "below 0"),
         ("a bird", "99999999999", "too large"),

@@ -14,7 +14,7 @@ from app.limits import (
 )
 
 
-@pytest.mark.parametrize("caption", ["a bird", "x" * 200, "<b>${1}</b>", "птица", " a\tbird "])
+@pytest.mark.parametrize("caption", ["a bird", "x" * 400, "<b>${1}</b>", "птица", " a\tbird "])
 def test_a_caption_passes_as_it_was_sent(caption):
     assert caption_from(caption) == caption
 
@@ -25,8 +25,8 @@ def test_a_caption_passes_as_it_was_sent(caption):
         (None, "Type a caption first"),
         ("", "Type a caption first"),
         (" \n\t", "Type a caption first"),
-        ("x" * 201, "201 characters"),
-        ("x" * 10_000, "10,000 characters. Please use 200 or fewer"),
+        ("x" * 401, "401 characters"),
+        ("x" * 10_000, "10,000 characters. Please use 400 or fewer"),
         (7, "must be text"),
         (["a bird"], "must be text"),
         ({"caption": "a bird"}, "must be text"),
