@@ -14,7 +14,8 @@ from PIL import Image
 
 from app.compare import compare
 from app.render import address, numbers_of
-from mirrorgan.drawing import Drawing, Redescription, Score, Sketch, Stage, Word
+from mirrorgan.alignment import AlignedWord
+from mirrorgan.drawing import Drawing, Reading, Score, Sketch, Stage, Word
 
 LARGEST_MAP = 64
 """Maps of more places a side are sent as means over blocks, so that a drawing does not grow with its largest stages;
@@ -34,7 +35,6 @@ def payload(sketch: Sketch, model: str, sizes: Sequence[int], max_words: int, as
         asked: The caption as it stood in its box.
     """
     drawing = sketch if isinstance(sketch, Drawing) else None
-    typed = [word.text for word in sketch.words]
     return {
         "caption": sketch.caption,
         "asked": asked,
@@ -46,7 +46,7 @@ def payload(sketch: Sketch, model: str, sizes: Sequence[int], max_words: int, as
         "max_words": max_words,
         "stages": [_stage(stage) for stage in sketch.stages],
         "done": drawing is not None,
-        "read": _read(drawing.redescription, typed) if drawing and drawing.redescription else None,
+        "read": read_of(drawing) if drawing and drawing.redescription else None,
         "scores": [score_of(score) for score in drawing.scores] if drawing else [],
         "timings": [[part, round(1000 * seconds, 1)] for part, seconds in sketch.timings.items()],
     }
@@ -83,17 +83,34 @@ def _stage(stage: Stage) -> dict[str, Any]:
     }
 
 
-def _read(read: Redescription, typed: Sequence[str]) -> dict[str, Any]:
+def read_of(shown: Drawing | Reading) -> dict[str, Any] | None:
+    """The sentence that was read back and, if there is a caption, how its words stand to it; None if nothing was read.
+
+    Returns:
+        words, chances (of each), complete, maps (packed, or None); and of the alignment, each None without a caption:
+        verdict, one line; typed and aligned, an object for every word of the caption and of the sentence: kind, status,
+        partner and `of`, as in `mirrorgan.alignment.AlignedWord`.
+    """
+    read, alignment = shown.redescription, shown.alignment
+    if read is None:
+        return None
     return {
         "words": list(read.words),
         "chances": [round(chance, 4) for chance in read.probabilities],
         "complete": read.complete,
         "maps": None if read.maps is None else pack(read.maps),
+        "verdict": None if alignment is None else alignment.verdict,
+        "typed": None if alignment is None else [_aligned(word) for word in alignment.caption],
+        "aligned": None if alignment is None else [_aligned(word) for word in alignment.read],
         "matches": [
             {"kind": match.kind, "typed": list(match.typed), "read": list(match.read)}
-            for match in compare(typed, read.words)
+            for match in (compare([word.text for word in shown.words], read.words) if shown.words else ())
         ],
     }
+
+
+def _aligned(word: AlignedWord) -> dict[str, Any]:
+    return {"kind": word.kind, "status": word.status, "partner": word.partner, "of": list(word.of)}
 
 
 def pack(maps: np.ndarray) -> dict[str, Any]:

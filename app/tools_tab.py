@@ -17,7 +17,7 @@ from app.compare import compare
 from app.export import ANIMATION_PRICE, animation
 from app.limits import MAX_CHARACTERS, RefusedError, caption_from, seed_from
 from app.models import ModelWorker
-from app.payload import picture, score_of
+from app.payload import picture, read_of, score_of
 from app.render import Scale, heatmap
 from app.uploads import MAX_BYTES, picture_from
 from mirrorgan.drawing import Drawing, Reading, Sketch
@@ -361,22 +361,19 @@ def read_picture(context: AppContext, content: object, caption: object, model: o
     except EXPECTED as error:
         raise said(error) from error
     assert model_worker.info is not None
-    typed = [word.text for word in reading.words]
-    said_words = reading.redescription
+    read = read_of(reading)
+    assert read is not None
     return {
         "kind": "reading",
         "image": picture(reading.image),
-        "typed": typed,
+        "typed": [word.text for word in reading.words],
         "unused": [word.text for word in reading.words if not word.known and not word.cut],
         "cut": [word.text for word in reading.words if word.cut],
         "max_words": model_worker.info.max_words,
-        "read": list(said_words.words),
-        "chances": [round(chance, 4) for chance in said_words.probabilities],
-        "complete": said_words.complete,
-        "matches": [
-            {"kind": match.kind, "typed": list(match.typed), "read": list(match.read)}
-            for match in (compare(typed, said_words.words) if typed else ())
-        ],
+        "read": read["words"],
+        **{name: read[name] for name in ("chances", "complete", "verdict", "matches")},
+        "typed_aligned": read["typed"],
+        "read_aligned": read["aligned"],
         "scores": [score_of(score) for score in reading.scores],
     }
 

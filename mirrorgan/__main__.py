@@ -84,6 +84,8 @@ def tell(drawing: Drawing) -> None:
         print("read back       no: this checkpoint has no captioner; --reader FOLDER takes another one's")
     else:
         print(f"read back       {drawing.redescription.text}")
+    if drawing.alignment is not None:
+        print(f"                {drawing.alignment.verdict}")
     for score in drawing.scores:
         print(f"{score.name:15} {score.value:.3f}  in [{score.low:g}, {score.high:g}]")
     total = sum(drawing.timings.values())

@@ -5,11 +5,14 @@ No tensor is in here, so a drawing can be kept, copied, compared and shown witho
 Dimensions: L known words of the caption, H and W size of an attention map, h and w of a mask, N regions along one side.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 from PIL import Image
+
+from mirrorgan.alignment import Alignment, align
 
 
 class CaptionError(ValueError):
@@ -178,6 +181,11 @@ class Drawing(Sketch):
         return next((score.value for score in self.scores if score.name == name), None)
 
     @property
+    def alignment(self) -> Alignment | None:
+        """The caption and what was read back, word by word; None without a captioner."""
+        return align_words(self.words, self.redescription)
+
+    @property
     def plain(self) -> dict[str, Any]:
         """Without pictures and maps, as JSON can hold it; infinite ends of a range become None."""
         return {
@@ -187,6 +195,7 @@ class Drawing(Sketch):
             "words": [asdict(word) for word in self.words],
             "expected": list(self.expected),
             "redescription": None if self.redescription is None else self.redescription.plain,
+            "alignment": None if (alignment := self.alignment) is None else alignment.plain,
             "scores": [score.plain for score in self.scores],
             "timings": self.timings,
         }
@@ -205,6 +214,11 @@ class Reading:
     """Of the caption; empty without one."""
     expected: tuple[float, ...]
     """As in `Drawing`; empty without a caption."""
+
+    @property
+    def alignment(self) -> Alignment | None:
+        """The caption and what was read, word by word; None without a caption."""
+        return align_words(self.words, self.redescription) if self.words else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,3 +266,11 @@ class Inside:
     """Lines of the training's log, in order; empty if the checkpoint has none."""
     scores: tuple[dict[str, Any], ...]
     """What was measured, as scores.json has it; empty if the checkpoint has none."""
+
+
+def align_words(words: Sequence[Word], read: Redescription | None) -> Alignment | None:
+    """A caption and what was read back, word by word; of the caption unknown and cut words, too, as not drawn."""
+    if read is None:
+        return None
+    left_out = [at for at, word in enumerate(words) if not word.known]
+    return align([word.text for word in words], read.words, left_out)

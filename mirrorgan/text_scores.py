@@ -34,9 +34,9 @@ def log_likelihood(told: Tensor) -> Score:
 
 
 def content_words(words: tuple[Word, ...], redescription: Redescription) -> Score:
-    """F1 of the words that say something, between caption and redescription."""
-    asked = {word.text for word in words} - FUNCTION_WORDS
-    found = set(redescription.words) - FUNCTION_WORDS
+    """F1 of the words that say something, between caption and redescription, whatever their case."""
+    asked = {word.text.casefold() for word in words} - FUNCTION_WORDS
+    found = {word.casefold() for word in redescription.words} - FUNCTION_WORDS
     shared = len(asked & found)
     value = 2 * shared / (len(asked) + len(found)) if asked or found else 1.0
     return Score("shared words", value, 0.0, 1.0, "Words like colours and parts that both sentences have (F1).")
@@ -44,11 +44,14 @@ def content_words(words: tuple[Word, ...], redescription: Redescription) -> Scor
 
 def bleu(words: tuple[Word, ...], redescription: Redescription) -> Score:
     """BLEU-4 of the redescription against the caption, Papineni et al. 2002; a run length without a match counts as
-    1e-1 matches (method 1 of Chen and Cherry 2014), because single sentences often have no run of four in common."""
+    1e-1 matches (method 1 of Chen and Cherry 2014), because single sentences often have no run of four in common. Words
+    are compared whatever their case."""
     from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu  # here: it takes a while to import
 
     value = sentence_bleu(
-        [[word.text for word in words]], list(redescription.words), smoothing_function=SmoothingFunction().method1
+        [[word.text.casefold() for word in words]],
+        [word.casefold() for word in redescription.words],
+        smoothing_function=SmoothingFunction().method1,
     )
     return Score("BLEU", float(value), 0.0, 1.0, "Runs of one to four words that both sentences have (BLEU-4).")
 

@@ -99,6 +99,20 @@ def test_every_stage_comes_along_and_none_makes_a_drawing_large(staged):
     assert len(json.dumps(shown)) < 300_000
 
 
+def test_both_sentences_come_with_what_became_of_every_word(drawing):
+    read = show(drawing)["read"]
+    assert [word["status"] for word in read["typed"]] == [
+        "neutral", "missing", "kept", "neutral", "neutral", "kept", "kept"
+    ]  # fmt: skip
+    assert [word["status"] for word in read["aligned"]][-2:] == ["new", "new"]
+    assert read["verdict"] == drawing.alignment.verdict
+    assert read["verdict"] == "It saw: yellow, black wings. Lost: small. Added: short beak."
+    for own, other in (("typed", "aligned"), ("aligned", "typed")):
+        for at, word in enumerate(read[own]):
+            assert word["partner"] is None or read[other][word["partner"]]["partner"] == at
+    assert read["typed"][5]["of"] == ["wing"] and read["typed"][5]["kind"] == "colour"
+
+
 def test_every_word_of_both_sentences_is_matched_once(drawing):
     matches = show(drawing)["read"]["matches"]
     assert sorted(at for match in matches for at in match["typed"]) == list(range(len(drawing.words)))
