@@ -14,7 +14,6 @@ from PIL import Image
 
 from app.compare import compare
 from app.render import address, numbers_of
-from mirrorgan.alignment import AlignedWord
 from mirrorgan.drawing import Drawing, Reading, Score, Sketch, Stage, Word
 
 LARGEST_MAP = 64
@@ -87,7 +86,8 @@ def read_of(shown: Drawing | Reading) -> dict[str, Any] | None:
     """The sentence that was read back and, if there is a caption, how its words stand to it; None if nothing was read.
 
     Returns:
-        words, chances (of each), complete, maps (packed, or None); and of the alignment, each None without a caption:
+        words, chances (of each), complete, maps (packed, or None); alternatives, for every word the likeliest [word,
+        chance] there, best first; log_likelihood of the whole sentence; and of the alignment, None without a caption:
         verdict, one line; typed and aligned, an object for every word of the caption and of the sentence: kind, status,
         partner and `of`, as in `mirrorgan.alignment.AlignedWord`.
     """
@@ -100,8 +100,10 @@ def read_of(shown: Drawing | Reading) -> dict[str, Any] | None:
         "complete": read.complete,
         "maps": None if read.maps is None else pack(read.maps),
         "verdict": None if alignment is None else alignment.verdict,
-        "typed": None if alignment is None else [_aligned(word) for word in alignment.caption],
-        "aligned": None if alignment is None else [_aligned(word) for word in alignment.read],
+        "typed": None if alignment is None else _aligned(alignment.plain["caption"]),
+        "aligned": None if alignment is None else _aligned(alignment.plain["read"]),
+        "alternatives": [[[text, round(chance, 4)] for text, chance in ranked] for ranked in read.alternatives],
+        "log_likelihood": None if read.log_likelihood is None else round(read.log_likelihood, 3),
         "matches": [
             {"kind": match.kind, "typed": list(match.typed), "read": list(match.read)}
             for match in (compare([word.text for word in shown.words], read.words) if shown.words else ())
@@ -109,8 +111,8 @@ def read_of(shown: Drawing | Reading) -> dict[str, Any] | None:
     }
 
 
-def _aligned(word: AlignedWord) -> dict[str, Any]:
-    return {"kind": word.kind, "status": word.status, "partner": word.partner, "of": list(word.of)}
+def _aligned(words: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{name: word[name] for name in ("kind", "status", "partner")} | {"of": list(word["of"])} for word in words]
 
 
 def pack(maps: np.ndarray) -> dict[str, Any]:

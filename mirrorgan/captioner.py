@@ -179,10 +179,35 @@ class Captioner(nn.Module):
         """Where the captioner looked for every word of given sentences, (B, L, n, n) with n * n = N; a word's map sums
         to 1. None without attention."""
         _, weights = self._read(seen, tokens)
+        return self._squared(weights, tokens.shape[1])
+
+    @torch.inference_mode()
+    def retrace(self, seen: Tensor, tokens: Tensor, count: int) -> tuple[Tensor | None, Tensor, Tensor]:
+        """What stood to choose at every word of given sentences, and where the captioner looked: one pass for both.
+
+        The end of the sentence is left out where it cannot be chosen: at the first word, and without `ends` anywhere.
+
+        Args:
+            count: likeliest words to name.
+
+        Returns:
+            maps: as of `maps`.
+            ids: (B, L, count) of the likeliest words, best first.
+            probabilities: (B, L, count), given the words before and the picture; those of the words of a beam.
+        """
+        outputs, weights = self._read(seen, tokens)
+        logs = self.to_words(outputs)[:, : tokens.shape[1]].float().log_softmax(dim=2)
+        logs[:, : 1 if self.config.ends else None, END] = float("-inf")
+        best = logs.topk(min(count, logs.shape[2] - 1), dim=2)
+        return self._squared(weights, tokens.shape[1]), best.indices, best.values.exp()
+
+    @staticmethod
+    def _squared(weights: Tensor | None, length: int) -> Tensor | None:
+        """Looks (B, T, N) as maps (B, length, n, n)."""
         if weights is None:
             return None
         side = math.isqrt(weights.shape[2])
-        return weights[:, : tokens.shape[1]].float().unflatten(2, (side, side))
+        return weights[:, :length].float().unflatten(2, (side, side))
 
     def _read(self, seen: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor | None]:
         """What words are chosen from after the picture and every given word, (B, T, H), and the looks (B, T, N)."""
@@ -240,7 +265,39 @@ class Captioner(nn.Module):
         return [_sentence(row[:n], logs[:n]) for row, logs, n in zip(tokens, values, lengths, strict=True)]
 
     @torch.inference_mode()
-    def beam(self, seen: Tensor, width: int = 5, longest: int | None = None) -> list[Sentence]:
+    def diverse(
+        self, seen: Tensor, first: Sentence, count: int, width: int = 3, strength: float = 1.0
+    ) -> list[Sentence]:
+        """Sentences for one picture that are unlike each other.
+
+        Diverse beam search with Hamming diversity (Vijayakumar et al., "Diverse Beam Search", AAAI 2018, Eq. 4), one
+        group after the other: what a group may say at a step costs `strength` for every sentence before it that has
+        that word there. Nothing is random.
+
+        Args:
+            first: the first sentence, which is not searched for again.
+            count: sentences altogether.
+            width: of every group's beam.
+            strength: lambda of the paper, in nats; 0.5 gave sentences that were both likely and unlike each other.
+
+        Returns:
+            count sentences, `first` first, or fewer where a group finds none that is new; their log-likelihoods are the
+            captioner's own, without the cost.
+        """
+        found = [first]
+        for _ in range(1, count):
+            cost = torch.zeros(self.config.longest + 1, self.config.vocabulary_size, device=seen.device)
+            for sentence in found:
+                said = [*sentence.tokens, END] if sentence.complete else sentence.tokens
+                cost[range(len(said)), said] += strength
+            said_before = [sentence.tokens for sentence in found]
+            found += [one for one in self.beam(seen, width, cost=cost) if one.tokens not in said_before][:1]
+        return found
+
+    @torch.inference_mode()
+    def beam(
+        self, seen: Tensor, width: int = 5, longest: int | None = None, cost: Tensor | None = None
+    ) -> list[Sentence]:
         """The best sentences for one picture.
 
         A beam of `width` unfinished sentences; finished ones are set aside. Ranked by log-likelihood a token (the end
@@ -249,6 +306,7 @@ class Captioner(nn.Module):
         Args:
             seen: what `see` returned for one picture.
             longest: words at most; the configuration's if None.
+            cost: (longest + 1, V) nats that a word costs in the search at each step; None: none.
 
         Returns:
             up to `width` sentences, best first: those that came to their end, or if none did those that were cut.
@@ -256,6 +314,10 @@ class Captioner(nn.Module):
         if len(seen) != 1 or width < 1:
             raise ValueError(f"beam search takes one picture and a width of at least 1, not {len(seen)} and {width}")
         longest = self.config.longest if longest is None else longest
+
+        def paid(tokens: list[int]) -> float:
+            return 0.0 if cost is None else float(cost[range(len(tokens)), tokens].sum())
+
         paths: list[tuple[list[int], list[float]]] = [([], [])]  # tokens and log-probabilities
         done: list[tuple[list[int], list[float]]] = []
         inputs, state = self.whole(seen), None
@@ -271,7 +333,9 @@ class Captioner(nn.Module):
                     if ends
                 ]
                 break
-            totals = logs + torch.tensor([sum(p) for _, p in paths], device=logs.device)[:, None]
+            totals = logs + torch.tensor([sum(p) - paid(tokens) for tokens, p in paths], device=logs.device)[:, None]
+            if cost is not None:
+                totals -= cost[step]
             best = totals.flatten().topk(min(width, int(totals.isfinite().sum())))
             origins = (best.indices // logs.shape[1]).tolist()
             ids = (best.indices % logs.shape[1]).tolist()
@@ -288,7 +352,7 @@ class Captioner(nn.Module):
             state = (state[0][picked], state[1][picked])
             inputs = self.embedding(torch.tensor([path[1][-1] for path in alive], device=logs.device))
         found = done or paths
-        ranked = sorted(found, key=lambda path: sum(path[1]) / len(path[1]), reverse=True)[:width]
+        ranked = sorted(found, key=lambda path: (sum(path[1]) - paid(path[0])) / len(path[1]), reverse=True)[:width]
         return [_sentence(tokens, logs) for tokens, logs in ranked]
 
     def _step(self, inputs: Tensor, state: State | None, seen: Tensor) -> tuple[Tensor, State]:

@@ -76,6 +76,11 @@ class Redescription:
     maps: np.ndarray | None = field(default=None, compare=False)
     """(len(words), N, N) float32, each word's sums to 1: where in the picture the captioner looked for it. None if the
     captioner has no attention over regions, as in the paper."""
+    alternatives: tuple[tuple[tuple[str, float], ...], ...] = field(default=(), compare=False)
+    """For every word the likeliest ones there, given the words before it and the image, best first, each with its
+    probability; "<end>" stands for the end of the sentence. Empty if they were not asked for."""
+    log_likelihood: float | None = field(default=None, compare=False)
+    """Of the whole sentence given the image, with its end if it is complete: at most 0, natural logarithm."""
 
     @property
     def text(self) -> str:
@@ -89,6 +94,8 @@ class Redescription:
             "words": list(self.words),
             "probabilities": list(self.probabilities),
             "complete": self.complete,
+            "alternatives": [[list(ranked) for ranked in step] for step in self.alternatives],
+            "log_likelihood": self.log_likelihood,
         }
 
 

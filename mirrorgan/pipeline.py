@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from mirrorgan.captioner import Captioner
+from mirrorgan.captioner import Captioner, Sentence
 from mirrorgan.checkpoint import has_part, load_part
 from mirrorgan.drawing import (
     CaptionError,
@@ -52,6 +52,9 @@ from mirrorgan.text_scores import similarity, text_scores, token_probs
 from mirrorgan.vocabulary import Vocabulary, pad, tokenize
 
 BEAM_WIDTH = 3
+MAX_READINGS = 5
+ALTERNATIVES = 5
+"""Words that are named with their probabilities at every word that is read back."""
 
 
 class MirrorGAN:
@@ -264,6 +267,33 @@ class MirrorGAN:
         return Reading(square, redescription, words, tuple(scores), token_probs(told, len(tokens[0])))
 
     @torch.inference_mode()
+    def readings(self, shown: Drawing | Reading, count: int = 3) -> tuple[Redescription, ...]:
+        """Several sentences about one picture, unlike each other: the one that was read back, then others by diverse
+        beam search (`Captioner.diverse`). The same picture always gives the same sentences.
+
+        The others are read from the picture in 8 bits a channel, as it is saved.
+
+        Returns:
+            count sentences, each with its log-likelihood; fewer if no more are found. A drawing's redescription first.
+
+        Raises:
+            CheckpointError: there is no captioner.
+            ValueError: count is not from 1 to MAX_READINGS.
+        """
+        captioner = self._reader("read a picture in several ways")
+        if not 1 <= count <= MAX_READINGS:
+            raise ValueError(f"{count} readings were asked for; choose 1 to {MAX_READINGS}")
+        seen = captioner.see(from_pictures([shown.image]).to(self._device))
+        first = shown.redescription or self._redescribe(captioner, seen)
+        known = Sentence(self._ids(first.words), list(first.probabilities), first.complete, first.log_likelihood or 0.0)
+        others = captioner.diverse(seen, known, count, BEAM_WIDTH)[1:]
+        return first, *(self._redescription(captioner, seen, said) for said in others)
+
+    def _ids(self, words: Iterable[str]) -> list[int]:
+        """Ids of words of the vocabulary as they are written there."""
+        return [self.vocabulary.ids[word] for word in words]
+
+    @torch.inference_mode()
     def walk(self, start: tuple[str, int], end: tuple[str, int], frames: int) -> Iterator[Sketch]:
         """Draws the way from one (caption, seed) to another in even steps; the ends are exactly the two drawings.
 
@@ -414,12 +444,21 @@ class MirrorGAN:
 
     def _redescribe(self, captioner: Captioner, seen: Tensor) -> Redescription:
         """What STREAM reads in one picture, (1, ...) as it saw it."""
-        said = captioner.beam(seen, BEAM_WIDTH)[0]
-        words = tuple(self.vocabulary.words[token] for token in said.tokens)
-        maps = captioner.maps(seen, torch.tensor([said.tokens], device=seen.device))
+        return self._redescription(captioner, seen, captioner.beam(seen, BEAM_WIDTH)[0])
+
+    def _redescription(self, captioner: Captioner, seen: Tensor, said: Sentence) -> Redescription:
+        """A sentence of STREAM about one picture as plain data."""
+        words = self.vocabulary.words
+        maps, ids, chances = captioner.retrace(seen, torch.tensor([said.tokens], device=seen.device), ALTERNATIVES)
         return Redescription(
-            words, tuple(said.probabilities), said.complete, None if maps is None else maps[0].cpu().numpy()
-        )
+            tuple(words[token] for token in said.tokens), tuple(said.probabilities), said.complete,
+            maps=None if maps is None else maps[0].cpu().numpy(),
+            alternatives=tuple(
+                tuple((words[token], chance) for token, chance in zip(*step, strict=True))
+                for step in zip(ids[0].tolist(), chances[0].tolist(), strict=True)
+            ),
+            log_likelihood=said.log_likelihood,
+        )  # fmt: skip
 
 
 class Clock:

@@ -25,6 +25,8 @@ FLOORS = [
         "losses",
         "plugins",
         "locations",
+        "alignment",
+        "lexicon",
     },
     {"inputs", "text_scores"},
     {"backbones"},

@@ -428,3 +428,50 @@ def test_it_has_as_many_parameters_as_the_released_one(tiny_backbone):
     sizes = {name: sum(p.numel() for p in part.parameters()) for name, part in captioner.named_children()}
     assert sizes["linear"] + sizes["norm"] == 525_056
     assert sizes["embedding"] + sizes["lstm"] + sizes["to_words"] == 5_768_010
+
+
+def test_what_stood_to_choose_is_what_the_equations_rank(captioner):
+    seen, (tokens, mask) = look(captioner, 3), pad(CAPTIONS)
+    maps, ids, probabilities = captioner.retrace(seen, tokens, 3)
+    assert ids.shape == probabilities.shape == (3, 4, 3)
+    assert (maps is None) == (captioner.attention is None)
+    if maps is not None:
+        assert torch.equal(maps, captioner.maps(seen, tokens))
+    for row, caption in enumerate(CAPTIONS):
+        for place in range(len(caption)):
+            chances = step_by_step(captioner, seen[row], caption[:place]).exp()
+            allowed = chances.clone()
+            if place == 0 or not captioner.config.ends:
+                allowed[END] = 0
+            ranked = allowed.sort(descending=True)
+            assert ids[row, place].tolist() == ranked.indices[:3].tolist()
+            torch.testing.assert_close(probabilities[row, place], ranked.values[:3], rtol=1e-4, atol=1e-6)
+    assert mask.any()
+
+
+def test_sentences_unlike_each_other_are_the_best_that_avoid_those_before(tiny_backbone):
+    # Of all sentences, the best by log-likelihood a token less `strength` for every word that one before has there.
+    captioner = build(tiny_backbone, vocabulary_size=4, longest=3)
+    differ = 0
+    for seen in look(captioner, 4) * 3:
+        first = captioner.beam(seen[None], 1000)[0]
+        found = captioner.diverse(seen[None], first, 3, width=1000, strength=0.7)
+        assert found[0] is first and len({tuple(sentence.tokens) for sentence in found}) == len(found) == 3
+        plain = captioner.beam(seen[None], 1000)
+
+        def rank(sentence, before):
+            said = [*sentence.tokens, END]
+            met = sum(
+                [*one.tokens, END][: len(said)][at : at + 1] == [word] for one in before for at, word in enumerate(said)
+            )
+            return (sentence.log_likelihood - 0.7 * met) / len(said)
+
+        for place in (1, 2):
+            before = found[:place]
+            new = [one for one in plain if one.tokens not in [other.tokens for other in before]]
+            best = max(rank(one, before) for one in new)
+            assert rank(found[place], before) == pytest.approx(best, abs=1e-4)
+            logs = log_probabilities(captioner, seen, found[place].tokens)
+            assert found[place].log_likelihood == pytest.approx(sum(logs), abs=1e-4)  # without the cost
+        differ += found[1].tokens != plain[1].tokens
+    assert differ  # or the cost would not matter

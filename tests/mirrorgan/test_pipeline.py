@@ -155,6 +155,29 @@ def test_every_word_of_the_redescription_has_a_map_if_the_captioner_looks_at_reg
     assert np.array_equal(said.maps, model.captioner.maps(seen[0], ids)[0].numpy())
 
 
+def test_every_word_comes_with_the_likeliest_words_there(drawing):
+    said = drawing.redescription
+    assert len(said.alternatives) == len(said.words) and said.log_likelihood < 0
+    for word, chance, ranked in zip(said.words, said.probabilities, said.alternatives, strict=True):
+        chances = [other for _, other in ranked]
+        assert chances == sorted(chances, reverse=True) and sum(chances) <= 1 + 1e-6
+        assert len(ranked) == min(5, len(WORDS) - 1) == len(dict(ranked))
+        assert dict(ranked).get(word, chance) == pytest.approx(chance, rel=1e-4)
+    assert dict(said.alternatives[0]).keys() <= set(WORDS.words[1:]), "a sentence does not end before it begins"
+    assert json.loads(json.dumps(drawing.plain))["redescription"]["alternatives"][0][0][0] == said.alternatives[0][0][0]
+
+
+def test_readings_are_unlike_each_other_begin_with_the_redescription_and_stay_the_same(model, drawing):
+    readings = model.readings(drawing)
+    assert readings[0] is drawing.redescription and 2 <= len(readings) <= 3
+    assert len({reading.words for reading in readings}) == len(readings)
+    assert all(reading.log_likelihood < 0 and reading.alternatives for reading in readings)
+    assert model.readings(drawing)[1:] == readings[1:]
+    assert model.readings(model.read(drawing.image), 2)[1].words
+    with pytest.raises(ValueError, match="choose 1 to 5"):
+        model.readings(drawing, 6)
+
+
 def test_the_redescription_has_a_probability_a_word(drawing):
     said = drawing.redescription
     assert 1 <= len(said.words) <= 6 and len(said.words) == len(said.probabilities)
