@@ -166,7 +166,7 @@ def about(context: AppContext, model: object) -> tuple[str, dict[str, Any]]:
 
 def choose_model(
     context: AppContext, caption: object, seed: object, model: object, visitor: Visitor
-) -> Iterator[tuple]:
+) -> Iterator[tuple[Any, ...]]:
     """Yields the state of another model while it loads, then its examples and its drawing of the same caption."""
     state, examples = about(context, model)
     yield state, examples, gr.skip(), ""

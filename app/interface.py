@@ -53,7 +53,8 @@ QUEUE = 64
 
 def build_demo(registry: ModelRegistry, rate_limiter: RateLimiter | None = None) -> gr.Blocks:
     context = AppContext(registry, rate_limiter or RateLimiter())
-    with gr.Blocks(title="MirrorGAN", analytics_enabled=False, delete_cache=(60, KEPT_SECONDS)) as demo:
+    demo = gr.Blocks(title="MirrorGAN", analytics_enabled=False, delete_cache=(60, KEPT_SECONDS))
+    with demo:
         offer = gr.JSON(visible=False)  # caption, seed and model for the boxes, unless somebody types meanwhile
         file = gr.JSON(visible=False)
         timer = gr.Timer(1.0)
@@ -211,7 +212,8 @@ def build_demo(registry: ModelRegistry, rate_limiter: RateLimiter | None = None)
         gr.api(draw_caption, api_name="draw", **work)
         gr.api(read_picture, api_name="read", **play)
 
-    return demo.queue(max_size=QUEUE, api_open=False, default_concurrency_limit=1)
+    demo.queue(max_size=QUEUE, api_open=False, default_concurrency_limit=1)
+    return demo
 
 
 class Part(NamedTuple):
@@ -304,7 +306,7 @@ def launch(demo: gr.Blocks, **where: Any) -> tuple[Any, str, str]:
     """Serves the page with the settings that a public page needs, and returns; `where` says where, and may overrule
     them."""
     gate = Middleware(
-        Gate,  # type: ignore[arg-type]  # mypy cannot tell the arguments of a class that is called
+        Gate,
         waiting=FairQueue(demo._queue, list(demo.fns.values())),
         uploads=UploadStore(demo.upload_file_set.discard),
     )

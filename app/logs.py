@@ -54,4 +54,4 @@ class CleanStream:
 def clean_output() -> None:
     """Makes everything clean that this process prints or logs from now on, whoever does it: gradio prints tracebacks
     with the values that were sent."""
-    sys.stdout, sys.stderr = CleanStream(sys.stdout), CleanStream(sys.stderr)  # type: ignore[assignment]
+    sys.stdout, sys.stderr = CleanStream(sys.stdout), CleanStream(sys.stderr)

@@ -215,7 +215,8 @@ class ModelWorker:
 
     def _do(self, step: Callable[[], T]) -> T:
         """Waits for its turn, then does one step where models work, for whoever asks."""
-        return self._worker.submit(copy_context().run, step).result()
+        context = copy_context()
+        return self._worker.submit(lambda: context.run(step)).result()
 
     def _kept(self, caption: str, seed: int) -> Drawing | None:
         with self._own:

@@ -183,7 +183,7 @@ def build_backbone(name: str) -> Backbone:
     """
     if name not in BUILDERS:
         raise ValueError(f"no backbone {name!r}; there are: {', '.join(available_backbones())}")
-    return BUILDERS[name]().requires_grad_(False).eval()  # type: ignore[return-value]
+    return BUILDERS[name]().requires_grad_(False).eval()
 
 
 def load_imagenet(name: str, weights: Path | None = None) -> Backbone:

@@ -19,7 +19,7 @@ import json
 import math
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -44,6 +44,7 @@ WEIGHTS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 LARGEST = 2**53
 """Of the whole numbers in a configuration: JSON's readers agree on no larger ones."""
 Module = TypeVar("Module", bound=nn.Module)
+Config = TypeVar("Config")
 
 
 def save_part(
@@ -104,7 +105,7 @@ def has_part(folder: Path, name: str) -> bool:
     return any((folder / f"{name}{suffix}").exists() for suffix in (".json", ".safetensors"))
 
 
-def read_config(kind: type[Any], given: Any, path: Path) -> Any:
+def read_config(kind: type[Config], given: Any, path: Path) -> Config:
     """A configuration dataclass from what a .json file says of it.
 
     Raises:
@@ -121,8 +122,9 @@ def read_config(kind: type[Any], given: Any, path: Path) -> Any:
             raise CheckpointError(
                 f"{readable(path)}: {key} is {shortened(given[key])}; {wanted or str(hints[key])} was expected"
             )
+    build: Callable[..., Config] = kind
     try:
-        return kind(**values)
+        return build(**values)
     except (TypeError, ValueError, ArithmeticError) as error:
         raise CheckpointError(f"{readable(path)}: {error}") from error
 
@@ -155,7 +157,7 @@ def _is(value: Any, hint: Any) -> bool:
 
 
 def load_part(
-    folder: Path, name: str, config_kind: type[Any], build: Callable[[Any], Module], vocabulary: str
+    folder: Path, name: str, config_kind: type[Config], build: Callable[[Config], Module], vocabulary: str
 ) -> Module:
     """Rebuilds a module that `save_part` wrote; strict about every tensor.
 
@@ -278,7 +280,8 @@ def check_finite(name: str, tensor: Tensor, where: str) -> None:
         return
     if bool(torch.stack(torch.aminmax(tensor)).float().isfinite().all()):
         return
-    if broken := sum(int((~torch.isfinite(rows.float())).sum()) for rows in tensor.reshape(-1).split(2**24)):
+    parts: Sequence[Tensor] = tensor.reshape(-1).split(2**24)
+    if broken := sum(int((~torch.isfinite(part.float())).sum()) for part in parts):
         raise CheckpointError(
             f"{where}: {broken:,} of the {tensor.numel():,} numbers in {readable(name)} are not finite (NaN, infinite, "
             "or too large for float32)"

@@ -190,5 +190,5 @@ def from_pictures(pictures: list[Image.Image]) -> Tensor:
 def to_channels_last(module: Module, device: torch.device | str) -> Module:
     """Moves a module to a device, its convolutions laid out channels last: the faster layout on CPU and GPU."""
     module.to(device)
-    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    module.to(memory_format=torch.channels_last)
     return module

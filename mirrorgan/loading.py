@@ -23,6 +23,12 @@ CODE = Path(__file__).resolve().parent.parent
 KEPT_HERE = ("checkpoints", "packed", "runs")
 """Folders in which this project keeps things: a name that begins with one is never a repository on the Hub."""
 Seeing = TypeVar("Seeing", bound=nn.Module)
+OnTrunk = TypeVar("OnTrunk", CaptionerConfig, ImageEncoderConfig)
+"""Configurations that name a frozen trunk, `backbone`."""
+Manifest = dict[str, Any]
+"""What checkpoint.json says."""
+Row = dict[str, Any]
+"""A line of log.jsonl, or a score of scores.json."""
 Trunks = dict[tuple[Path, str], Backbone]
 """Frozen trunks that are loaded already, by folder and name."""
 
@@ -78,7 +84,7 @@ def find_folder(where: str | Path) -> Path:
         raise FileNotFoundError(f"{text}: no such folder, and not to be had from the Hub ({reason})") from error
 
 
-def read_about(folder: Path) -> tuple[dict, Vocabulary]:
+def read_about(folder: Path) -> tuple[Manifest, Vocabulary]:
     """checkpoint.json and the dictionary that it names; see `MirrorGAN.load` for what is raised."""
     manifest = read_manifest(folder)
     vocabulary = Vocabulary.load(folder / "vocabulary.json")
@@ -87,17 +93,16 @@ def read_about(folder: Path) -> tuple[dict, Vocabulary]:
     return manifest, vocabulary
 
 
-def read_info(folder: Path, manifest: dict, sizes: tuple[int, ...]) -> CheckpointInfo:
+def read_info(folder: Path, manifest: Manifest, sizes: tuple[int, ...]) -> CheckpointInfo:
     digest = hashlib.sha256((folder / "checkpoint.json").read_bytes()).hexdigest()
     given = {key: manifest.get(key) for key in ("name", "trained", "summary", "examples", "max_words")}
     path = folder / "checkpoint.json"
     if missing := [key for key, value in given.items() if value is None]:
         raise CheckpointError(f"{path}: {missing[0]!r} is missing")
-    info: CheckpointInfo = read_config(CheckpointInfo, {**given, "sha256": digest, "sizes": sizes}, path)
-    return info
+    return read_config(CheckpointInfo, {**given, "sha256": digest, "sizes": sizes}, path)
 
 
-def read_history(folder: Path | None) -> tuple[tuple[dict, ...], tuple[dict, ...]]:
+def read_history(folder: Path | None) -> tuple[tuple[Row, ...], tuple[Row, ...]]:
     """The lines of log.jsonl and the scores of scores.json, as far as they are there and whole."""
     log, scores = [], []
     if folder is not None and (path := folder / "log.jsonl").is_file():
@@ -119,10 +124,10 @@ def load_generator(folder: Path, vocabulary: str) -> BaseGenerator:
     """
     path = folder / "generator.json"
     try:
-        module = find_generator(str(read_json(path).get("generator")))
+        kind = find_generator(str(read_json(path).get("generator")))
     except ValueError as error:
         raise CheckpointError(f"{path}: {error}") from error
-    return load_part(folder, "generator", module.Config, module.Generator, vocabulary)
+    return load_part(folder, "generator", kind.Config, kind.Generator, vocabulary)
 
 
 def load_captioner(folder: Path, vocabulary: Vocabulary, trunks: Trunks) -> Captioner:
@@ -136,7 +141,12 @@ def load_image_encoder(folder: Path, vocabulary: Vocabulary, trunks: Trunks) -> 
 
 
 def load_on_trunk(
-    folder: Path, name: str, config: type[Any], kind: Callable[..., Seeing], vocabulary: Vocabulary, trunks: Trunks
+    folder: Path,
+    name: str,
+    config: type[OnTrunk],
+    kind: Callable[[OnTrunk, Backbone], Seeing],
+    vocabulary: Vocabulary,
+    trunks: Trunks,
 ) -> Seeing:
     """A part of a checkpoint that stands on a frozen trunk."""
     return load_part(folder, name, config, lambda c: kind(c, load_trunk(folder, c.backbone, trunks)), vocabulary.hash)
@@ -155,7 +165,7 @@ def load_trunk(folder: Path, name: str, trunks: Trunks) -> Backbone:
     return trunks[folder, name]
 
 
-def named_reader(folder: Path, manifest: dict) -> Path | None:
+def named_reader(folder: Path, manifest: Manifest) -> Path | None:
     """The checkpoint beside this one that checkpoint.json names as its reader; None if it names none, has a captioner
     itself, or that folder is not there.
 

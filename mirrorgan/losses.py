@@ -131,7 +131,8 @@ def transport_map(covariance: Tensor, wanted: Tensor) -> Tensor:
     roots = values.clamp_min(torch.finfo(values.dtype).tiny).sqrt()
     root, inverse = (vectors * roots) @ vectors.T, (vectors / roots) @ vectors.T
     values, vectors = torch.linalg.eigh(root @ wanted @ root)
-    return inverse @ (vectors * values.clamp_min(0).sqrt()) @ vectors.T @ inverse
+    mapped: Tensor = inverse @ (vectors * values.clamp_min(0).sqrt()) @ vectors.T @ inverse
+    return mapped
 
 
 def transport_cost(points: Tensor, goals: Tensor) -> Tensor:

@@ -289,7 +289,7 @@ class _NumberKind:
     def read(self, raw: Any) -> list[Any]:
         if self.name.startswith("O"):  # lists of several lengths, for instance, which were pickled as they are
             return raw if isinstance(raw, list) else [raw]
-        return np.frombuffer(raw, np.dtype(self.order + self.name)).tolist()
+        return list(np.frombuffer(raw, np.dtype(self.order + self.name)).tolist())
 
 
 class Numbers:

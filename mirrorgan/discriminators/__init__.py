@@ -1,19 +1,32 @@
-"""Opponents by name. A discriminator is one file in this folder; its file name is its name."""
+"""Discriminators by name. A discriminator is one file in this folder; its file name is its name."""
 
-from types import ModuleType
+from typing import NamedTuple
 
-from mirrorgan import plugins
+from mirrorgan.discriminators.base import BaseDiscriminator, DiscriminatorConfig
+from mirrorgan.plugins import Registry
+
+
+class DiscriminatorKind(NamedTuple):
+    """What a discriminator's file defines."""
+
+    Config: type[DiscriminatorConfig]
+    """A frozen dataclass."""
+    Discriminator: type[BaseDiscriminator]
+    """Built from a `Config` by its `build`."""
+
+
+REGISTRY = Registry(__name__, "discriminator", lambda file: DiscriminatorKind(file.Config, file.Discriminator))
 
 
 def available_discriminators() -> list[str]:
     """Names of all discriminators, in alphabetical order."""
-    return plugins.available(__name__)
+    return REGISTRY.names()
 
 
-def find_discriminator(name: str) -> ModuleType:
-    """The module that defines `Config` and `Discriminator` for one discriminator.
+def find_discriminator(name: str) -> DiscriminatorKind:
+    """The configuration and the network of one discriminator.
 
     Raises:
         ValueError: there is no discriminator of that name.
     """
-    return plugins.find(__name__, "discriminator", name)
+    return REGISTRY.find(name)

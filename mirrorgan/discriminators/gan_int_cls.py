@@ -8,18 +8,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from mirrorgan.discriminators.base import BaseDiscriminator
+from mirrorgan.discriminators.base import BaseDiscriminator, DiscriminatorConfig
 from mirrorgan.layers import Bottleneck, StandardizedSentence, check_size, initialize_normal
 from mirrorgan.losses import Judgement
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(DiscriminatorConfig):
     """Defaults are the released settings on STEM's sentence: 3,931,776 parameters at 64 pixels."""
 
     image_size: int
     """Pixels, a power of two of at least 16."""
-    text_dim: int = 256
     channels: int = 64
     """C, ndf in the released code."""
     condition_dim: int = 128

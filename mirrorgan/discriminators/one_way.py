@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mirrorgan.discriminators.base import BaseDiscriminator
+from mirrorgan.discriminators.base import BaseDiscriminator, DiscriminatorConfig
 from mirrorgan.layers import StandardizedSentence, check_size
 from mirrorgan.losses import Judgement
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(DiscriminatorConfig):
     """Defaults are SSA-GAN's as released: 80,379,526 parameters at 256 pixels; with 32 channels 20,170,566.
 
     DF-GAN's: channels 32, widest 8: 6,619,206, and 295,936 of its conditional head.
@@ -26,7 +26,6 @@ class Config:
 
     image_size: int
     """Pixels, a power of two of at least 8."""
-    text_dim: int = 256
     channels: int = 64
     """C, nf in the released code."""
     widest: int = 16

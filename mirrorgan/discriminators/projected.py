@@ -7,6 +7,7 @@ channels and from coarse to fine; each level has a small spectrally normalised h
 Dimensions: B batch, D text channels, S image size, M mixed channels, K judgements (all places of all levels).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mirrorgan.backbones import Backbone, resize
-from mirrorgan.discriminators.base import BaseDiscriminator
+from mirrorgan.discriminators.base import BaseDiscriminator, DiscriminatorConfig
 from mirrorgan.layers import WholeConv
 from mirrorgan.losses import Judgement
 
@@ -22,12 +23,11 @@ spectral_norm = nn.utils.parametrizations.spectral_norm
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(DiscriminatorConfig):
     backbone: str = "efficientnet_lite0"
     """The frozen network. Use another one in the captioner and a third one in the scores."""
     look_size: int = 96
     """Pictures are resized to this many pixels before the network. A multiple of 32."""
-    text_dim: int = 256
     mixed: int = 64
     """M, channels of every level after the random mixing."""
     width: int = 256
@@ -104,6 +104,12 @@ class Discriminator(BaseDiscriminator):
         )
         if config.pixels:
             self.heads.append(Head(config, 3, config.pixels))
+
+    @classmethod
+    def build(cls, config: DiscriminatorConfig, trunk: Callable[[str], Backbone]) -> "Discriminator":
+        if not isinstance(config, Config):
+            raise TypeError(f"config must be a {Config.__module__}.Config, not {config}")
+        return cls(config, trunk(config.backbone))
 
     def fixed(self) -> list[nn.Module]:
         return [self.mix]

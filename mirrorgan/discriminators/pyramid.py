@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from mirrorgan.discriminators.base import BaseDiscriminator
+from mirrorgan.discriminators.base import BaseDiscriminator, DiscriminatorConfig
 from mirrorgan.layers import SpectralNorm, down_block, initialize, initialize_normal, same_block
 from mirrorgan.losses import Judgement
 
@@ -18,7 +18,7 @@ NORMS = ("batch", "spectral")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(DiscriminatorConfig):
     """Defaults are the released bird discriminators: 6,313,730 / 19,424,002 / 71,858,946 parameters at 64, 128, 256.
 
     DM-GAN's: channels 32, norm "spectral": 1,878,242 / 5,155,810 / 18,264,546.
@@ -26,7 +26,6 @@ class Config:
 
     image_size: int
     """Pixels, a power of two of at least 16."""
-    text_dim: int = 256
     channels: int = 64
     """C, ndf in the released code."""
     unconditional: bool = True

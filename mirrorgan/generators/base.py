@@ -6,7 +6,7 @@ Dimensions: B batch, L words, D text channels, Z noise, S image size, H and W fe
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
@@ -63,10 +63,35 @@ class Crop(NamedTuple):
         return Crop(corners, wide), Crop(self.corners - corners, self.size)
 
 
+@dataclass(frozen=True, kw_only=True)
+class GeneratorConfig(ABC):
+    """What the configuration of every generator says."""
+
+    text_dim: int = 256
+    """D of words and sentence."""
+    noise_dim: int = 100
+    """Of z, without the noise of a conditioning."""
+    first_size: int
+    """Pixels of the first stage's picture, a power of two of at least 8."""
+    channels: tuple[int, ...]
+    """Channels of each stage's features."""
+    standardize_text: bool = False
+    """Bring every text channel to mean 0 and deviation 1 over captions before it is used (ours). STEM's channels have a
+    deviation of about 0.2, beside noise of 1: without it a caption is hardly heard for the first thousands of steps."""
+
+    def __post_init__(self) -> None:
+        check_size("first_size", self.first_size, 8)
+
+    @property
+    @abstractmethod
+    def sizes(self) -> tuple[int, ...]:
+        """Pixels of every stage's picture, coarse to fine."""
+
+
 class BaseGenerator(nn.Module, ABC):
     """Draws a batch of captions. Subclass this in a file of your own to add a generator."""
 
-    config: Any
+    config: GeneratorConfig
     """What it was built from: its file's `Config`."""
     noise_dim: int
     """Z, everything random that a drawing takes."""
@@ -90,7 +115,7 @@ class BaseGenerator(nn.Module, ABC):
         """For every stage the modules that it adds to those before it; together the whole generator."""
         return [[self]]
 
-    def truncated(self, truncation: float | None) -> Self:
+    def truncated(self, truncation: float | None) -> "BaseGenerator":
         """The same network and the same weights, drawing from noise that is cut off and scaled; None: as it comes.
 
         Raises:
@@ -100,7 +125,7 @@ class BaseGenerator(nn.Module, ABC):
         raise ValueError(f"{system} has no truncation: it draws from noise as it comes; dfgan has")
 
     @classmethod
-    def check_crops(cls, config: Any) -> None:
+    def check_crops(cls, config: GeneratorConfig) -> None:
         """Whether a generator of this configuration can draw a `Crop`: its `forward` takes one after the mask then.
 
         Raises:
@@ -132,54 +157,38 @@ class BaseGenerator(nn.Module, ABC):
 
 
 @dataclass(frozen=True, kw_only=True)
-class StagedConfig:
-    """What generators of several stages have in common."""
+class StagedConfig(GeneratorConfig):
+    """What generators of several stages have in common: as many stages as `channels` has numbers, each at twice the
+    size of the one before."""
 
-    text_dim: int = 256
-    """D of words and sentence."""
-    noise_dim: int = 100
-    """Of z, without the noise of the conditioning."""
+    first_size: int = 64
     condition_dim: int = 100
     """Channels of the augmented sentence."""
-    first_size: int = 64
-    """Pixels of the first stage's image, a power of two of at least 8. Every later stage doubles it."""
-    channels: tuple[int, ...]
-    """Channels of each stage's features; as many stages as numbers."""
     residual_blocks: int = 2
     """In every stage after the first (R_NUM)."""
-    standardize_text: bool = False
-    """Bring every text channel to mean 0 and deviation 1 over captions before it is used (ours). STEM's channels have a
-    deviation of about 0.2, beside noise of 1: without it a caption is hardly heard for the first thousands of steps."""
     kl_weight: float
     """Of the conditioning's divergence from N(0, I)."""
 
     def __post_init__(self) -> None:
-        check_size("first_size", self.first_size, 8)
+        super().__post_init__()
         if not self.channels or min(self.channels) < 1:
             raise ValueError(f"channels must name at least one stage of at least one channel, not {self.channels}")
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Pixels of every stage's image."""
+        """Pixels of every stage's picture, coarse to fine."""
         return tuple(self.first_size * 2**stage for stage in range(len(self.channels)))
 
 
 @dataclass(frozen=True, kw_only=True)
-class OnePictureConfig:
-    """What generators of one picture have in common."""
+class OnePictureConfig(GeneratorConfig):
+    """What generators of one picture have in common. `channels` is one number, C of the last map (nf); the first maps
+    have 8 times as many."""
 
-    text_dim: int = 256
-    """D of the sentence."""
-    noise_dim: int = 100
     first_size: int = 256
-    """Pixels of the picture, a power of two of at least 8."""
-    channels: tuple[int, ...]
-    """C of the last map (nf); the first ones have 8 times as many."""
-    standardize_text: bool = False
-    """Bring every channel of the sentence to mean 0 and deviation 1 over captions before it is used (ours)."""
 
     def __post_init__(self) -> None:
-        check_size("first_size", self.first_size, 8)
+        super().__post_init__()
         if len(self.channels) != 1 or self.channels[0] < 1:
             raise ValueError(f"channels must be one number of at least 1: there is one picture; not {self.channels}")
 

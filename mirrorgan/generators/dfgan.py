@@ -11,7 +11,6 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -83,6 +82,8 @@ class Block(nn.Module):
 class Generator(OnePictureGenerator):
     """Six blocks at 256 pixels, each at twice the size of what comes before it."""
 
+    config: Config
+
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         wide = widths(config.first_size, config.channels[0])
@@ -91,7 +92,7 @@ class Generator(OnePictureGenerator):
         self.blocks = nn.ModuleList([Block(c, d, condition_dim) for c, d in pairwise(wide)])
         self.head = image_head(wide[-1], bias=True)
 
-    def truncated(self, truncation: float | None) -> Self:
+    def truncated(self, truncation: float | None) -> "Generator":
         other = copy.copy(self)
         other.config = dataclasses.replace(self.config, truncation=truncation)
         return other

@@ -118,6 +118,8 @@ class NextStage(nn.Module):
 class Generator(BaseGenerator):
     """A picture after each stage; words enter from the second on."""
 
+    config: Config
+
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = config

@@ -128,6 +128,8 @@ class AttentiveStage(nn.Module):
 class Generator(BaseGenerator):
     """Eq. 3 of Qiao et al., "MirrorGAN" (CVPR 2019)."""
 
+    config: Config
+
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = config

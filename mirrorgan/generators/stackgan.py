@@ -188,6 +188,8 @@ class Generator(BaseGenerator):
     """Stage-I and Stage-II; what the discriminators are told: the sentence (birds), or the mean of the last stage's
     conditioning, from which nothing learns (COCO)."""
 
+    config: Config
+
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = config
@@ -206,7 +208,7 @@ class Generator(BaseGenerator):
         if self.config.form == "birds":
             return sentence
         none = sentence.new_zeros(len(sentence), self.config.condition_dim)
-        mu: Tensor = self.stages[-1].condition(self.standardize(sentence), none)[1]  # type: ignore[operator, union-attr]
+        mu: Tensor = self.stages[-1].condition(self.standardize(sentence), none)[1]  # type: ignore[operator]
         return mu.detach()
 
     def parts(self) -> list[list[nn.Module]]:

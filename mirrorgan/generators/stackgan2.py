@@ -64,6 +64,8 @@ class NextStage(nn.Module):
 class Generator(BaseGenerator):
     """Stages F_0, F_1, ... of the paper's Eqs. 6 and 7, a picture after each."""
 
+    config: Config
+
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = config

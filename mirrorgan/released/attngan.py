@@ -6,7 +6,7 @@ import torch
 
 from mirrorgan.discriminators import pyramid
 from mirrorgan.drawing import CheckpointError
-from mirrorgan.generators import find_generator, mirrorgan
+from mirrorgan.generators import attngan, mirrorgan
 from mirrorgan.generators.base import StagedConfig
 from mirrorgan.released.layout import Contents, Part, Released
 from mirrorgan.released.options import Options
@@ -56,7 +56,8 @@ def parts(released: Released, options: Options) -> list[Part]:
 
 def generator_config(released: Released, kind: str, options: Options) -> mirrorgan.Config:
     """Width, residual blocks, stages and the rest, from the tensors' shapes."""
-    config: mirrorgan.Config = find_generator(kind.split(".")[0]).Config(
+    ours = attngan.Config if kind == ATTNGAN else mirrorgan.Config
+    return ours(
         **skeleton(released, kind),
         sentence_attention=kind == MIRRORGAN,
         sentence_axis=options.sentence_axis,
@@ -66,7 +67,6 @@ def generator_config(released: Released, kind: str, options: Options) -> mirrorg
         mask_mode=options.mask_mode,
         pictures="last" if released.has(f"{kind}/{LAST_HEAD}.weight") else "all",
     )
-    return config
 
 
 def skeleton(released: Released, kind: str) -> dict[str, Any]:

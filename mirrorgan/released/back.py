@@ -4,7 +4,7 @@ import os
 import pickle
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import torch
 
@@ -20,8 +20,25 @@ from mirrorgan.released.reading import State
 from mirrorgan.text_encoder import TextEncoderConfig
 from mirrorgan.vocabulary import Vocabulary
 
+Config = TypeVar("Config")
+
+
+class System(Protocol):
+    """What a module of this package does for one released system; a configuration is that of our generator or
+    discriminator of the system."""
+
+    DISCRIMINATOR_NAME: str
+    """Ours."""
+
+    def generator_part(self, config: Any, /) -> Part: ...
+
+    def cannot_say(self, config: Any, /) -> list[str]: ...
+
+    def discriminator_part(self, config: Any, /) -> Part: ...
+
+
 SYSTEMS = (attngan, ssagan, dfgan, dmgan, stackgan)
-BY_GENERATOR: dict[str, Any] = {
+BY_GENERATOR: dict[str, System] = {
     "mirrorgan": attngan,
     "attngan": attngan,
     "ssagan": ssagan,
@@ -107,7 +124,7 @@ def _parts(folder: Path, asked: str | None) -> tuple[list[Part], list[str]]:
     return parts, lines
 
 
-def _generator(folder: Path, asked: str | None) -> tuple[Any, Part]:
+def _generator(folder: Path, asked: str | None) -> tuple[System, Part]:
     """The module of its system, and the generator."""
     path = folder / "generator.json"
     content = read_json(path)
@@ -125,7 +142,7 @@ def _generator(folder: Path, asked: str | None) -> tuple[Any, Part]:
     return system, part
 
 
-def _config(folder: Path, name: str, kind: type[Any]) -> Any:
+def _config(folder: Path, name: str, kind: type[Config]) -> Config:
     path = folder / f"{name}.json"
     return read_config(kind, read_json(path).get("config"), path)
 

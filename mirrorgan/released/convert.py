@@ -261,11 +261,9 @@ def _listed(files: Iterable[Path], found: Set) -> list[tuple[Path, bool]]:
 
 def kind_of(state: State) -> str | None:
     """Which network these tensors are of; None if of none that is known."""
-    for module in (encoders, stream, *SYSTEMS):
-        for kind, marks in module.MARKS.items():
-            if all(name in state for name in marks):
-                return kind
-    return None
+    tables: list[dict[str, tuple[str, ...]]] = [module.MARKS for module in (encoders, stream, *SYSTEMS)]
+    marks = {kind: names for table in tables for kind, names in table.items()}
+    return next((kind for kind, names in marks.items() if all(name in state for name in names)), None)
 
 
 def check_dictionary(found: Set) -> Vocabulary:

@@ -19,7 +19,7 @@ def load_discriminators(folder: Path) -> dict[int, BaseDiscriminator]:
     found = {}
     for path in sorted(folder.glob("discriminator.*.json")):
         try:
-            module = find_discriminator(str(read_json(path).get("discriminator")))
+            kind = find_discriminator(str(read_json(path).get("discriminator")))
         except ValueError as error:
             raise CheckpointError(f"{path}: {error}") from error
         if not (number := path.stem.removeprefix("discriminator.")).isdecimal():
@@ -27,6 +27,6 @@ def load_discriminators(folder: Path) -> dict[int, BaseDiscriminator]:
                 f"{path}: {number!r} are no pixels; discriminator.64.json, for instance, was expected"
             )
         size = int(number)
-        loaded = load_part(folder, path.stem, module.Config, module.Discriminator, vocabulary.hash)
+        loaded = load_part(folder, path.stem, kind.Config, kind.Discriminator, vocabulary.hash)
         found[size] = loaded.eval().requires_grad_(False)
     return dict(sorted(found.items()))

@@ -212,7 +212,7 @@ def _described(content: Any) -> str:
     return f"{kind} of {len(content):,}" if isinstance(content, dict | list | tuple | Numbers) else kind
 
 
-def _vocabulary(by_id: dict, by_word: dict, path: Path) -> Vocabulary:
+def _vocabulary(by_id: dict[Any, Any], by_word: dict[Any, Any], path: Path) -> Vocabulary:
     try:
         words = {_integer(number): as_text(word) for number, word in by_id.items()}
         ids = {as_text(word): _integer(number) for word, number in by_word.items()}

@@ -90,7 +90,7 @@ def generator_part(config: stackgan.Config) -> Part:
         "stages.0.start": f"{before}fc",
         "stages.0.head": f"{before}img.0",
     }
-    names |= doublings("stages.0.blocks", len(first.blocks), before)  # type: ignore[arg-type, union-attr]
+    names |= doublings("stages.0.blocks", len(first.blocks), before)  # type: ignore[arg-type]
     for stage in second:
         names |= {
             "stages.1.condition.linear": "ca_net.fc",
@@ -99,7 +99,7 @@ def generator_part(config: stackgan.Config) -> Part:
             "stages.1.refine": "residual",
             "stages.1.head": "img.0",
         }
-        names |= doublings("stages.1.up", len(stage.up), "")  # type: ignore[arg-type, union-attr]
+        names |= doublings("stages.1.up", len(stage.up), "")  # type: ignore[arg-type]
     return Part(
         name="generator",
         config=config,

@@ -12,6 +12,7 @@ from mirrorgan.discriminators import (
     pyramid,
     stackgan,
 )
+from mirrorgan.discriminators.base import BaseDiscriminator, DiscriminatorConfig
 from mirrorgan.layers import Bottleneck, SpectralNorm
 from mirrorgan.losses import squared_grad_norm
 
@@ -39,7 +40,7 @@ def build(name, backbone, **options):
     module = find_discriminator(name)
     known = {field.name for field in dataclasses.fields(module.Config)}
     config = module.Config(**{key: value for key, value in TINY.items() if key in known} | options)
-    network = module.Discriminator(config, backbone) if "backbone" in known else module.Discriminator(config)
+    network = module.Discriminator.build(config, lambda name: backbone)
     with torch.no_grad():  # gates that start shut
         for p in network.parameters():
             if not p.any():
@@ -130,6 +131,33 @@ def test_its_slope_is_the_length_of_its_gradient_and_has_a_gradient_itself(discr
         assert float(slopes[row].detach()) == pytest.approx(expected, rel=1e-3)
     slopes.sum().backward()  # once more
     assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in discriminator.parameters())
+
+
+@pytest.mark.parametrize("name", available_discriminators())
+def test_every_file_gives_a_frozen_configuration_and_a_discriminator(name):
+    kind = find_discriminator(name)
+    assert issubclass(kind.Config, DiscriminatorConfig) and issubclass(kind.Discriminator, BaseDiscriminator)
+    assert dataclasses.is_dataclass(kind.Config) and kind.Config.__dataclass_params__.frozen
+    assert kind.Config.__module__ == kind.Discriminator.__module__ == f"mirrorgan.discriminators.{name}"
+
+
+def test_a_trunk_is_given_to_whoever_looks_through_one_and_asked_for_by_its_name(tiny_backbone):
+    asked = []
+    for name in available_discriminators():
+        kind = find_discriminator(name)
+        sizes = {"image_size": 16} if "image_size" in {field.name for field in dataclasses.fields(kind.Config)} else {}
+        kind.Discriminator.build(
+            kind.Config(**sizes), lambda trunk, name=name: asked.append((name, trunk)) or tiny_backbone
+        )
+    assert asked == [("projected", "efficientnet_lite0")]
+
+
+def test_a_discriminator_through_a_trunk_takes_no_configuration_of_another():
+    other = find_discriminator("pyramid").Config(image_size=16)
+    with pytest.raises(
+        TypeError, match=r"must be a mirrorgan\.discriminators\.projected\.Config, not Config\(text_dim"
+    ):
+        find_discriminator("projected").Discriminator.build(other, None)
 
 
 def test_an_unknown_name_lists_the_known_ones():

@@ -21,7 +21,7 @@ from mirrorgan.generators import (
     stackgan,
     stackgan2,
 )
-from mirrorgan.generators.base import BaseGenerator, Crop
+from mirrorgan.generators.base import BaseGenerator, Crop, GeneratorConfig
 from mirrorgan.generators.mirrorgan import Config, Generator
 from mirrorgan.layers import Bottleneck, truncated
 from mirrorgan.losses import kl_divergence
@@ -225,6 +225,13 @@ def test_a_generator_of_the_defaults_is_as_large_as_its_configuration_says(name)
         generator = find_generator(name).Generator(kind())
     parameters = f"{sum(p.numel() for p in generator.parameters()):,}"
     assert parameters in kind.__doc__, f"{parameters} parameters"
+
+
+def test_every_file_gives_a_frozen_configuration_and_a_generator(name):
+    kind = find_generator(name)
+    assert issubclass(kind.Config, GeneratorConfig) and issubclass(kind.Generator, BaseGenerator)
+    assert dataclasses.is_dataclass(kind.Config) and kind.Config.__dataclass_params__.frozen
+    assert kind.Config.__module__ == f"mirrorgan.generators.{name}"
 
 
 def test_an_unknown_name_lists_the_known_ones():

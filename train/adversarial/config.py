@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from mirrorgan.discriminators import available_discriminators, find_discriminator
+from mirrorgan.discriminators.base import DiscriminatorConfig
 from mirrorgan.generators import available_generators, find_generator
+from mirrorgan.generators.base import GeneratorConfig
 from train.adversarial.frechet_loss import STATISTICS
 from train.adversarial.objectives import OBJECTIVES, Objective
 from train.encoders.trunks import trunk_names
@@ -282,8 +284,7 @@ class GanConfig(RunConfig):
     @property
     def sizes(self) -> tuple[int, ...]:
         """Pixels of every stage's image."""
-        sizes: tuple[int, ...] = self.generator_config().sizes
-        return sizes
+        return self.generator_config().sizes
 
     @property
     def train_sizes(self) -> tuple[int, ...]:
@@ -318,7 +319,7 @@ class GanConfig(RunConfig):
             interpolation=own.interpolation if interpolation is None else interpolation,
         )
 
-    def generator_config(self, text_dim: int = 256) -> Any:
+    def generator_config(self, text_dim: int = 256) -> GeneratorConfig:
         """The generator's own configuration, for a text encoder of so many channels.
 
         Raises:
@@ -332,17 +333,17 @@ class GanConfig(RunConfig):
         if unknown := [name for name in chosen if name not in names | {"standardize_text"}]:
             option = unknown[0].removesuffix("_weight")
             raise ValueError(f"{option} is no option of the generator {self.generator}; leave it out, or none")
-        size = {"text_dim": text_dim, "first_size": self.first_size, "channels": self.channels}
+        size: dict[str, Any] = {"text_dim": text_dim, "first_size": self.first_size, "channels": self.channels}
         return kind(**size | {n: v for n, v in chosen.items() if n in names} | read_options(kind, self.options))
 
-    def discriminator_config(self, stage: int, condition_dim: int = 256) -> Any:
+    def discriminator_config(self, stage: int, condition_dim: int = 256) -> DiscriminatorConfig:
         """The configuration of a stage's discriminator, for conditions of so many channels.
 
         Raises:
             ValueError: it has no such option, or the value cannot be.
         """
         kind = find_discriminator(self.discriminator).Config
-        given = {
+        given: dict[str, Any] = {
             "image_size": self.train_sizes[stage],
             "look_size": self.look_sizes[stage],
             "pixels": self.look_pixels[stage] if self.look_pixels else 0,

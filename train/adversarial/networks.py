@@ -127,9 +127,7 @@ def build_networks(config: GanConfig, vocabulary: Vocabulary, world: World = SIN
 
 def build_generator(config: GanConfig, text_dim: int) -> BaseGenerator:
     """The configuration's generator, for a text encoder of so many channels."""
-    generator = find_generator(config.generator).Generator(config.generator_config(text_dim))
-    assert isinstance(generator, BaseGenerator)
-    return generator
+    return find_generator(config.generator).Generator(config.generator_config(text_dim))
 
 
 def build_discriminator(
@@ -137,10 +135,7 @@ def build_discriminator(
 ) -> BaseDiscriminator:
     """The discriminator of a stage; `trunk` gives the frozen network of a name to one that looks through it."""
     own = config.discriminator_config(stage, condition_dim)
-    shared = [trunk(own.backbone)] if hasattr(own, "backbone") else []
-    discriminator = find_discriminator(config.discriminator).Discriminator(own, *shared)
-    assert isinstance(discriminator, BaseDiscriminator)
-    return discriminator
+    return find_discriminator(config.discriminator).Discriminator.build(own, trunk)
 
 
 def text_parameters(nets: Networks) -> list[nn.Parameter]:

@@ -81,7 +81,7 @@ class Accumulation:
 
     def add(self, losses: Losses) -> None:
         """Differentiates the losses of a part, as its share of the batch's."""
-        (losses.total / self.count).backward()  # type: ignore[no-untyped-call]
+        (losses.total / self.count).backward()
         for name, value in losses.named.items():
             self.means[name] = self.means.get(name, 0.0) + value.detach() / self.count
 

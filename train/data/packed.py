@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -63,7 +64,7 @@ class PackedSplit:
         path = self.folder / "decoded" / f"{self.name}-{size}.npy"
         shape = (len(self), size, size, 3)
         if path.exists():
-            found = np.load(path, mmap_mode="r")
+            found: np.ndarray = np.load(path, mmap_mode="r")
             if found.shape == shape:
                 return found
         path.parent.mkdir(exist_ok=True)
@@ -86,7 +87,8 @@ class PackedSplit:
             os.replace(unfinished, path)
         finally:
             unfinished.unlink(missing_ok=True)
-        return np.load(path, mmap_mode="r")
+        mapped: np.ndarray = np.load(path, mmap_mode="r")
+        return mapped
 
     def _read_parts(self) -> bytes:
         """The run of all pictures, held to its sha256."""
@@ -143,7 +145,7 @@ def load_packed(folder: Path, split: str) -> PackedSplit:
     )
 
 
-def _manifest(folder: Path) -> dict:
+def _manifest(folder: Path) -> dict[str, Any]:
     """What pack.json says.
 
     Raises:
@@ -157,7 +159,7 @@ def _manifest(folder: Path) -> dict:
     return content
 
 
-def _check_content(path: Path, tensors: dict[str, Tensor], named: dict) -> None:
+def _check_content(path: Path, tensors: dict[str, Tensor], named: dict[str, Any]) -> None:
     """Raises DataError unless a split's tokens and keys are of the same pictures."""
     keys, groups = named.get("keys"), named.get("groups")
     known = all(isinstance(names, list) and all(isinstance(n, str) for n in names) for names in (keys, groups))
@@ -182,14 +184,14 @@ def check_files(folder: Path, names: list[str]) -> None:
             raise DataError(f"{folder / name}: not the file that pack.json names; pack the data set again")
 
 
-def _read(path: Path, how: Callable[[Path], dict]) -> dict:
+def _read(path: Path, how: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
     try:
         return how(path)
     except (SafetensorError, ValueError) as error:
         raise DataError(f"{path}: damaged ({error}); pack the data set again") from error
 
 
-def _json(path: Path) -> dict:
+def _json(path: Path) -> dict[str, Any]:
     content = read_json(path)
     if not isinstance(content, dict):
         raise DataError(f"{type(content).__name__} where an object is expected")

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import torch
 from PIL import Image
@@ -164,7 +164,9 @@ def _encode(example: Example, size: int, quality: int) -> bytes:
     return out.getvalue()
 
 
-def pack(name: str, root: Path | None, out: Path, size: int, quality: int, part_size: int, strict: bool) -> dict:
+def pack(
+    name: str, root: Path | None, out: Path, size: int, quality: int, part_size: int, strict: bool
+) -> dict[str, Any]:
     """Packs a data set; returns what was written into pack.json, and prints what was left out.
 
     Args:
@@ -209,7 +211,9 @@ def _check_keys(listing: Listing) -> None:
             seen[example.key] = split
 
 
-def _write(name: str, listing: Listing, folder: Path, size: int, quality: int, part_size: int, strict: bool) -> dict:
+def _write(
+    name: str, listing: Listing, folder: Path, size: int, quality: int, part_size: int, strict: bool
+) -> dict[str, Any]:
     """Writes all files, pack.json last."""
     left_out = list(listing.left_out)
     _hold_to(strict, left_out)

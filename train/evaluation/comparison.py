@@ -18,10 +18,10 @@ from mirrorgan.pipeline import MirrorGAN
 from train.adversarial.sample_grid import sheet_captions
 from train.data.packed import load_packed
 from train.evaluation.scores import Options, Result, evaluate, packed_folder
-from train.publishing.card import SHUFFLED, picture_sizes, stages_made, written
+from train.publishing.card import SHUFFLED, stages_made, written
 from train.publishing.export import Runs, export
 from train.publishing.figures import save_picture
-from train.publishing.history import describe, read_log
+from train.publishing.history import describe, picture_sizes, read_log
 from train.runtime.command import typed
 from train.runtime.files import check_folder, write_text
 from train.runtime.recorded_options import read_options, read_training
@@ -170,7 +170,7 @@ def budget_table(models: Sequence[Model]) -> str:
 
 
 def picture_sizes_of(model: Model) -> list[int]:
-    return picture_sizes(read_json(model.checkpoint / "generator.json")["config"])
+    return picture_sizes(read_json(model.checkpoint / "generator.json"))
 
 
 def difference_table(models: Sequence[Model]) -> str:

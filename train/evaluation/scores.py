@@ -982,7 +982,7 @@ class Table:
             **machine(),
         }
         self.content = json.loads(json.dumps(self.content))
-        self.rows: list[dict] = []
+        self.rows: list[dict[str, Any]] = []
         self.left_out: dict[str, str] = {}
         self.measured: dict[str, str] = {}
         """What each score was measured with, see `Evaluation.means`."""
@@ -1011,7 +1011,7 @@ class Table:
         return as_text(self.rows)
 
 
-def as_text(rows: Sequence[dict]) -> str:
+def as_text(rows: Sequence[dict[str, Any]]) -> str:
     """The table for a terminal, and below it what each protocol id means and depends on."""
     cells = [("score", "on", "value", "+-", "pictures", "protocol")]
     for row in rows:

@@ -117,7 +117,8 @@ def symmetric_factor(covariance: Tensor) -> Tensor:
     """
     check_finite(covariance, "values of a covariance")
     values, vectors = torch.linalg.eigh(covariance)
-    return vectors * values.clamp(min=0).sqrt()
+    factor: Tensor = vectors * values.clamp(min=0).sqrt()
+    return factor
 
 
 @dataclass(frozen=True)

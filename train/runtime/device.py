@@ -3,12 +3,15 @@
 import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from mirrorgan.benchmark import processor
 from train.runtime.malloc import disable_trim
+
+Result = TypeVar("Result")
 
 PRECISIONS = ("auto", "bfloat16", "float32")
 
@@ -29,7 +32,7 @@ def has_bfloat16(place: str) -> bool:
     their bfloat16 takes longer than float32 (train/LOG.md).
     """
     if torch.device(place).type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     try:
         supported = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
         return supported and ("Intel" not in processor() or torch.cpu._is_amx_tile_supported())
@@ -37,7 +40,7 @@ def has_bfloat16(place: str) -> bool:
         return False
 
 
-def autocast(place: str, precision: str) -> AbstractContextManager:
+def autocast(place: str, precision: str) -> AbstractContextManager[None]:
     """Matrix products and convolutions in bfloat16, weights and sums in float32; "auto": where the device has it."""
     half = has_bfloat16(place) if precision == "auto" else precision == "bfloat16"
     return torch.autocast(torch.device(place).type, torch.bfloat16, enabled=half)
@@ -57,7 +60,7 @@ def room(place: str) -> float:
     return math.inf
 
 
-def compiled(function: Callable) -> Callable:
+def compiled(function: Callable[..., Result]) -> Callable[..., Result]:
     """`torch.compile` of a network or a function, for batches of one size."""
     return torch.compile(function, dynamic=False)
 

@@ -73,7 +73,8 @@ class World:
             return make()
         box: list[Any] = [make() if self.leader else None]
         dist.broadcast_object_list(box, src=0, device=torch.device("cpu"))
-        return box[0]
+        made: Thing = box[0]
+        return made
 
     def one_a_host_first(self, make: Callable[[], Thing]) -> Thing:
         """What `make` returns, in every process; one process of every host has made it before the others begin."""
@@ -183,7 +184,8 @@ def share_batch_norms(module: Module, world: World) -> Module:
     if world.size == 1:
         return module
     if next(module.parameters()).is_cuda:
-        return nn.SyncBatchNorm.convert_sync_batchnorm(module)  # type: ignore[no-any-return]
+        shared_by_cuda: Module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
+        return shared_by_cuda
     for parent in list(module.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d):
@@ -195,7 +197,7 @@ def share_batch_norms(module: Module, world: World) -> Module:
     return module
 
 
-def wrap_ddp(call: Callable, world: World) -> Callable:
+def wrap_ddp(call: Callable[..., Any], world: World) -> Callable[..., Any]:
     """A module, compiled or not, whose gradients become the means over all processes."""
     if world.size == 1:
         return call
@@ -215,7 +217,7 @@ def average_gradients(parameters: Iterable[nn.Parameter], world: World) -> None:
 
 
 @contextlib.contextmanager
-def sync_gradients(calls: Sequence[Callable], now: bool) -> Iterator[None]:
+def sync_gradients(calls: Sequence[Callable[..., Any]], now: bool) -> Iterator[None]:
     """Gradients of what `wrap_ddp` wrapped are averaged over the processes here only if it is `now`: those of several
     parts of a batch add up, and are averaged with the last one."""
     with contextlib.ExitStack() as stack:
