@@ -15,12 +15,13 @@ from PIL import Image, ImageChops
 from app.callbacks import EXPECTED, AppContext, Visitor, said, shown_of
 from app.compare import compare
 from app.export import ANIMATION_PRICE, animation
-from app.limits import MAX_CHARACTERS, RefusedError, caption_from, seed_from
+from app.limits import RefusedError, caption_from, seed_from
 from app.models import ModelWorker
 from app.payload import picture, read_of, score_of
 from app.render import Scale, heatmap
 from app.uploads import MAX_BYTES, picture_from
 from mirrorgan.drawing import Drawing, Reading, Sketch
+from mirrorgan.inputs import MAX_CHARACTERS
 
 SEEDS = 6
 BEST_OF = 8

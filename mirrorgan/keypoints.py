@@ -53,9 +53,10 @@ class KeypointGenerator(nn.Module):
                 went in.
         """
         said = [self.noise(noise), self.text(self.standardize(sentence)), self.given(given)]
-        made = self.join(torch.cat(said, dim=1)).sigmoid()
+        made: Tensor = self.join(torch.cat(said, dim=1)).sigmoid()
         known = given.unflatten(1, (-1, 3))[:, :, 2:].expand(-1, -1, 3).flatten(1)  # v of the part, for its numbers
-        return given * known + made * (1 - known)
+        placed: Tensor = given * known + made * (1 - known)
+        return placed
 
 
 class KeypointDiscriminator(nn.Module):

@@ -13,7 +13,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from mirrorgan.discriminators.base import BaseDiscriminator
+from mirrorgan.discriminators.base import BaseDiscriminator, DiscriminatorConfig
 from mirrorgan.layers import StandardizedSentence, check_size, initialize_normal
 from mirrorgan.locations import BIRD_PARTS, BOX, KEYPOINTS, WHOLE, crop, part_maps
 from mirrorgan.losses import Judgement
@@ -23,7 +23,7 @@ MAP = 16
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(DiscriminatorConfig):
     """Defaults are the released settings on 1,024 channels of text: 16,763,137 parameters at 128 pixels by boxes, and
     14,667,905 by keypoints."""
 

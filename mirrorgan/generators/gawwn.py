@@ -202,7 +202,7 @@ class Generator(BaseGenerator):
 
     def __init__(self, config: Config) -> None:
         super().__init__()
-        self.config = config
+        self.config: Config = config
         self.noise_dim, self.sizes, self.told_dim = config.noise_dim, config.sizes, config.text_dim
         self.location, self.part_names = config.place, config.part_names
         self.location_dim = 4 if config.place == BOX else 3 * len(config.part_names)
