@@ -42,6 +42,7 @@ def payload(sketch: Sketch, model: str, sizes: Sequence[int], max_words: int, as
         "checkpoint": sketch.checkpoint,
         "sizes": list(sizes),
         "words": _words(sketch.words, drawing.expected if drawing else ()),
+        "off_topic": list(sketch.off_topic),
         "max_words": max_words,
         "stages": [_stage(stage) for stage in sketch.stages],
         "done": drawing is not None,
@@ -65,6 +66,7 @@ def _words(words: tuple[Word, ...], expected: tuple[float, ...]) -> list[dict[st
                 "place": word.position,
                 "near": word.suggestion,
                 "cut": word.cut,
+                "rare": word.rare,
                 "chance": None if chance is None else round(chance, 4),
             }
         )

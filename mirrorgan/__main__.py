@@ -77,6 +77,11 @@ def tell(drawing: Drawing) -> None:
     for word in drawing.unknown_words:
         hint = f"; nearest known word: {word.suggestion}" if word.suggestion else ""
         print(f"                {word.text!r} is not in the vocabulary and was left out{hint}")
+    for word in drawing.words:
+        if word.rare and word.suggestion:
+            print(f"                {word.text!r} was hardly seen in training; did you mean {word.suggestion!r}?")
+    if drawing.off_topic:
+        print(f"                this model draws birds only, and no {' or '.join(drawing.off_topic)}")
     if cut := [repr(word.text) for word in drawing.cut_words]:
         drawn = f"only the first {len(drawing.known_words)} known words were drawn"
         print(f"                {drawn}; left out: {', '.join(cut)}")

@@ -28,13 +28,17 @@ class Word:
     """One word of the caption as it was typed."""
 
     text: str
-    """Lower case, as the tokeniser cut it."""
+    """Lower case, as it was typed; it is looked up without letters outside ASCII."""
     position: int | None
     """Its place on the L axis of the word maps; None if it is not in the vocabulary or was cut."""
     suggestion: str | None = None
-    """For an unknown word: the nearest word that is known, if any is near."""
+    """For an unknown or a rare word: the nearest one that is well known, if any is near."""
     cut: bool = False
     """It came after as many known words as the model takes, and was not looked up."""
+    rare: bool = False
+    """It is known but was hardly seen in training, as misspellings are."""
+    off_topic: bool = False
+    """The model was taught birds only, and this word names something else in a caption that names no bird."""
 
     @property
     def known(self) -> bool:
@@ -145,6 +149,11 @@ class Sketch:
     def unknown_words(self) -> tuple[Word, ...]:
         """Those that are not in the vocabulary."""
         return tuple(word for word in self.words if not word.known and not word.cut)
+
+    @property
+    def off_topic(self) -> tuple[str, ...]:
+        """Words for something else than the birds that the model draws; empty if the caption is about a bird."""
+        return tuple(word.text for word in self.words if word.off_topic)
 
     @property
     def cut_words(self) -> tuple[Word, ...]:

@@ -5,6 +5,7 @@ Plurals, comparatives and adverbs are found by themselves. The words come from t
 2016); their misspellings are not listed, see `entry`.
 """
 
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
@@ -393,6 +394,10 @@ BIRDS = frozenset(
     violetear vireo vulture warbler waxwing woodpecker wren yellowthroat""".split()  # noqa: SIM905
 )
 """Words that name a bird."""
+SURROUNDINGS = frozenset(
+    "tree branch twig leaf grass flower bush water sea beach lake sky ground rock wood forest sun nest".split()  # noqa: SIM905
+)
+"""What a bird is shown with."""
 FAMILIES = """
     red crimson scarlet ruby maroon burgundy vermilion reddish rust rufous russet auburn
     brown brownish tan beige taupe khaki fawn sandy tawny buff chestnut chocolate coffee cinnamon copper bronze
@@ -492,8 +497,23 @@ def _slips(word: str) -> list[str]:
     return swapped + less + more
 
 
-def names_a_bird(word: str) -> bool:
-    """Whether a word names a bird or a part of one."""
-    word = word.casefold()
-    found = entry(word)
-    return found.kind == "part" or found.meaning in BIRDS
+def off_topic(words: Sequence[str], unfamiliar: Collection[int] = ()) -> list[int]:
+    """Which words of a caption name something else than a bird; none if it names a bird.
+
+    Args:
+        unfamiliar: positions of words that a model of birds does not know, or hardly.
+
+    Returns:
+        positions of nouns such as "car"; and, if no part of a bird is named either, of "tree" or "water" and of what is
+        unfamiliar and is no word for a bird's look.
+    """
+    entries = [entry(word) for word in words]
+    if any(found.meaning in BIRDS for found in entries):
+        return []
+    about_a_bird = any(found.kind == "part" for found in entries)
+    return [
+        at
+        for at, found in enumerate(entries)
+        if (found.kind == "noun" and not (about_a_bird and found.meaning in SURROUNDINGS))
+        or (found.kind == "other" and at in unfamiliar and not about_a_bird)
+    ]

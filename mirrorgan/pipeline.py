@@ -6,6 +6,7 @@ Dimensions: L known words of the caption.
 import copy
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,7 @@ from mirrorgan.generators.base import BaseGenerator, StageOutput
 from mirrorgan.image_encoder import ImageEncoder
 from mirrorgan.images import from_pictures, read_picture, to_channels_last, to_pictures, to_rgb
 from mirrorgan.inputs import check_seed, clean, shorten
+from mirrorgan.lexicon import off_topic
 from mirrorgan.loading import (
     Trunks,
     borrow_captioner,
@@ -49,10 +51,14 @@ from mirrorgan.loading import (
 )
 from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
 from mirrorgan.text_scores import similarity, text_scores, token_probs
-from mirrorgan.vocabulary import Vocabulary, pad, tokenize
+from mirrorgan.vocabulary import Vocabulary, pad, split_words, without_accents
 
 BEAM_WIDTH = 3
 MAX_READINGS = 5
+NEAR_A_RARE_WORD = 0.75
+"""How near a word is that may be meant by a rare one: "blakc" and "brid" are misspelt, "magenta" is not."""
+BIRDS_SHARE = 0.02
+"""Where "bird" is at least so much of all captions, a model was taught birds and nothing else."""
 ALTERNATIVES = 5
 """Words that are named with their probabilities at every word that is read back."""
 
@@ -216,6 +222,11 @@ class MirrorGAN:
         for caption, seed in zip(captions, seeds, strict=True):
             yield self.draw(caption, seed)
 
+    @property
+    def draws_birds(self) -> bool:
+        """Whether the captions of the training are all about birds, as far as that is known."""
+        return (self.vocabulary.share("bird") or 0.0) >= BIRDS_SHARE
+
     def look_up(self, caption: str) -> tuple[Word, ...]:
         """The words of a caption, known, unknown and cut, without drawing it.
 
@@ -223,21 +234,30 @@ class MirrorGAN:
             CaptionError: there is no word at all, or no known one.
         """
         words, known = [], 0
-        for text in tokenize(caption):
+        for text in split_words(caption):
+            token = without_accents(text)
             if known == self.info.max_words:
                 words.append(Word(text, None, cut=True))
-            elif self.vocabulary.knows(text):
-                words.append(Word(text, known))
+            elif self.vocabulary.knows(token):
+                rare = self.vocabulary.is_rare(token)
+                near = self.vocabulary.nearest(token, NEAR_A_RARE_WORD) if rare else None
+                words.append(Word(text, known, near, rare=rare))
                 known += 1
             else:
-                words.append(Word(text, None, self.vocabulary.nearest(text)))
+                words.append(Word(text, None, self.vocabulary.nearest(token) if token else None))
+        if self.draws_birds:
+            drawn = [word for word in words if not word.cut]
+            unfamiliar = {at for at, word in enumerate(drawn) if (word.rare or not word.known) and not word.suggestion}
+            for at in off_topic([word.text for word in drawn], unfamiliar):
+                words[at] = replace(words[at], off_topic=True)
         if not words:
             raise CaptionError("There is no word in this caption. Type a few English words, like: a small red bird.")
         if known == 0:
             hints = ", ".join(
                 f"{word.text} (near: {word.suggestion})" if word.suggestion else word.text for word in words
             )
-            raise CaptionError(f"None of these words is known: {shorten(hints)}.")
+            help = " This model understands English descriptions of birds, like: a small yellow bird."
+            raise CaptionError(f"None of these words is known: {shorten(hints)}." + help * self.draws_birds)
         return tuple(words)
 
     @torch.inference_mode()
@@ -420,7 +440,7 @@ class MirrorGAN:
 
     def _tokens(self, words: tuple[Word, ...]) -> tuple[Tensor, Tensor]:
         """Ids (1, L) and mask (1, L) of the words that are drawn."""
-        tokens, mask = pad([self.vocabulary.encode(word.text for word in words if word.known)])
+        tokens, mask = pad([self.vocabulary.encode(without_accents(word.text) for word in words if word.known)])
         return tokens.to(self._device), mask.to(self._device)
 
     def _noise(self, seed: int) -> Tensor:

@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
 
@@ -22,6 +22,10 @@ from mirrorgan.untrusted import read_json, readable, shortened
 
 END = 0
 END_WORD = "<end>"
+COUNTS_FILE = "word_counts.json"
+RARE = 1.5e-5
+"""A word that is less of the captions of the training is rare: of the birds' 1.3 million words, one seen fewer than 20
+times."""
 LOST_CHARACTER = "\N{REPLACEMENT CHARACTER}" * 2  # stands for a lost character in the birds' captions
 
 
@@ -37,8 +41,18 @@ def tokenize(caption: str) -> list[str]:
 
     Lower case, runs of `\w`, every character outside ASCII dropped from a word, empty words dropped.
     """
+    return [word for word in map(without_accents, split_words(caption)) if word]
+
+
+def split_words(caption: str) -> list[str]:
+    r"""The runs of `\w` of a caption in lower case, as they were typed; none of accents alone."""
     words = _tokenizer().tokenize(caption.lower().replace(LOST_CHARACTER, " "))
-    return [word for word in (w.encode("ascii", "ignore").decode() for w in words) if word]
+    return [word for word in words if word.isascii() or any(map(str.isalnum, word))]
+
+
+def without_accents(word: str) -> str:
+    """A word as a vocabulary may have it: every character outside ASCII dropped."""
+    return word.encode("ascii", "ignore").decode()
 
 
 @dataclass(frozen=True)
@@ -50,6 +64,8 @@ class Vocabulary:
     """
 
     words: tuple[str, ...]
+    counts: tuple[int, ...] | None = field(default=None, compare=False, repr=False)
+    """How often each word occurs in the captions of the training; None if that is not known."""
 
     def __post_init__(self) -> None:
         for word in self.words:
@@ -60,6 +76,12 @@ class Vocabulary:
         if len(set(self.words)) != len(self.words):
             doubled = [word for word, count in Counter(self.words).items() if count > 1]
             raise ValueError(f"a vocabulary must not name a word twice: {', '.join(doubled[:5])}")
+        if self.counts is not None:
+            whole = all(isinstance(count, int) and not isinstance(count, bool) and count >= 0 for count in self.counts)
+            if len(self.counts) != len(self.words) or not whole:
+                raise ValueError(
+                    f"{len(self.counts)} counts of words; {len(self.words)} whole numbers of at least 0 were expected"
+                )
 
     @classmethod
     def from_captions(cls, captions: Iterable[str], min_count: int = 1) -> "Vocabulary":
@@ -122,32 +144,62 @@ class Vocabulary:
     def knows(self, word: str) -> bool:
         return self.find(word) is not None
 
-    def nearest(self, word: str) -> str | None:
-        """The known word that is spelled most like an unknown one, whatever its case; None if none is near.
+    @cached_property
+    def total(self) -> int:
+        """Words of the captions of the training altogether; 0 if that is not known."""
+        return sum(self.counts or ())
 
-        Only words that can be typed are suggested. Commoner words win ties.
+    def share(self, word: str) -> float | None:
+        """How much of the captions of the training a word is, in [0, 1]; None if that is not known."""
+        index = self.find(word)
+        return self.counts[index] / self.total if self.counts and self.total and index is not None else None
+
+    def is_rare(self, word: str) -> bool:
+        """Whether a known word was hardly seen in training, as misspellings are; False if that is not known."""
+        share = self.share(word)
+        return share is not None and share < RARE
+
+    def nearest(self, word: str, cutoff: float = 0.6) -> str | None:
+        """The known word that is spelled most like another one, whatever its case; None if none is near.
+
+        Only words that can be typed and are not rare are suggested. Of words that are about as near the commonest wins:
+        "brid" is rather "bird" than "bid", which the captions have too.
+
+        Args:
+            cutoff: how near, from 0 to 1 for the same letters; the ratio of `difflib.SequenceMatcher`.
         """
-        near = difflib.get_close_matches(word[:40].casefold(), self._spellings, n=1, cutoff=0.6)
-        return self._spellings[near[0]] if near else None
+        word = word[:40].casefold()
+        near = difflib.get_close_matches(word, self._spellings, n=3, cutoff=cutoff)
+        if not near:
+            return None
+        ratios = [difflib.SequenceMatcher(None, other, word).ratio() for other in near]
+        about = [other for other, ratio in zip(near, ratios, strict=True) if ratio > ratios[0] - 0.15]
+        common = max(about, key=lambda other: self.share(other) or 0.0)  # the nearest, if counts are not known
+        return self._spellings[common]
 
     @cached_property
     def _spellings(self) -> dict[str, str]:
-        """The words that can be typed by their form without case."""
+        """The words that can be suggested by their form without case."""
         found: dict[str, str] = {}
         for word in self.typable:
-            found.setdefault(word.casefold(), word)
+            if not self.is_rare(word):
+                found.setdefault(word.casefold(), word)
         return found
 
     def save(self, path: Path) -> None:
+        """Writes the words and, if they are known, beside them their counts."""
         write_text(path, json.dumps({"sha256": self.hash, "words": self.words}, indent=0) + "\n")
+        if self.counts is not None:
+            content = {"vocabulary": self.hash, "counts": self.counts}
+            write_text(path.with_name(COUNTS_FILE), json.dumps(content, separators=(",", ":")) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> "Vocabulary":
-        """Reads what `save` wrote.
+        """Reads what `save` wrote; without a file of counts they are not known.
 
         Raises:
             FileNotFoundError: there is no such file.
-            CheckpointError: it is not a vocabulary, or was changed after it was written.
+            CheckpointError: it is not a vocabulary, or was changed after it was written; or the counts are not of it.
         """
         content, where = read_json(path), readable(path)
         if not isinstance(content, dict) or not isinstance(content.get("words"), list):
@@ -158,7 +210,25 @@ class Vocabulary:
             raise CheckpointError(f"{where}: not a vocabulary ({error})") from error
         if content.get("sha256") != vocabulary.hash:
             raise CheckpointError(f"{where}: its words do not have the sha256 that it names; it was changed or damaged")
-        return vocabulary
+        return vocabulary.with_counts_of(path.with_name(COUNTS_FILE))
+
+    def with_counts_of(self, path: Path) -> "Vocabulary":
+        """The same words with the counts of a file that `save` wrote; as it is if there is no such file.
+
+        Raises:
+            CheckpointError: it is damaged, or of another vocabulary.
+        """
+        if not path.is_file():
+            return self
+        content, where = read_json(path), readable(path)
+        if not isinstance(content, dict) or not isinstance(content.get("counts"), list):
+            raise CheckpointError(f'{where}: not counts of words; an object with a list of "counts" was expected')
+        if content.get("vocabulary") != self.hash:
+            raise CheckpointError(f"{where}: made for another vocabulary.json than the one beside it")
+        try:
+            return replace(self, counts=tuple(content["counts"]))
+        except ValueError as error:
+            raise CheckpointError(f"{where}: {error}") from error
 
 
 def check_words(wanted: Vocabulary, given: Vocabulary, who: str, where: str) -> None:

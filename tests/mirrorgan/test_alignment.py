@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mirrorgan.alignment import ATTRIBUTES, LISTED, LONGEST, align, describe
-from mirrorgan.lexicon import FAMILY, WORDS, entry, names_a_bird
+from mirrorgan.lexicon import FAMILY, SURROUNDINGS, WORDS, entry, off_topic
 
 CASES = json.loads((Path(__file__).parent / "alignment_cases.json").read_text(encoding="utf-8"))
 """Caption, sentence read back, the status of every word of the caption that is not neutral, the words of the sentence
@@ -163,7 +163,25 @@ def test_every_family_is_of_one_kind_and_of_known_meanings():
 
 
 @pytest.mark.parametrize(
-    ("word", "said"), [("bird", True), ("Penguin", True), ("wings", True), ("car", False), ("red", False)]
+    ("caption", "unfamiliar", "named"),
+    [
+        ("a red car", [], "car"),
+        ("a red spaceship", [2], "spaceship"),
+        ("a red spaceship", [], ""),  # a model that knows the word well
+        ("a small yellow bird", [], ""),
+        ("a penguin in the snow", [], ""),
+        ("two hummingbirds in a car", [], ""),
+        ("small and yellow", [], ""),
+        ("yellow wings and a long tail on a branch", [], ""),
+        ("a cat with a long tail", [], "cat"),
+        ("a green tree", [], "tree"),
+        ("a blurple belly", [1], ""),
+    ],
 )
-def test_words_for_birds_and_their_parts(word, said):
-    assert names_a_bird(word) == said
+def test_captions_that_are_about_no_bird(caption, unfamiliar, named):
+    words = caption.split()
+    assert " ".join(words[at] for at in off_topic(words, unfamiliar)) == named
+
+
+def test_surroundings_are_nouns():
+    assert all(WORDS[word].kind == "noun" for word in SURROUNDINGS)

@@ -14,7 +14,7 @@ from mirrorgan.drawing import Drawing, Sketch
 from mirrorgan.images import to_pictures
 from mirrorgan.layers import truncated
 from mirrorgan.pipeline import middle, slerp
-from mirrorgan.vocabulary import pad
+from mirrorgan.vocabulary import Vocabulary, pad
 from tests.mirrorgan.tiny_checkpoint import (
     CAPTION,
     LONG,
@@ -561,3 +561,41 @@ def test_drawing_changes_nothing_in_the_model(model):
     model.draw("a bird", 0)
     for part, state in zip(parts, before, strict=True):
         assert all(torch.equal(value, state[key]) for key, value in part.state_dict().items())
+
+
+# ------------------------------------------------------------------------------------------------------------- words
+
+
+@pytest.fixture(scope="module")
+def counted(tmp_path_factory):
+    """A model that was taught birds: its words are counted, and one is rare."""
+    model = copy.copy(MirrorGAN.load(write_checkpoint(tmp_path_factory.mktemp("counted") / "tiny")))
+    counts = [1000] * len(WORDS)
+    counts[WORDS.find("blue")] = 0
+    model.vocabulary = Vocabulary(WORDS.words, tuple(counts))
+    return model
+
+
+def test_letters_outside_ascii_are_echoed_and_looked_up_without(counted):
+    words = counted.look_up("A rédd bïrd, Flügeln 鸟 wingsé")
+    assert [word.text for word in words] == ["a", "rédd", "bïrd", "flügeln", "鸟", "wingsé"]
+    assert [word.position for word in words] == [0, None, None, None, None, 1]
+    assert words[1].suggestion == "red" and words[4].suggestion is None
+    assert counted.draw("wingsé", 1).image.tobytes() == counted.draw("wings", 1).image.tobytes()
+
+
+def test_rare_words_are_drawn_and_said_to_be_rare(counted):
+    rare = {word.text: (word.rare, word.known) for word in counted.look_up("a blue bird")}
+    assert rare == {"a": (False, True), "blue": (True, True), "bird": (False, True)}
+
+
+def test_a_model_of_birds_says_what_it_does_not_draw(counted):
+    assert counted.draws_birds
+    assert counted.draw("a red car", 0).off_topic == ("car",)
+    assert counted.draw("a red bird in a car", 0).off_topic == ()
+    with pytest.raises(CaptionError, match=r"ein, vogel.* English descriptions of birds"):
+        counted.look_up("ein vogel")
+
+
+def test_a_model_of_anything_may_draw_cars(model):
+    assert not model.draws_birds and model.draw("a red car", 0).off_topic == ()

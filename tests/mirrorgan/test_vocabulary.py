@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mirrorgan.drawing import CheckpointError
-from mirrorgan.vocabulary import END, END_WORD, Vocabulary, pad, tokenize
+from mirrorgan.vocabulary import COUNTS_FILE, END, END_WORD, Vocabulary, pad, tokenize
 
 LOST = "\N{REPLACEMENT CHARACTER}"
 WORDS = Vocabulary((END_WORD, "bird", "red", "small", "yellow"))
@@ -192,3 +192,46 @@ def test_only_words_that_can_be_typed_are_suggested():
 def test_what_is_no_word_is_refused(word):
     with pytest.raises(ValueError, match="is no word"):
         Vocabulary((END_WORD, "bird", word))
+
+
+COUNTED = Vocabulary(("<end>", "bird", "small", "smal", "bid", "red"), (0, 90_000, 50_000, 1, 10, 10_000))
+
+
+def test_a_word_is_rare_if_training_hardly_had_it():
+    assert [word for word in COUNTED.words[1:] if COUNTED.is_rare(word)] == ["smal"]
+    assert COUNTED.share("Bird") == pytest.approx(90_000 / 150_011) and COUNTED.share("blue") is None
+    uncounted = Vocabulary(COUNTED.words)
+    assert not any(uncounted.is_rare(word) for word in uncounted.words) and uncounted.share("bird") is None
+
+
+@pytest.mark.parametrize(("word", "near"), [("smaal", "small"), ("smal", "small"), ("brid", "bird"), ("xyz", None)])
+def test_rare_words_are_not_suggested_and_common_ones_first(word, near):
+    assert COUNTED.nearest(word) == near
+
+
+def test_counts_come_back_and_change_no_hash(tmp_path):
+    COUNTED.save(tmp_path / "vocabulary.json")
+    again = Vocabulary.load(tmp_path / "vocabulary.json")
+    assert again.counts == COUNTED.counts and again.hash == Vocabulary(COUNTED.words).hash
+    (tmp_path / COUNTS_FILE).unlink()
+    assert Vocabulary.load(tmp_path / "vocabulary.json").counts is None
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[]", "object"),
+        ("{}", "counts"),
+        ('{"counts": [1]}', "another vocabulary"),
+        ('{"vocabulary": "@@", "counts": [1]}', "1 counts of words; 6"),
+        ('{"vocabulary": "@@", "counts": [0, 1, 2, 3, 4, -5]}', "whole numbers"),
+        ('{"vocabulary": "@@", "counts": [0, 1, 2, 3, 4, true]}', "whole numbers"),
+        ('{"vocabulary": "@@", "counts": [0, 1, 2, 3, 4, "5"]}', "whole numbers"),
+        ("{", "word_counts.json"),
+    ],
+)
+def test_damaged_counts_are_refused(content, message, tmp_path):
+    COUNTED.save(tmp_path / "vocabulary.json")
+    (tmp_path / COUNTS_FILE).write_text(content.replace("@@", COUNTED.hash), encoding="utf-8")
+    with pytest.raises(CheckpointError, match=message):
+        Vocabulary.load(tmp_path / "vocabulary.json")

@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 import threading
+from collections import Counter
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, nullcontext, suppress
@@ -223,8 +224,8 @@ def _write(
     if len(vocabulary) > 32767:
         raise DataError(f"{len(vocabulary)} different words; at most 32,767 can be packed")
     _warn_of_lost_letters(captions)
-    vocabulary.save(folder / "vocabulary.json")
     counts = {}
+    seen = Counter[int]()
     for split, examples in listing.splits.items():
         kept, tokens, offsets = [], [], [0]
         with (
@@ -243,12 +244,16 @@ def _write(
                     parts.write(encoded)
                     kept.append(example)
                     tokens.append(ids)
+                    if split == "train":
+                        seen.update(word for caption in ids for word in caption)
                     offsets.append(offsets[-1] + len(encoded))
         if not kept:
             _say(left_out)
             raise DataError(f"the split {split!r} of {name} has no usable picture")
         _write_split(folder, split, kept, tokens, offsets, listing.part_names)
         counts[split] = len(kept)
+    vocabulary = replace(vocabulary, counts=tuple(seen[index] for index in range(len(vocabulary))))
+    vocabulary.save(folder / "vocabulary.json")
     _hold_to(strict, left_out)
     _say(left_out)
     names = sorted(path.name for path in folder.iterdir())

@@ -19,7 +19,7 @@ from mirrorgan.checkpoint import (
 )
 from mirrorgan.drawing import CheckpointError
 from mirrorgan.pipeline import MirrorGAN
-from mirrorgan.vocabulary import Vocabulary
+from mirrorgan.vocabulary import COUNTS_FILE, Vocabulary
 from train.adversarial import training_state
 from train.adversarial.sample_grid import sheet_captions
 from train.data.packed import load_packed
@@ -89,6 +89,9 @@ def export(
     out = out.resolve()
     check_place(out)
     vocabulary, described = check_parts(runs)
+    if vocabulary.counts is None and (counts := out / COUNTS_FILE).is_file():
+        # Data packed before words were counted: the older checkpoint's are of the same words, or of no use.
+        vocabulary = vocabulary.with_counts_of(counts) if counts_are_of(counts, vocabulary) else vocabulary
     if reader is not None:
         check_reader(reader, out, runs)
         described = {name: content for name, content in described.items() if name not in LENT}
@@ -122,6 +125,11 @@ def export(
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return out
+
+
+def counts_are_of(path: Path, vocabulary: Vocabulary) -> bool:
+    content = read_json(path)
+    return isinstance(content, dict) and content.get("vocabulary") == vocabulary.hash
 
 
 def check_place(out: Path) -> None:
