@@ -79,7 +79,7 @@ class UploadStore:
 
     def __init__(
         self,
-        forget: Callable[[str], None] = lambda path: None,
+        forget: Callable[[str], None] = lambda _path: None,
         most_bytes: int = KEPT_BYTES,
         most_files: int = KEPT_FILES,
         seconds: float = KEPT_SECONDS,

@@ -54,6 +54,7 @@ def save(drawing: Drawing, folder: Path) -> None:
 
 
 def save_png(image: Image.Image, path: Path) -> None:
+    """Writes a picture whole or not at all."""
     with atomic_write(path) as part:
         image.save(part, "PNG")
 
@@ -178,6 +179,7 @@ def make_folders(folders: Sequence[Path]) -> list[Path]:
 
 
 def remove_empty(folders: Sequence[Path]) -> None:
+    """Removes those of the folders that hold nothing."""
     for folder in folders:
         with contextlib.suppress(OSError):  # something is in it
             folder.rmdir()
@@ -204,6 +206,7 @@ def draw_all(model: MirrorGAN, captions: Sequence[tuple[str, str]], seed: int, f
 
 
 def main() -> None:
+    """The command; see the module."""
     escape_unencodable()
     parser = argparse.ArgumentParser(
         prog="python -m mirrorgan",

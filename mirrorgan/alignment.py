@@ -167,7 +167,7 @@ def _pairs(
     def instead(near: Callable[[Token, Token], bool], one: Token, other: Token) -> bool:
         return one.kind == other.kind and one.kind in CHANGING and near(one, other) and together(one, other)
 
-    for near in (akin, lambda one, other: True):
+    for near in (akin, lambda _one, _other: True):
         for pair in take(partial(instead, near)):
             yield pair, "changed"
     for pair in take(same):

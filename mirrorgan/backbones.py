@@ -23,6 +23,8 @@ from mirrorgan.untrusted import load_torch, stored
 
 
 class BackboneFeatures(NamedTuple):
+    """What a trunk sees in a batch of B pictures."""
+
     levels: list[Tensor]
     """Feature maps at strides of about 4, 8, 16 and 32, each (B, C_i, h, w): h = S/stride in EfficientNet-Lite and
     ResNet, a little less in Inception-v3, which does not pad everywhere."""
@@ -172,6 +174,7 @@ BUILDERS: dict[str, Callable[[], Backbone]] = {
 
 
 def available_backbones() -> list[str]:
+    """Names of all trunks, in alphabetical order."""
     return sorted(BUILDERS)
 
 

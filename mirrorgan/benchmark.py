@@ -39,6 +39,7 @@ def processor() -> str:
 
 
 def main() -> None:
+    """The command; see the module."""
     escape_unencodable()
     parser = argparse.ArgumentParser(prog="python -m mirrorgan.benchmark", description=documentation(__name__, 1, 2))
     parser.add_argument(

@@ -26,6 +26,8 @@ State = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class CaptionerConfig:
+    """Sizes of a captioner, and what it looks through."""
+
     vocabulary_size: int
     """V, with `<end>`."""
     backbone: str = "efficientnet_lite1"

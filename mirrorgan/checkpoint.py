@@ -297,6 +297,7 @@ def same_weights(some: dict[str, Tensor], others: dict[str, Tensor]) -> bool:
 
 
 def sha256(path: Path) -> str:
+    """The SHA-256 of a file, 64 hexadecimal digits."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(2**20):

@@ -22,6 +22,8 @@ PART_LEVEL = 2
 
 @dataclass(frozen=True, kw_only=True)
 class ExpertConfig:
+    """Sizes of an expert, and what it knows by name."""
+
     backbone: str = "efficientnet_lite1"
     """The architecture, a name of mirrorgan.backbones."""
     image_size: int = 144

@@ -83,7 +83,7 @@ KINDS = (
 def kind_of(path: Path) -> str:
     """What a path is: "a file", "a folder", "a pipe (FIFO)", ...; links are followed. Nothing is opened."""
     try:
-        mode = os.stat(path).st_mode
+        mode = path.stat().st_mode
     except (OSError, ValueError) as error:
         if not os.path.islink(path):
             return "not there" if isinstance(error, FileNotFoundError) else f"not readable ({error})"

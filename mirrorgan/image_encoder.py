@@ -15,6 +15,8 @@ REGIONAL_LEVEL = 2  # stride 16: 17x17 of Inception-v3 at 299 pixels, 16x16 of E
 
 @dataclass(frozen=True, kw_only=True)
 class ImageEncoderConfig:
+    """Sizes of an image encoder, and what it looks through."""
+
     backbone: str = "efficientnet_lite1"
     image_size: int = 256
     """Pictures are resized to this many pixels before the backbone."""

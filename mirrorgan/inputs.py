@@ -38,4 +38,5 @@ def check_seed(seed: int) -> int:
 
 
 def shorten(text: str, longest: int = 200) -> str:
+    """A text of at most `longest` characters, the last an ellipsis where some were left out."""
     return text if len(text) <= longest else text[: longest - 1] + "…"

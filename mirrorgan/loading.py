@@ -94,6 +94,11 @@ def read_about(folder: Path) -> tuple[Manifest, Vocabulary]:
 
 
 def read_info(folder: Path, manifest: Manifest, sizes: tuple[int, ...]) -> CheckpointInfo:
+    """What checkpoint.json says of a checkpoint that draws pictures of these sizes, in pixels.
+
+    Raises:
+        CheckpointError: an entry is missing.
+    """
     digest = hashlib.sha256((folder / "checkpoint.json").read_bytes()).hexdigest()
     given = {key: manifest.get(key) for key in ("name", "trained", "summary", "examples", "max_words")}
     path = folder / "checkpoint.json"

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True, kw_only=True)
 class TextEncoderConfig:
+    """Sizes of a text encoder."""
+
     vocabulary_size: int
     """V, with `<end>`."""
     text_dim: int = 256

@@ -317,7 +317,7 @@ def _number(kind: _NumberKind, raw: Any) -> Any:
     return number
 
 
-def _from_buffer(raw: Any, kind: _NumberKind, shape: Any, order: Any) -> Numbers:
+def _from_buffer(raw: Any, kind: _NumberKind, shape: Any, _order: Any) -> Numbers:
     """How numpy writes arrays in protocol 5."""
     made = Numbers()
     made.__setstate__((1, shape, kind, False, raw))

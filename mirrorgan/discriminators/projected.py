@@ -24,6 +24,8 @@ spectral_norm = nn.utils.parametrizations.spectral_norm
 
 @dataclass(frozen=True, kw_only=True)
 class Config(DiscriminatorConfig):
+    """What it looks through, and the sizes of its heads."""
+
     backbone: str = "efficientnet_lite0"
     """The frozen network. Use another one in the captioner and a third one in the scores."""
     look_size: int = 96

@@ -29,6 +29,8 @@ class StageOutput(NamedTuple):
 
 
 class GeneratorOutput(NamedTuple):
+    """A batch of drawings."""
+
     stages: list[StageOutput]
     """Coarse to fine; every stage twice the size of the one before, or four times (StackGAN)."""
     penalties: dict[str, Tensor]

@@ -27,6 +27,7 @@ from mirrorgan.vocabulary import Vocabulary
 
 
 def positive(text: str) -> int:
+    """A whole number of at least 1, for argparse."""
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{number}; at least 1 was expected")
@@ -40,6 +41,7 @@ def first_caption(folder: Path) -> str:
 
 
 def main() -> None:
+    """The command; see the module."""
     escape_unencodable()
     parser = argparse.ArgumentParser(
         prog="python -m mirrorgan.released",

@@ -101,6 +101,7 @@ def skeleton_names(doublings: int, stages: int) -> dict[str, str]:
 
 
 def generator_part(config: mirrorgan.Config) -> Part:
+    """Our generator, on the device meta, and the released names of its tensors."""
     kind = MIRRORGAN if config.sentence_attention else ATTNGAN
     with torch.device("meta"):
         module = mirrorgan.Generator(config)
@@ -160,6 +161,7 @@ def skeleton_cannot_say(config: StagedConfig) -> list[str]:
 
 
 def discriminator_config(released: Released, size: int) -> pyramid.Config:
+    """The discriminator of pictures of `size` pixels, from the tensors' shapes."""
     names = (f"{FIRST}.0.weight", "COND_DNET.jointConv.0.weight", "UNCOND_DNET.outlogits.0.weight")
     return pyramid_config(released, DISCRIMINATORS[size], size, *names)
 

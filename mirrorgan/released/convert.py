@@ -404,6 +404,7 @@ def check_together(networks: Released, parts: Iterable[Part]) -> None:
 
 
 def write_part(folder: Path, part: Part, tensors: State, vocabulary: str, half: bool) -> None:
+    """Writes what a part holds as `mirrorgan.checkpoint.save_part` does; of a trunk the weights alone."""
     if part.config is not None:
         content = {**part.extra, "config": dataclasses.asdict(part.config), "vocabulary": vocabulary}
         write_text(folder / f"{part.name}.json", json.dumps(content, indent=2) + "\n")
@@ -414,6 +415,7 @@ def write_part(folder: Path, part: Part, tensors: State, vocabulary: str, half: 
 
 
 def describe(found: Set, filled: Iterable[tuple[Part, State]]) -> list[str]:
+    """What was found, a line each: the dictionary, and the parts with their numbers of parameters."""
     lines = []
     if found.vocabulary is not None:
         words, typable = len(found.vocabulary), len(found.vocabulary.typable)
@@ -472,6 +474,7 @@ def draw_examples(model: MirrorGAN) -> None:
 
 
 def write_sources(found: Set, folder: Path, borrowed: Path | None) -> None:
+    """Writes which files a checkpoint was made of, with the SHA-256 of each."""
     holds: dict[Path, list[str]] = {}
     for kind, path in found.networks.files.items():
         holds.setdefault(path, []).append(kind)

@@ -43,6 +43,7 @@ def generator_config(released: Released) -> dfgan.Config:
 
 
 def generator_part(config: dfgan.Config) -> Part:
+    """Our generator, on the device meta, and the released names of its tensors."""
     with torch.device("meta"):
         module = dfgan.Generator(config)
     names = {"start": "fc", "head": "to_rgb.1"}
@@ -78,6 +79,7 @@ def discriminator_config(released: Released) -> one_way.Config:
 
 
 def discriminator_part(config: one_way.Config) -> Part:
+    """Our discriminator, on the device meta, and the released names of its tensors."""
     return one_way_part(config, DISCRIMINATOR, "DBlocks.{}", f"{HEAD}/joint_conv")
 
 

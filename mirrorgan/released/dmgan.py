@@ -84,6 +84,7 @@ def generator_config(released: Released, options: Options) -> dmgan.Config:
 
 
 def generator_part(config: dmgan.Config) -> Part:
+    """Our generator, on the device meta, and the released names of its tensors."""
     with torch.device("meta"):
         module = dmgan.Generator(config)
     names = skeleton_names(len(module.first.blocks), len(module.stages))
@@ -105,6 +106,7 @@ def cannot_say(config: dmgan.Config) -> list[str]:
 
 
 def discriminator_config(released: Released, size: int) -> pyramid.Config:
+    """The discriminator of pictures of `size` pixels, from the tensors' shapes."""
     first, joint = f"{FIRST}.0.module.weight_bar", "COND_DNET.jointConv.0.module.weight_bar"
     head = "UNCOND_DNET.outlogits.0.weight"
     return pyramid_config(released, DISCRIMINATORS[size], size, first, joint, head, norm="spectral")

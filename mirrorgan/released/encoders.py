@@ -38,6 +38,7 @@ def text_config(released: Released) -> TextEncoderConfig:
 
 
 def text_part(config: TextEncoderConfig) -> Part:
+    """Our text encoder, on the device meta, and the released names of its tensors."""
     with torch.device("meta"):
         module = TextEncoder(config)
     names = {"embedding": f"{TEXT}/encoder", "lstm": f"{TEXT}/rnn"}
@@ -45,6 +46,7 @@ def text_part(config: TextEncoderConfig) -> Part:
 
 
 def image_config(released: Released) -> ImageEncoderConfig:
+    """The image encoder, from the tensors' shapes."""
     text_dim, _ = released.shape(f"{IMAGE}/emb_cnn_code.weight", 2)
     return ImageEncoderConfig(backbone=BACKBONE, image_size=IMAGE_SIZE, text_dim=text_dim)
 

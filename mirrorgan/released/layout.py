@@ -192,5 +192,6 @@ def spoken(kind: str) -> str:
 
 
 def count_parameters(tensors: dict[str, Tensor]) -> int:
+    """How many numbers were learnt; what norms keep of batches does not count."""
     kept = ("running_mean", "running_var", ".weight.0.u", ".weight.0.v")  # by norms, and not learnt
     return sum(value.numel() for name, value in tensors.items() if not name.endswith(kept))

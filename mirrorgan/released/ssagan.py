@@ -32,6 +32,7 @@ def parts(released: Released, options: Options) -> list[Part]:
 
 
 def generator_config(released: Released) -> ssagan.Config:
+    """The generator, from the tensors' shapes."""
     blocks = released.count(f"{GENERATOR}/block{{}}.c1.weight", first=0)
     return ssagan.Config(
         text_dim=released.shape(f"{GENERATOR}/block0.affine0.fc_gamma.linear1.weight", 2)[1],
@@ -43,6 +44,7 @@ def generator_config(released: Released) -> ssagan.Config:
 
 
 def generator_part(config: ssagan.Config) -> Part:
+    """Our generator, on the device meta, and the released names of its tensors."""
     with torch.device("meta"):
         module = ssagan.Generator(config)
     names = {"start": "fc", "norm": "conv_img.0", "head": "conv_img.2"}
@@ -78,6 +80,7 @@ def cannot_say(config: ssagan.Config) -> list[str]:
 
 
 def discriminator_config(released: Released) -> one_way.Config:
+    """The discriminator, from the tensors' shapes."""
     return one_way_config(released, DISCRIMINATOR, "block{}", f"{DISCRIMINATOR}/COND_DNET.joint_conv.0.weight")
 
 
@@ -98,10 +101,12 @@ def one_way_config(released: Released, kind: str, block: str, head: str) -> one_
 
 
 def discriminator_part(config: one_way.Config) -> Part:
+    """Our discriminator, on the device meta, and the released names of its tensors."""
     return one_way_part(config, DISCRIMINATOR, "block{}", f"{DISCRIMINATOR}/COND_DNET.joint_conv")
 
 
 def one_way_part(config: one_way.Config, kind: str, block: str, head: str) -> Part:
+    """A one-way discriminator, on the device meta; `kind`, `block` and `head` are released names."""
     with torch.device("meta"):
         module = one_way.Discriminator(config)
     names = {"first": f"{kind}/conv_img", "conditional": head}

@@ -81,6 +81,7 @@ def generator_config(released: Released) -> stackgan.Config:
 
 
 def generator_part(config: stackgan.Config) -> Part:
+    """Our generator, on the device meta, and the released names of its tensors."""
     with torch.device("meta"):
         module = stackgan.Generator(config)
     first, *second = module.stages
@@ -133,6 +134,7 @@ def cannot_say(config: stackgan.Config) -> list[str]:
 
 
 def discriminator_config(released: Released, size: int) -> pyramid.Config:
+    """The discriminator of pictures of `size` pixels, from the tensors' shapes."""
     names = ("encode_img.0.weight", "get_cond_logits.outlogits.0.weight", "get_uncond_logits.outlogits.0.weight")
     return pyramid_config(released, DISCRIMINATORS[size], size, *names, start="normal")
 

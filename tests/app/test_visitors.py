@@ -1,6 +1,6 @@
-import os
 import socket
 from collections import Counter
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
@@ -103,7 +103,7 @@ def test_the_memory_of_a_server_is_that_of_the_process_that_listens(tmp_path):
         listening.bind(("127.0.0.1", 0))
         listening.listen()
         held = memory_of(listening.getsockname()[1])
-    if os.path.exists("/proc/net/tcp"):
+    if Path("/proc/net/tcp").exists():
         assert held is not None and held > 10 * 2**20
     assert memory_of(1, tmp_path) is None
 

@@ -504,7 +504,7 @@ def test_a_folder_that_is_called_like_a_picture_is_a_folder(tmp_path):
 def test_names_that_are_not_utf8_are_left_out_and_shown(tmp_path):
     touch(tmp_path, "a.png", "b.png")
     write(tmp_path, **{"a.txt": "a", "b.txt": "b"})
-    with open(os.fsencode(tmp_path) + b"/gr\xfcn.png", "wb"):
+    with (tmp_path / os.fsdecode(b"gr\xfcn.png")).open("wb"):
         pass
     (one,) = folder.read(tmp_path).left_out
     assert one.reason == "a file name that is not UTF-8; rename it" and one.where == rf"{tmp_path}/gr\xfcn.png"

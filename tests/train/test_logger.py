@@ -1,5 +1,6 @@
 import json
 import subprocess
+from pathlib import Path
 
 import pytest
 import torch
@@ -191,7 +192,7 @@ def test_a_sheet_is_kept_with_its_texts_and_dropped_if_it_will_be_drawn_again(be
 def test_a_full_disk_is_said_while_training_and_not_at_the_end(begin, monkeypatch):
     session = begin()
     session.log_file.close()
-    session.log_file = open("/dev/full", "a", encoding="utf-8")  # noqa: SIM115
+    session.log_file = Path("/dev/full").open("a", encoding="utf-8")  # noqa: SIM115
     with pytest.raises(OSError, match="No space left"):
         session.log(10, {"loss": 1.0})
 

@@ -163,7 +163,7 @@ def about_training(folder: Path, training: dict[str, Any], text: CardText) -> li
     history = training.get("history", [])
     if history:
         rows = ["| what | command | seen | time |", "|---|---|---|---|"]
-        found.append("\n".join(rows + [history_row(entry, training) for entry in history]))
+        found.append("\n".join(rows + [history_row(entry) for entry in history]))
     if machines := sorted({place for entry in history for place in entry.get("machines", [])}):
         found.append(f"Trained on {listed(machines)}.")
     trunks = {training.get(run, {}).get("backbone") for run in ("encoders", "captioner")} - {None}
@@ -197,7 +197,7 @@ def opponents(config: dict[str, Any]) -> str:
     return found
 
 
-def history_row(entry: dict[str, Any], training: dict[str, Any]) -> str:
+def history_row(entry: dict[str, Any]) -> str:
     """One run: what it made, the command that makes it again, what it saw, how long it took."""
     if entry.get("missing"):
         return f"| stages that `{entry['run']}` made | | its record was not kept | |"
