@@ -212,16 +212,6 @@ class MirrorGAN:
             redescription=redescription, scores=tuple(scores), expected=expected,
         )  # fmt: skip
 
-    def draw_many(self, captions: Iterable[str], seeds: Iterable[int]) -> Iterator[Drawing]:
-        """Draws captions one after another, each exactly as `draw` does.
-
-        Raises:
-            CaptionError: see `draw`.
-            ValueError: there are more captions than seeds, or fewer.
-        """
-        for caption, seed in zip(captions, seeds, strict=True):
-            yield self.draw(caption, seed)
-
     @property
     def draws_birds(self) -> bool:
         """Whether the captions of the training are all about birds, as far as that is known."""

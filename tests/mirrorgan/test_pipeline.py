@@ -61,18 +61,6 @@ def test_drawing_leaves_the_global_random_numbers_alone(model):
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_drawing_many_is_drawing_one_after_another(model, drawing):
-    first, second = model.draw_many([CAPTION, "a blue bird"], [3, 1])
-    assert_same(first, drawing)
-    assert_same(second, model.draw("a blue bird", 1))
-
-
-def test_drawing_many_needs_as_many_seeds_as_captions(model):
-    with pytest.raises(ValueError, match="shorter"):
-        list(model.draw_many(["a bird", "a bird"], [1]))
-    assert list(model.draw_many([], [])) == []
-
-
 def test_stages_double_and_are_square_rgb(growing):
     model, sizes, drawing = growing
     assert model.info.sizes == sizes

@@ -254,7 +254,6 @@ EXAMPLES = {
         (frechet.subset_distances,
          {"a": features().double(), "b": features().double(), "picked_a": HALF, "picked_b": HALF}, {}),
     ],
-    "metrics.frechet.polynomial_mmd": [(frechet.polynomial_mmd, {"a": features(), "b": features(5)}, {})],
     "metrics.frechet.polynomial_kernel": [(frechet.polynomial_kernel, {"a": features(), "b": features(5)}, {})],
     "metrics.inception.inception_score": [
         (lambda probabilities: inception.inception_score(probabilities, 2),
@@ -315,9 +314,6 @@ EXAMPLES = {
     "metrics.retrieval.r_precision": [
         (lambda images, captions, groups: retrieval.r_precision(images, captions, groups, 3, folds=2),
          {"images": features(), "captions": features(), "groups": torch.arange(6.0)}, {}),
-    ],
-    "metrics.retrieval.recall_at": [
-        (retrieval.recall_at, {"image_codes": features(), "caption_codes": features()}, {}),
     ],
     "metrics.retrieval.is_hit": [
         (lambda own, rivals: retrieval.is_hit(own, rivals, 1), {"own": rand(3), "rivals": rand(3, 4)},

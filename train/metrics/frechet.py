@@ -132,7 +132,7 @@ class KernelDistance:
 
 
 def kernel_distance(a: Tensor, b: Tensor, subsets: int = 100, subset_size: int = 1000, seed: int = 0) -> KernelDistance:
-    """KID of Binkowski et al., "Demystifying MMD GANs" (ICLR 2018): `polynomial_mmd` over subsets.
+    """KID of Binkowski et al., "Demystifying MMD GANs" (ICLR 2018): the squared maximum mean discrepancy over subsets.
 
     Unlike the Frechet distance it does not depend on how many images there are.
 
@@ -162,7 +162,10 @@ def kernel_distance(a: Tensor, b: Tensor, subsets: int = 100, subset_size: int =
 
 
 def subset_distances(a: Tensor, b: Tensor, picked_a: Tensor, picked_b: Tensor) -> Tensor:
-    """`polynomial_mmd` of many subsets. Every pair of images is compared once, however many subsets hold it.
+    """Unbiased squared maximum mean discrepancy under the kernel (x.y / D + 1)^3, of many subsets.
+
+    The estimator and kernel of Binkowski et al.; an image is not compared with itself. Every pair of images is compared
+    once, however many subsets hold it.
 
     Args:
         a: (N, D) float64.
@@ -199,30 +202,6 @@ def subset_distances(a: Tensor, b: Tensor, picked_a: Tensor, picked_b: Tensor) -
         (pairs(a, a, picked_a, picked_a) - itself(a, picked_a)) / (n * (n - 1))
         + (pairs(b, b, picked_b, picked_b) - itself(b, picked_b)) / (m * (m - 1))
         - 2 * pairs(a, b, picked_a, picked_b) / (n * m)
-    )
-
-
-def polynomial_mmd(a: Tensor, b: Tensor) -> Tensor:
-    """Unbiased squared maximum mean discrepancy under the kernel (x.y / D + 1)^3.
-
-    The estimator and kernel of Binkowski et al.; an image is not compared with itself.
-
-    Args:
-        a: (N, D) with N at least 2.
-        b: (M, D) with M at least 2.
-
-    Returns:
-        A scalar.
-
-    Raises:
-        ValueError: a number is not finite.
-    """
-    n, m = len(a), len(b)
-    within_a, within_b = polynomial_kernel(a, a), polynomial_kernel(b, b)
-    return (
-        (within_a.sum() - within_a.trace()) / (n * (n - 1))
-        + (within_b.sum() - within_b.trace()) / (m * (m - 1))
-        - 2 * polynomial_kernel(a, b).mean()
     )
 
 

@@ -92,36 +92,6 @@ def r_precision(
     return RetrievalScore(float(hit.mean()), float(rates.std(correction=0)), count, k / candidates)
 
 
-def recall_at(image_codes: Tensor, caption_codes: Tensor, k: int = 1) -> float:
-    """How often an image's own caption is among the `k` most similar of all N captions. A tie is a miss.
-
-    Exchange the two arguments for the way from caption to image. Chance is k / N.
-
-    Args:
-        image_codes: (N, D), of any length.
-        caption_codes: (N, D); row i is the caption of image i.
-        k: how many places count as a hit.
-
-    Returns:
-        A fraction in [0, 1].
-
-    Raises:
-        ValueError: if the shapes disagree or k is not from 1 to N - 1.
-    """
-    check_codes(image_codes, caption_codes)
-    count = len(image_codes)
-    if not 1 <= k < count:
-        raise ValueError(f"k is {k}; it must be from 1 to {count - 1}, one less than the captions")
-    images, captions = F.normalize(image_codes.double(), dim=1), F.normalize(caption_codes.double(), dim=1)
-    hits = 0
-    for rows in torch.arange(count, device=images.device).split(CHUNK):
-        similarity = images[rows] @ captions.T
-        own = similarity.gather(dim=1, index=rows[:, None])
-        rivals = similarity.scatter(dim=1, index=rows[:, None], value=float("-inf"))
-        hits += int(is_hit(own.squeeze(dim=1), rivals, k).sum())
-    return hits / count
-
-
 def is_hit(own: Tensor, rivals: Tensor, k: int) -> Tensor:
     """True where fewer than k rivals, (N, R), are as similar as the own caption, (N,), or more. (N,) bool.
 
