@@ -45,8 +45,15 @@ LEGACY = re.compile(rb"\x8a\r?\nl\xfc\x9cF\xf9 j\xa8P\x19|^L?1195470371460388013
 
 
 def readable(text: object) -> str:
-    """A path or another text in characters that every screen shows and UTF-8 can hold; the others are escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+    """A path or another text in characters that every screen shows and UTF-8 can hold; the others are escaped, as are
+    bytes of a file's name that are not UTF-8, such as \\xff."""
+    return "".join(c if c.isprintable() else _escaped(c) for c in str(text))
+
+
+def _escaped(character: str) -> str:
+    if "\udc80" <= character <= "\udcff":  # how Python holds such a byte
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()
 
 
 def shortened(value: object, longest: int = 80) -> str:

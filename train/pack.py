@@ -29,8 +29,8 @@ from mirrorgan.console import escape_unencodable
 from mirrorgan.plugins import documentation
 from train.data.caption_files import describe_formats
 from train.data.datasets import available_datasets, needs_folder
-from train.data.datasets.base import DataError, shown
-from train.data.packing import LONGEST_WEBP, SMALLEST, _print, pack
+from train.data.datasets.base import DataError
+from train.data.packing import LONGEST_WEBP, SMALLEST, pack
 
 
 def main() -> None:
@@ -60,7 +60,7 @@ def main() -> None:
     try:
         content = pack(given.dataset, given.root, given.out, given.size, given.quality, given.part_size, given.strict)
     except (DataError, SafetensorError) as error:
-        sys.exit(f"error: {shown(str(error))}")
+        sys.exit(f"error: {error}")
     except OSError as error:
         after = f" while packing; {given.out} is as it was before" if error.errno else ""  # the system's own sentence
         sys.exit(f"error: {error}{after}")
@@ -68,7 +68,7 @@ def main() -> None:
         sys.exit(f"stopped; {given.out} is as it was before")
     counted = " and ".join(f"{count} {split}" for split, count in content["counts"].items())
     written = sum((given.out / name).stat().st_size for name in content["files"]) / 2**20
-    _print(
+    print(
         f"packed {counted} pictures into {given.out}: {written:.1f} MiB, {time.monotonic() - start:.1f} s; "
         f"left out: {sum(content['left_out'].values()) or 'nothing'}"
     )

@@ -338,7 +338,7 @@ def test_names_that_are_no_utf_8_are_written_escaped(folder, theirs, tmp_path, c
     released_command()
     capsys.readouterr().out.encode()
     model = MirrorGAN.load(tmp_path / odd)
-    assert model.info.name == "\\udce9t\\udce9" and "\\udce9t\\udce9.pth" in model.info.summary
+    assert model.info.name == "\\xe9t\\xe9" and "\\xe9t\\xe9.pth" in model.info.summary
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "many"])

@@ -50,7 +50,7 @@ def test_a_name_that_is_no_utf_8_is_shown_and_read(tmp_path, name):
     path = tmp_path / os.fsdecode(b"\xff\xe9" + name.encode())
     with pytest.raises(FileNotFoundError) as caught:
         READERS[name](path)
-    assert str(caught.value).encode() and "\\udcff\\udce9" in str(caught.value)
+    assert str(caught.value).encode() and "\\xff\\xe9" in str(caught.value)
     path.write_bytes(save({"a": torch.ones(2)}))
     if name == "c.safetensors":
         assert torch.equal(read_tensors(path)["a"], torch.ones(2))
@@ -64,7 +64,7 @@ def test_a_manifest_is_not_written_over_a_pipe(tmp_path):
 
 def test_every_text_can_be_shown():
     assert readable("Flügel 鳥 a b") == "Flügel 鳥 a b"
-    assert readable("a\nb\x1b[31m\udcff") == "a\\nb\\x1b[31m\\udcff"
+    assert readable("a\nb\x1b[31m\udcff") == "a\\nb\\x1b[31m\\xff"
 
 
 # ---------------------------------------------------------------------------------------------------------- JSON

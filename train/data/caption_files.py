@@ -20,6 +20,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from mirrorgan.untrusted import readable
 from train.data.datasets.base import (
     PICTURE_SUFFIXES,
     Box,
@@ -32,7 +33,6 @@ from train.data.datasets.base import (
     parse_json,
     read_text,
     short,
-    shown,
     split_in,
 )
 
@@ -272,7 +272,7 @@ def _to_rows(source: Source, named: list[tuple[str, dict[str, Any]]], columns: l
                 captions or ("",),
                 "" if said is None else clean(str(said)),
                 box,
-                split_from(row.get(split), where, shown(name)) if split else None,
+                split_from(row.get(split), where, readable(name)) if split else None,
             )
         )
     return rows
@@ -524,7 +524,7 @@ def read_karpathy(source: Source) -> list[Row] | None:
         folder, name = image.get("filepath"), image["filename"]
         name = posixpath.join(folder, name) if isinstance(folder, str) and folder else name
         captions = captions_in(image.get("sentences"), where)
-        rows.append(Row(where, name, captions, split=split_from(image.get("split"), where, shown(name))))
+        rows.append(Row(where, name, captions, split=split_from(image.get("split"), where, readable(name))))
     return rows
 
 
@@ -603,7 +603,7 @@ def read_shard(path: Path, left_out: list[LeftOut]) -> dict[str, Sample]:
 
 def _members(file: Any, path: Path, left_out: list[LeftOut]) -> Iterator[Member]:
     """Regular files of an archive, of names that stay inside it."""
-    with tarfile.open(fileobj=file, mode="r:", errorlevel=2) as archive:
+    with tarfile.open(fileobj=file, mode="r:", errorlevel=2, errors="backslashreplace") as archive:
         end, last = os.fstat(file.fileno()).st_size, -1
         while (one := archive.next()) is not None:
             archive.members = []  # type: ignore[attr-defined]  # they are not needed again, and there may be millions
@@ -612,7 +612,7 @@ def _members(file: Any, path: Path, left_out: list[LeftOut]) -> Iterator[Member]
             last = one.offset
             if one.isdir():
                 continue
-            name = shown(one.name)
+            name = one.name
             suffix = _cut_name(name)[1]
             wanted = suffix.endswith(PICTURE_SUFFIXES) or suffix in (*BESIDE, ".cls")
             if not wanted:

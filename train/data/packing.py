@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from mirrorgan.checkpoint import sha256
 from mirrorgan.images import PictureError, picture_size, read_picture, to_rgb
+from mirrorgan.untrusted import readable
 from mirrorgan.vocabulary import Vocabulary, tokenize
 from train.data.datasets import find_dataset
 from train.data.datasets.base import (
@@ -37,7 +38,6 @@ from train.data.datasets.base import (
     cut_of,
     describe_left_out,
     open_regular,
-    shown,
 )
 from train.data.packed import _manifest
 from train.runtime.files import write_text
@@ -184,7 +184,7 @@ def pack(
         raise DataError(f"{out}: the data set itself is there; pack it into a folder of its own")
     listing = find_dataset(name).read(root) if root is not None else find_dataset(name).read()
     for line in listing.understood:
-        _print(line)
+        print(readable(line))
     _check_keys(listing)
     for split, examples in listing.splits.items():
         if not examples:
@@ -334,13 +334,7 @@ def _put_in_place(staging: Path, out: Path) -> None:
 def _say(left_out: list[LeftOut]) -> None:
     """Prints how much was left out, by reason, with the first few of each."""
     for line in describe_left_out(left_out):
-        print(shown(line), file=sys.stderr)
-
-
-def _print(text: str) -> None:
-    """Prints a line that may hold names of files, on a console of whatever encoding."""
-    encoding = sys.stdout.encoding or "utf-8"
-    print(shown(text).encode(encoding, "backslashreplace").decode(encoding))
+        print(readable(line), file=sys.stderr)
 
 
 def _hold_to(strict: bool, left_out: list[LeftOut]) -> None:

@@ -29,6 +29,7 @@ from PIL import Image
 
 from mirrorgan import files as regular_files
 from mirrorgan.files import kind_of
+from mirrorgan.untrusted import readable
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
@@ -147,19 +148,13 @@ def describe_left_out(left_out: list[LeftOut]) -> list[str]:
     return lines
 
 
-def shown(name: str | Path) -> str:
-    """A file's name for messages and keys; bytes that are not UTF-8 are written as \\xff."""
-    text = re.sub("[\udc80-\udcff]", lambda found: f"\\x{ord(found[0]) - 0xDC00:02x}", str(name))
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
 def short(value: Any) -> str:
     """At most 80 characters of a value, for messages."""
     try:
         text = repr(value) if isinstance(value, str) else str(value)
     except (RecursionError, ValueError):
         text = "something that cannot be written out"
-    return shown(text if len(text) <= 80 else text[:77] + "...")
+    return readable(text if len(text) <= 80 else text[:77] + "...")
 
 
 # -------------------------------------------------------------------------------------------------------- files
@@ -176,7 +171,7 @@ def open_regular(path: Path) -> BinaryIO:
     try:
         return regular_files.open_regular(path)
     except regular_files.NotRegularError as error:
-        raise DataError(f"{shown(path)}: {error}; only regular files are read") from None
+        raise DataError(f"{readable(path)}: {error}; only regular files are read") from None
 
 
 def read_bytes(path: Path, most: int = MOST_TEXT) -> bytes:
@@ -188,7 +183,7 @@ def read_bytes(path: Path, most: int = MOST_TEXT) -> bytes:
     """
     with open_regular(path) as file:
         if (size := os.fstat(file.fileno()).st_size) > most:
-            raise DataError(f"{shown(path)}: {size:,} bytes; at most {most:,} are read")
+            raise DataError(f"{readable(path)}: {size:,} bytes; at most {most:,} are read")
         return file.read()
 
 
@@ -296,7 +291,7 @@ def find_files(
     found, seen = [], set()
 
     def unreadable(error: OSError) -> None:
-        strange.append(LeftOut("a folder that cannot be read", f"{shown(error.filename)}: {error.strerror}"))
+        strange.append(LeftOut("a folder that cannot be read", f"{readable(error.filename)}: {error.strerror}"))
 
     for folder, folders, files in os.walk(root, followlinks=True, onerror=unreadable):
         real = os.path.realpath(folder)
@@ -307,7 +302,7 @@ def find_files(
                     path = Path(folder) / name
                     relative = path.relative_to(root).as_posix()
                     if not _is_utf8(relative):
-                        strange.append(LeftOut("a file name that is not UTF-8; rename it", shown(path)))
+                        strange.append(LeftOut("a file name that is not UTF-8; rename it", readable(path)))
                     elif (kind := kind_of(path)) != "a file":
                         strange.append(LeftOut("no regular file", f"{path}: {kind}"))
                     else:
