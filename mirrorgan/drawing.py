@@ -16,7 +16,7 @@ from mirrorgan.alignment import Alignment, align
 
 
 class CaptionError(ValueError):
-    """The caption (or seed) cannot be drawn; the message says why in words for whoever typed it."""
+    """The caption (or seed, or place) cannot be drawn; the message says why in words for whoever typed it."""
 
 
 class CheckpointError(ValueError):
@@ -139,6 +139,9 @@ class Sketch:
     checkpoint: str
     """Name of the checkpoint and the first digits of its weights' sha256, e.g. "birds 1f09ab3c"; and the truncation, if
     it was chosen: "birds 1f09ab3c, truncation 0.5"."""
+    where: tuple[Any, ...] | None = field(default=None, kw_only=True)
+    """Where it was told to draw: a box (x, y, width, height), or (name, x, y) of parts, as shares of the picture. None:
+    it was told nothing."""
 
     @property
     def known_words(self) -> tuple[str, ...]:
@@ -214,7 +217,7 @@ class Drawing(Sketch):
             "alignment": None if (alignment := self.alignment) is None else alignment.plain,
             "scores": [score.plain for score in self.scores],
             "timings": self.timings,
-        }
+        } | ({} if self.where is None else {"where": list(self.where)})
 
 
 @dataclass(frozen=True, eq=False)
@@ -265,6 +268,10 @@ class CheckpointInfo:
     """Known words of a caption that are drawn, at most."""
     sizes: tuple[int, ...]
     """Pixels of the stages, small to large."""
+    location: str | None = None
+    """What it can be told of the place of what it draws: "box" or "keypoints"; None: nothing."""
+    part_names: tuple[str, ...] = ()
+    """Of the parts that keypoints are of."""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +18,8 @@ from mirrorgan.generators import find_generator
 from mirrorgan.generators.base import BaseGenerator
 from mirrorgan.image_encoder import ImageEncoder, ImageEncoderConfig
 from mirrorgan.inputs import shorten
+from mirrorgan.keypoints import KeypointConfig, KeypointGenerator
+from mirrorgan.locations import KEYPOINTS
 from mirrorgan.vocabulary import Vocabulary, check_words
 
 CODE = Path(__file__).resolve().parent.parent
@@ -93,8 +96,8 @@ def read_about(folder: Path) -> tuple[Manifest, Vocabulary]:
     return manifest, vocabulary
 
 
-def read_info(folder: Path, manifest: Manifest, sizes: tuple[int, ...]) -> CheckpointInfo:
-    """What checkpoint.json says of a checkpoint that draws pictures of these sizes, in pixels.
+def read_info(folder: Path, manifest: Manifest, generator: BaseGenerator) -> CheckpointInfo:
+    """What checkpoint.json says of a checkpoint with this generator.
 
     Raises:
         CheckpointError: an entry is missing.
@@ -104,7 +107,8 @@ def read_info(folder: Path, manifest: Manifest, sizes: tuple[int, ...]) -> Check
     path = folder / "checkpoint.json"
     if missing := [key for key, value in given.items() if value is None]:
         raise CheckpointError(f"{path}: {missing[0]!r} is missing")
-    return read_config(CheckpointInfo, {**given, "sha256": digest, "sizes": sizes}, path)
+    info = read_config(CheckpointInfo, {**given, "sha256": digest, "sizes": generator.sizes}, path)
+    return replace(info, location=generator.location, part_names=generator.part_names)
 
 
 def read_history(folder: Path | None) -> tuple[tuple[Row, ...], tuple[Row, ...]]:
@@ -133,6 +137,20 @@ def load_generator(folder: Path, vocabulary: str) -> BaseGenerator:
     except ValueError as error:
         raise CheckpointError(f"{path}: {error}") from error
     return load_part(folder, "generator", kind.Config, kind.Generator, vocabulary)
+
+
+def load_keypoints(folder: Path, generator: BaseGenerator, vocabulary: str) -> KeypointGenerator | None:
+    """What places parts for a generator by keypoints; None where the checkpoint has no such part, or need of it.
+
+    Raises:
+        CheckpointError: it places other parts.
+    """
+    if generator.location != KEYPOINTS or not has_part(folder, "keypoints"):
+        return None
+    keypoints = load_part(folder, "keypoints", KeypointConfig, KeypointGenerator, vocabulary)
+    if keypoints.config.part_names != generator.part_names:
+        raise CheckpointError(f"{folder}/keypoints.json: its parts are not those of generator.json")
+    return keypoints
 
 
 def load_captioner(folder: Path, vocabulary: Vocabulary, trunks: Trunks) -> Captioner:

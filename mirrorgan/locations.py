@@ -8,6 +8,7 @@ Dimensions: B batch, C channels, M map size, P parts.
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -98,6 +99,15 @@ def location_row(kind: str | None, part_names: Sequence[str], where: Where, syst
     if kind == BOX:
         return torch.tensor([check_box(where)])
     return torch.tensor([check_parts(where, part_names)]).flatten(1)
+
+
+def place_of(kind: str | None, part_names: Sequence[str], row: Tensor) -> tuple[Any, ...]:
+    """A place (1, W) in plain numbers: a box, or (name, x, y) of the parts that are seen."""
+    numbers = [round(number, 6) for number in row[0].tolist()]
+    if kind == BOX:
+        return tuple(numbers)
+    each = zip(part_names, zip(*[iter(numbers)] * 3, strict=True), strict=True)
+    return tuple((name, x, y) for name, (x, y, seen) in each if seen)
 
 
 def check_box(where: object) -> tuple[float, float, float, float]:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,6 +36,7 @@ from mirrorgan.generators.base import BaseGenerator, StageOutput
 from mirrorgan.image_encoder import ImageEncoder
 from mirrorgan.images import from_pictures, read_picture, to_channels_last, to_pictures, to_rgb
 from mirrorgan.inputs import check_seed, clean, shorten
+from mirrorgan.keypoints import KeypointGenerator, seen_parts
 from mirrorgan.lexicon import off_topic
 from mirrorgan.loading import (
     Trunks,
@@ -43,12 +45,14 @@ from mirrorgan.loading import (
     load_captioner,
     load_generator,
     load_image_encoder,
+    load_keypoints,
     named_reader,
     read_about,
     read_history,
     read_info,
     same_text_encoder,
 )
+from mirrorgan.locations import Where, location_row, place_of
 from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
 from mirrorgan.text_scores import similarity, text_scores, token_probs
 from mirrorgan.vocabulary import Vocabulary, pad, split_words, without_accents
@@ -74,6 +78,7 @@ class MirrorGAN:
         image_encoder: None: there is no score "match".
         folder: where it was loaded from; None if it was put together in memory.
         lender: the checkpoint that lent what reads and judges the drawings; None: all is its own.
+        keypoints: places the parts that nobody placed, of a generator by keypoints; None: they are not seen.
     """
 
     def __init__(
@@ -86,6 +91,7 @@ class MirrorGAN:
         image_encoder: ImageEncoder | None,
         folder: Path | None = None,
         lender: Path | None = None,
+        keypoints: KeypointGenerator | None = None,
     ) -> None:
         self.info = info
         self.name = f"{info.name} {info.sha256[:8]}"
@@ -96,6 +102,7 @@ class MirrorGAN:
         self.image_encoder = image_encoder
         self.folder = folder
         self.lender = lender
+        self.keypoints = keypoints
 
     @classmethod
     def load(cls, where: str | Path, device: str = "cpu", reader: str | Path | None = None) -> "MirrorGAN":
@@ -127,11 +134,12 @@ class MirrorGAN:
         elif lender is not None and has_part(lender, "image_encoder") and same_text_encoder(folder, lender):
             image_encoder = load_image_encoder(lender, vocabulary, trunks)
         generator = load_generator(folder, vocabulary.hash)
-        for module in (captioner, text_encoder, image_encoder, generator, *trunks.values()):
+        keypoints = load_keypoints(folder, generator, vocabulary.hash)
+        for module in (captioner, text_encoder, image_encoder, generator, keypoints, *trunks.values()):
             if module is not None:
                 to_channels_last(module.eval().requires_grad_(False), device)
-        info = read_info(folder, manifest, generator.sizes)
-        return cls(info, vocabulary, text_encoder, generator, captioner, image_encoder, folder, lender)
+        info = read_info(folder, manifest, generator)
+        return cls(info, vocabulary, text_encoder, generator, captioner, image_encoder, folder, lender, keypoints)
 
     def truncated(self, truncation: float | None) -> "MirrorGAN":
         """The same checkpoint, drawing from noise that is cut off and scaled; `Drawing.checkpoint` says so.
@@ -150,27 +158,30 @@ class MirrorGAN:
         other.name = f"{self.info.name} {self.info.sha256[:8]}, {chosen}"
         return other
 
-    def draw(self, caption: str, seed: int) -> Drawing:
+    def draw(self, caption: str, seed: int, where: Where | None = None) -> Drawing:
         """Draws a caption and, with a captioner, reads it back. The same caption and seed always give the same drawing.
 
         Args:
             caption: English words; unknown ones are left out, and so is what comes after the first `info.max_words`
                 known ones. The drawing names both.
             seed: 0 to 2**32 - 1.
+            where: for a model with `info.location`: a box (x, y, width, height), or places of parts, {name: (x, y)},
+                as shares of the picture; see mirrorgan/locations.py. None: where it draws by itself.
 
         Raises:
             CaptionError: the caption is empty, has more than 400 characters, or no known word; or the seed is out of
-                range.
+                range; or the place cannot be, or the model takes none.
         """
-        *_, drawing = self.grow(caption, seed)
+        *_, drawing = self.grow(caption, seed, where=where)
         assert isinstance(drawing, Drawing)
         return drawing
 
     @torch.inference_mode()
-    def grow(self, caption: str, seed: int, read_back: bool = True) -> Iterator[Sketch]:
+    def grow(self, caption: str, seed: int, read_back: bool = True, where: Where | None = None) -> Iterator[Sketch]:
         """Draws as `draw` does, for whoever wants to see it while it grows.
 
         Args:
+            where: see `draw`.
             read_back: False leaves the sentence and the scores out, which is faster.
 
         Yields:
@@ -185,31 +196,32 @@ class MirrorGAN:
         tokens, mask = self._tokens(words)
         embedded, sentence = self.text_encoder(tokens, mask)
         noise = self._noise(seed)
+        place, told = self._place(where, noise, sentence)
         clock.split("text")
 
         stages: list[Stage] = []
-        outputs = self.generator.draw(noise, sentence, embedded, mask)
+        outputs = self.generator.draw(noise, sentence, embedded, mask, *place)
         image = torch.empty(0)
         for size, output in zip(self.generator.sizes, outputs, strict=True):
             image = output.image
             stages.append(as_stage(output))
             clock.split(f"stage {size}")
-            yield Sketch(caption, seed, words, tuple(stages), dict(clock.seconds), self.name)
+            yield Sketch(caption, seed, words, tuple(stages), dict(clock.seconds), self.name, where=told)
             clock.skip()
         if not read_back:
             return
 
         redescription, scores, expected = None, list[Score](), tuple[float, ...]()
         if self.captioner is not None:
-            redescription, told = self._read(self.captioner, image, tokens, mask)
+            redescription, probs = self._read(self.captioner, image, tokens, mask)
             clock.split("read back")
-            scores, expected = text_scores(words, redescription, told), token_probs(told, len(tokens[0]))
+            scores, expected = text_scores(words, redescription, probs), token_probs(probs, len(tokens[0]))
         if self.image_encoder is not None:
             scores.append(similarity(self.image_encoder(image)[1], sentence))
             clock.split("match")
         yield Drawing(
             caption, seed, words, tuple(stages), clock.seconds, self.name,
-            redescription=redescription, scores=tuple(scores), expected=expected,
+            redescription=redescription, scores=tuple(scores), expected=expected, where=told,
         )  # fmt: skip
 
     @property
@@ -438,6 +450,22 @@ class MirrorGAN:
         return torch.randn(self.generator.noise_dim, generator=torch.Generator().manual_seed(seed))[None].to(
             self._device
         )
+
+    def _place(
+        self, where: Where | None, noise: Tensor, sentence: Tensor
+    ) -> tuple[list[Tensor], tuple[Any, ...] | None]:
+        """The place to draw at as the generator takes it, (1, W) or nothing, and as a drawing says it."""
+        if where is None:
+            if self.keypoints is None:
+                return [], None
+            row, told = torch.zeros(1, self.generator.location_dim), None
+        else:
+            row = location_row(self.generator.location, self.generator.part_names, where, self.info.name)
+            told = place_of(self.generator.location, self.generator.part_names, row)
+        row = row.to(self._device)
+        if self.keypoints is not None:  # the same noise as the picture's
+            row = seen_parts(self.keypoints(noise[:, : self.keypoints.config.noise_dim], sentence, row))
+        return [row], told
 
     def _reader(self, task: str) -> Captioner:
         if self.captioner is None:

@@ -34,7 +34,7 @@ class Config(DiscriminatorConfig):
     """C, ndf in the released code."""
     condition_dim: int = 128
     """T, channels that the sentence is projected to."""
-    place: str = BOX
+    location: str = BOX
     """What it is told of the place: "box" or "keypoints"; as its generator."""
     part_names: tuple[str, ...] = BIRD_PARTS
     """Of the P parts that keypoints are of."""
@@ -43,8 +43,8 @@ class Config(DiscriminatorConfig):
 
     def __post_init__(self) -> None:
         check_size("image_size", self.image_size, 16)
-        if self.place not in (BOX, KEYPOINTS):
-            raise ValueError(f"place must be '{BOX}' or '{KEYPOINTS}', not {self.place!r}")
+        if self.location not in (BOX, KEYPOINTS):
+            raise ValueError(f"location must be '{BOX}' or '{KEYPOINTS}', not {self.location!r}")
 
     @property
     def map_size(self) -> int:
@@ -73,7 +73,7 @@ class Discriminator(BaseDiscriminator):
         super().__init__()
         self.config = config
         c, told, size, parts = config.channels, config.condition_dim, config.map_size, len(config.part_names)
-        self.boxes = config.place == BOX
+        self.boxes = config.location == BOX
         self.location_dim = 4 if self.boxes else 3 * parts
         halvings = (config.image_size // size).bit_length() - 1  # from the picture to the map
         wide = [3, *[c] * (halvings - 1), 2 * c]

@@ -34,7 +34,7 @@ class Config(OnePictureConfig):
     """Pixels of the picture, a power of two of at least 16."""
     channels: tuple[int, ...] = (128,)
     """G, a multiple of 4."""
-    place: str = BOX
+    location: str = BOX
     """What it is told of the place: "box" or "keypoints"."""
     part_names: tuple[str, ...] = BIRD_PARTS
     """Of the P parts that keypoints are of."""
@@ -46,8 +46,8 @@ class Config(OnePictureConfig):
         check_size("first_size", self.first_size, 16)
         if self.channels[0] % 4:
             raise ValueError(f"channels must be a multiple of 4, not {self.channels}")
-        if self.place not in (BOX, KEYPOINTS):
-            raise ValueError(f"place must be '{BOX}' or '{KEYPOINTS}', not {self.place!r}")
+        if self.location not in (BOX, KEYPOINTS):
+            raise ValueError(f"location must be '{BOX}' or '{KEYPOINTS}', not {self.location!r}")
         if not self.part_names or len(set(self.part_names)) != len(self.part_names):
             raise ValueError(f"part_names must name each part once, not {self.part_names}")
         try:
@@ -61,7 +61,7 @@ class Config(OnePictureConfig):
         return min(MAP, self.first_size // 2)
 
 
-FORMS = {"box": Config(), "keypoints": Config(place=KEYPOINTS)}
+FORMS = {"box": Config(), "keypoints": Config(location=KEYPOINTS)}
 """The released ones."""
 
 
@@ -204,10 +204,10 @@ class Generator(BaseGenerator):
         super().__init__()
         self.config: Config = config
         self.noise_dim, self.sizes, self.told_dim = config.noise_dim, config.sizes, config.text_dim
-        self.location, self.part_names = config.place, config.part_names
-        self.location_dim = 4 if config.place == BOX else 3 * len(config.part_names)
+        self.location, self.part_names = config.location, config.part_names
+        self.location_dim = 4 if config.location == BOX else 3 * len(config.part_names)
         self.standardize = StandardizedSentence(config.text_dim) if config.standardize_text else nn.Identity()
-        self.paths = BoxPaths(config) if config.place == BOX else KeypointPaths(config)
+        self.paths = BoxPaths(config) if config.location == BOX else KeypointPaths(config)
         self.apply(initialize_normal)
 
     def usual_place(self) -> Tensor:

@@ -157,14 +157,14 @@ def test_a_place_becomes_a_row_of_the_generator_s_kind():
 )
 def test_generators_have_as_many_parameters_as_the_released_ones(text_dim, place, parameters):
     with torch.device("meta"):
-        network = gawwn.Generator(gawwn.Config(text_dim=text_dim, place=place))
+        network = gawwn.Generator(gawwn.Config(text_dim=text_dim, location=place))
     assert counted(network) == parameters
-    assert gawwn.FORMS[place] == gawwn.Config(place=place)
+    assert gawwn.FORMS[place] == gawwn.Config(location=place)
 
 
 def small(place, size=32, channels=4, **options):
     return gawwn.Config(
-        text_dim=8, noise_dim=6, first_size=size, channels=(channels,), place=place, part_names=PARTS, **options
+        text_dim=8, noise_dim=6, first_size=size, channels=(channels,), location=place, part_names=PARTS, **options
     )
 
 
@@ -273,7 +273,7 @@ def test_told_nothing_it_draws_at_the_usual_place(place):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"place": "tree"}, "place must be 'box' or 'keypoints', not 'tree'"),
+        ({"location": "tree"}, "location must be 'box' or 'keypoints', not 'tree'"),
         ({"part_names": ("a", "a")}, "name each part once"),
         ({"part_names": ()}, "name each part once"),
         ({"usual_box": (0.5, 0.5, 0.6, 0.1)}, "usual_box cannot be: The box from"),
@@ -300,12 +300,12 @@ def test_configurations_that_cannot_be_are_refused_in_words(options, message):
 )
 def test_discriminators_have_as_many_parameters_as_the_released_ones(text_dim, place, parameters):
     with torch.device("meta"):
-        network = judges.Discriminator(judges.Config(image_size=128, text_dim=text_dim, place=place))
+        network = judges.Discriminator(judges.Config(image_size=128, text_dim=text_dim, location=place))
     assert counted(network) == parameters
 
 
 def judge_of(place, size=32):
-    config = judges.Config(image_size=size, text_dim=8, channels=4, condition_dim=5, place=place, part_names=PARTS)
+    config = judges.Config(image_size=size, text_dim=8, channels=4, condition_dim=5, location=place, part_names=PARTS)
     return woken(judges.Discriminator(config))
 
 
@@ -363,8 +363,8 @@ def test_of_a_sentence_alone_the_place_is_the_whole_picture_or_no_part():
 
 
 def test_a_discriminator_s_place_is_one_of_two():
-    with pytest.raises(ValueError, match="place must be 'box' or 'keypoints', not 'tree'"):
-        judges.Config(image_size=32, place="tree")
+    with pytest.raises(ValueError, match="location must be 'box' or 'keypoints', not 'tree'"):
+        judges.Config(image_size=32, location="tree")
 
 
 # ------------------------------------------------------------------------------------------------ keypoints

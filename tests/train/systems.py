@@ -39,6 +39,13 @@ SYSTEMS = {
         **ONE_PICTURE, "generator": "stackgan", "options": ("condition_dim=5", "form=coco"), "channels": (4, 4),
         "residual_blocks": 1, "look_sizes": (0, 64), "discriminator_options": ("start=normal",),
     },
+    "gawwn": {
+        **ONE_PICTURE, "generator": "gawwn", "discriminator": "gawwn", "channels": (4,), "vary_place": True,
+    },
+    "gawwn_keypoints": {
+        **ONE_PICTURE, "generator": "gawwn", "discriminator": "gawwn", "channels": (4,), "vary_place": True,
+        "options": ("location=keypoints", "part_names=beak,left eye,right eye"),
+    },
     "gan_int_cls": {
         **ONE_PICTURE, "generator": "gan_int_cls", "discriminator": "gan_int_cls", "objective": "gan_int_cls",
         "standardize_text": True, "halve_every": 2, "channels": (4,), "wrong_pairs": "pictures", "fresh_noise": True,

@@ -5,11 +5,11 @@ import pytest
 from PIL import Image, ImageOps
 
 from mirrorgan.images import ORIENTATION
-from train.data.boxes import box_in_square, boxes_in_squares
+from train.data.boxes import boxes_in_squares
 from train.data.datasets.base import DataError, Example
 from train.data.datasets.birds import write_example
 from train.data.packed import _decode, load_packed
-from train.data.packing import encode_picture, pack, size_of
+from train.data.packing import box_in_square, encode_picture, pack, size_of
 
 
 def example(box, width, height):

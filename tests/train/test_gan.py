@@ -959,6 +959,7 @@ def test_presets_bear_their_own_names_and_survive_the_command_line():
         "birds-paper", "birds-released", "coco-paper", "attngan-paper", "attngan-coco-paper", "attndcgan-paper",
         "dmgan-paper", "dmgan-coco-paper", "shapes-stackgan", "shapes-stackgan-64", "stackgan-paper",
         "stackgan-256-paper", "stackgan-coco-paper", "stackgan-coco-256-paper",
+        "shapes-gawwn", "shapes-gawwn-keypoints", "gawwn-paper", "gawwn-keypoints-paper",
         "ssagan-paper", "ssagan-coco-paper", "dfgan-paper", "dfgan-coco-paper", "stackgan2-paper", "gan-int-cls-paper",
     }  # fmt: skip
     for name, preset in PRESETS.items():
@@ -989,6 +990,7 @@ def test_a_preset_s_networks_can_be_built(name):
     expected = {
         "birds-paper": 7_105_392, "attngan-paper": 7_084_592, "attngan-coco-paper": 13_811_456,
         "ssagan-paper": 29_494_273, "dfgan-paper": 9_744_131, "dmgan-paper": 21_449_042, "dmgan-coco-paper": 22_335_314,
+        "gawwn-paper": 73_152_483, "gawwn-keypoints-paper": 26_077_827,
     }  # fmt: skip
     assert counted(generator) == expected.get(name, counted(generator))
 
@@ -1047,6 +1049,12 @@ def test_published_settings_of_the_other_systems():
     assert tree.goal == OBJECTIVES["cross_entropy_sum"] and tree.generator_config().kl_weight == 2.0
     assert (first.batch, first.sizes, first.beta1, first.generator_rate) == (64, (64,), 0.5, 2e-4)
     assert first.goal.interpolation == 0.5 and first.halve_every * 6 == first.steps == 600 * 138
+    for name in ("gawwn-paper", "gawwn-keypoints-paper"):
+        preset = PRESETS[name]
+        assert (preset.batch, preset.sizes, preset.beta1, preset.generator_rate) == (16, (128,), 0.5, 2e-4)
+        assert preset.halve_every * 6 == preset.steps == 600 * 553 and preset.discriminator_channels == 128
+        assert preset.goal == OBJECTIVES["cross_entropy"] and not preset.goal.interpolation and preset.ema == 0
+        assert preset.discriminator_config(0).location == preset.location
     one, two = PRESETS["stackgan-paper"], PRESETS["stackgan-256-paper"]
     for preset, epochs in ((one, 50), (two, 100)):
         assert (preset.batch, preset.steps, preset.ema, preset.beta1) == (64, 600 * 138, 0.0, 0.5)
@@ -1072,11 +1080,13 @@ def test_published_pairs_cuts_and_modes():
     paper = {name: preset for name, preset in PRESETS.items() if name.endswith("-paper") or name == "birds-released"}
     own = {"stackgan2-paper": "pictures", "gan-int-cls-paper": "pictures", "stackgan-paper": "pictures",
            "stackgan-256-paper": "pictures", "stackgan-coco-paper": "next", "stackgan-coco-256-paper": "next",
-           "dfgan-paper": "sentences", "dfgan-coco-paper": "sentences"}  # fmt: skip
-    assert len(paper) == 18
+           "dfgan-paper": "sentences", "dfgan-coco-paper": "sentences", "gawwn-paper": "sentences",
+           "gawwn-keypoints-paper": "sentences"}  # fmt: skip
+    assert len(paper) == 20
     for name, preset in paper.items():
         assert preset.wrong_pairs == own.get(name, "neighbours"), name
-        assert preset.cut_margin == 0.1875
+        # 76 to 64 (AttnGAN and its relatives), GAWWN 150 to 128
+        assert preset.cut_margin == (22 / 128 if name.startswith("gawwn") else 12 / 64)
         assert preset.encoder_dropout == name.startswith("ssagan")
         assert preset.fresh_noise == (name in ("gan-int-cls-paper", "stackgan-paper", "stackgan-256-paper"))
     assert PRESETS["stackgan2-paper"].discriminator_config(0).sentence_first

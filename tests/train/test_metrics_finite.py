@@ -31,6 +31,7 @@ from train.metrics import (
     inception,
     nearest,
     networks,
+    placement,
     redescription,
     retrieval,
 )
@@ -263,6 +264,17 @@ EXAMPLES = {
         (inception.divergence_from_marginal, {"probabilities": rand(4, 3).softmax(dim=1)}, {}),
     ],
     "metrics.nearest.nearest": [(nearest.nearest, {"features": features(), "photographs": features(5)}, {})],
+    "metrics.placement.object_boxes": [
+        (lambda pictures: placement.object_boxes(pictures.numpy()), {"pictures": 200 * rand(2, 6, 6, 3)}, {}),
+    ],
+    "metrics.placement.box_overlaps": [
+        (lambda boxes, others: placement.box_overlaps(boxes.numpy(), others.numpy()),
+         {"boxes": rand(3, 4), "others": rand(3, 4)}, {}),
+    ],
+    "metrics.placement.following": [
+        (lambda told, found: placement.following(told.numpy(), found.numpy()),
+         {"told": rand(5, 4), "found": rand(5, 4)}, {"found": NAN}),
+    ],
     "metrics.nearest.share_nearer": [
         (nearest.share_nearer, {"distances": rand(5), "reference": rand(6), "quantile": 0.05}, {}),
     ],

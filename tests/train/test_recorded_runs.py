@@ -37,6 +37,8 @@ def small_gan(preset, encoders):
     stages, looks = len(preset.channels), {"pyramid": 64, "projected": 64}
     look = looks.get(preset.discriminator, 16)
     options = [word for word in preset.options if word.startswith("pictures")]
+    if preset.location == "keypoints":
+        options += ["location=keypoints", "part_names=beak,left eye,right eye"]
     if preset.generator == "ssagan":
         options.append("mask_channels=3")
     widest = [word for word in preset.discriminator_options if word.startswith("unconditional")]

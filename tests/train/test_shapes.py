@@ -11,6 +11,7 @@ from tests.train.scenes import look
 from train import gan
 from train.data.datasets import shapes
 from train.encoders import captioner, damsm
+from train.evaluation.placement import measure
 from train.pack import main as pack
 from train.publishing.export import Runs, export
 
@@ -75,3 +76,21 @@ def test_colours_and_forms_follow_captions_in_minutes(schooled, monkeypatch, cap
     with capsys.disabled():
         print(f"{preset}: colour {right[0]:.1%}, form {right[1]:.1%}")
     assert right[0] >= colour and right[1] >= form
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_a_shape_is_drawn_where_it_is_told(schooled, monkeypatch, capsys):
+    """Chance: boxes of the same sizes at other places overlap by 0.2."""
+    monkeypatch.chdir(schooled)
+    gan.train(gan.PRESETS["shapes-gawwn"])
+    runs = Runs(
+        generator=Path("runs/shapes-gawwn"), encoders=Path("runs/shapes-damsm"),
+        captioner=Path("runs/shapes-captioner"),
+    )  # fmt: skip
+    model = MirrorGAN.load(export(schooled / "gawwn", runs, "gawwn", ["a large red cross on a white background"]))
+    captions = [example.captions[0] for example in shapes.read().splits["train"][:100]]
+    found = measure(model, captions)
+    with capsys.disabled():
+        print(found)
+    assert found.overlap > 0.5 and found.across > 0.8 and found.down > 0.8 and found.size > 0.5

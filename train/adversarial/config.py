@@ -189,6 +189,10 @@ class GanConfig(RunConfig):
     compact_state: bool = False
     """Keep Adam's moments in bfloat16 in the state, and leave out those that the next step replaces (beta1 of 0): a
     smaller file, but a run that goes on is no longer equal to the last bit."""
+    vary_place: bool = False
+    """For a generator that is told places: real pictures are shrunk, or enlarged a little, and moved at random, on a
+    ground that goes on from their edges, so that place and size of what they show vary (ours; see
+    train/data/locations.py)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -273,6 +277,13 @@ class GanConfig(RunConfig):
             raise ValueError(
                 f"accumulate must cut a batch of {self.batch} into equal parts of 2 or more, not {self.accumulate}"
             )
+        if self.location is None and self.vary_place:
+            raise ValueError(f"vary_place is for a generator that is told places, such as gawwn, not {self.generator}")
+        if self.location is not None and (self.wrong_pairs != "sentences" or self.discriminator != "gawwn"):
+            raise ValueError(
+                f"{self.generator} is told places: its discriminator must be gawwn, not {self.discriminator}, and its "
+                f"wrong_pairs 'sentences', which keep the place, not {self.wrong_pairs!r}"
+            )
         if self.grown_rate is not None and self.grow_from is None:
             raise ValueError("grown_rate is for what grow_from takes over; name a run there")
         if not 0 <= self.first_trained < stages:
@@ -285,6 +296,12 @@ class GanConfig(RunConfig):
     def sizes(self) -> tuple[int, ...]:
         """Pixels of every stage's image."""
         return self.generator_config().sizes
+
+    @property
+    def location(self) -> str | None:
+        """What the generator is told of places, "box" or "keypoints"; None: nothing."""
+        location: str | None = getattr(self.generator_config(), "location", None)
+        return location
 
     @property
     def train_sizes(self) -> tuple[int, ...]:
@@ -352,6 +369,8 @@ class GanConfig(RunConfig):
             "backbone": self.backbone,
             "standardize_text": bool(self.standardize_text),
         }
+        drawn = self.generator_config()
+        given |= {name: getattr(drawn, name) for name in ("location", "part_names") if hasattr(drawn, name)}
         names = {field.name for field in dataclasses.fields(kind)}
         shape = {name: value for name, value in given.items() if name in names}
         return kind(**shape | read_options(kind, self.discriminator_options))

@@ -12,7 +12,7 @@ from torch import Tensor
 from mirrorgan import losses
 from mirrorgan.generators.base import GeneratorOutput
 from train.adversarial.config import GanConfig
-from train.adversarial.forwards import Forwards, identity
+from train.adversarial.forwards import Forwards, condition_of, identity
 from train.adversarial.frechet_loss import FrechetLoss
 from train.adversarial.generator_losses import Damsm, DrawnBatch, generator_losses
 from train.adversarial.loader import Batch, encode_text
@@ -81,7 +81,9 @@ class Criterion:
         """
         goal, rows = self.config.goal, len(batch.sentence)
         with torch.no_grad():
-            condition, wrong = (self.networks.generator.tell(each) for each in (batch.sentence, batch.wrong))
+            condition, wrong = (
+                condition_of(self.networks.generator, each, batch.where) for each in (batch.sentence, batch.wrong)
+            )
         total, penalties, real_logits, drawn_logits = [], [], [], []
         for number, stage in enumerate(self.networks.judged_stages):
             real = self._augmented(batch, batch.images[stage], stage, REAL)
@@ -107,7 +109,7 @@ class Criterion:
     def penalty(self, batch: Batch) -> Losses:
         """The matching-aware gradient penalty, alone, at real pictures with their own sentences."""
         with torch.no_grad():
-            condition = self.networks.generator.tell(batch.sentence)
+            condition = condition_of(self.networks.generator, batch.sentence, batch.where)
         penalties = []
         for penalty, stage in zip(self.forwards.penalties, self.networks.judged_stages, strict=True):
             norms = penalty(self._augmented(batch, batch.images[stage], stage, REAL), condition)
@@ -131,7 +133,7 @@ class Criterion:
         judgements = []
         for number, stage in enumerate(self.networks.judged_stages):
             pictures = self._augmented(shown, output.images[stage], stage, SHOWN)
-            judgements.append(self.forwards.judge(number, pictures, shown.sentence))
+            judgements.append(self.forwards.judge(number, pictures, shown.sentence, shown.where))
         whole = output.stages[: self.config.whole_stages]
         word_maps = [stage.word_attention for stage in whole if stage.word_attention is not None]
         return DrawnBatch(judgements, whole[-1].image[: len(batch.sentence)], word_maps)

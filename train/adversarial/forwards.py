@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from mirrorgan.discriminators.base import BaseDiscriminator
-from mirrorgan.generators.base import GeneratorOutput
+from mirrorgan.generators.base import BaseGenerator, GeneratorOutput
 from mirrorgan.losses import Judgement, squared_grad_norm
 from train.adversarial.config import GanConfig
 from train.adversarial.loader import Batch
@@ -100,6 +100,13 @@ def identity(function: Any) -> Any:
     return function
 
 
+def condition_of(generator: BaseGenerator, sentence: Tensor, where: Tensor | None) -> Tensor:
+    """What discriminators are told of sentences (B, D): (B, T), and where the generator is told places, those (B, W)
+    beside it."""
+    condition = generator.tell(sentence)
+    return condition if where is None else torch.cat([condition, where.to(condition.dtype)], dim=1)
+
+
 class Forwards:
     """The networks of a run as a step calls them. Logits, codes and features come back in float32.
 
@@ -131,9 +138,9 @@ class Forwards:
 
     def draw(self, batch: Batch) -> GeneratorOutput:
         """The generator's output for a batch."""
-        crop = () if batch.crop is None else (batch.crop,)
+        more = [each for each in (batch.crop, batch.where) if each is not None]  # no generator takes both
         with self._mixed_precision():
-            output: GeneratorOutput = self.generator(batch.noise, batch.sentence, batch.words, batch.mask, *crop)
+            output: GeneratorOutput = self.generator(batch.noise, batch.sentence, batch.words, batch.mask, *more)
         return output
 
     def discriminate(
@@ -150,10 +157,10 @@ class Forwards:
             matched, forged, mismatched, norms = self.passes[number](real, drawn, condition, wrong, other)
         return as_float(matched), as_float(forged), as_float(mismatched), norms
 
-    def judge(self, number: int, pictures: Tensor, sentence: Tensor) -> Judgement:
-        """A discriminator's judgement of drawn pictures (B, 3, S, S) with sentence embeddings (B, D)."""
+    def judge(self, number: int, pictures: Tensor, sentence: Tensor, where: Tensor | None = None) -> Judgement:
+        """A discriminator's judgement of drawn pictures (B, 3, S, S) with sentence embeddings (B, D), and places."""
         with self._mixed_precision():
-            return as_float(self._judges[number](pictures, self.networks.generator.tell(sentence)))
+            return as_float(self._judges[number](pictures, condition_of(self.networks.generator, sentence, where)))
 
     def caption_logits(self, pictures: Tensor, tokens: Tensor) -> Tensor:
         """STREAM's logits for the words of captions (B, L) on pictures (B, 3, S, S), as `Captioner.logits`."""

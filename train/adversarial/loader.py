@@ -19,9 +19,13 @@ from torch.nn import functional as F
 from mirrorgan.backbones import resize
 from mirrorgan.generators.base import Crop
 from mirrorgan.images import from_uint8
+from mirrorgan.locations import KEYPOINTS
 from mirrorgan.text_encoder import TextEncoder
 from train.adversarial.config import GanConfig
 from train.data.augmentation import NUMBERS
+from train.data.datasets.base import DataError
+from train.data.locations import NUMBERS as MOVE_NUMBERS
+from train.data.locations import Move, follow_cut, follow_move, inside, move_pictures, random_move, split_places
 from train.data.packed import PackedSplit
 from train.data.sampling import cut_pictures, other_pictures, pick_captions
 from train.runtime.device import room, send
@@ -68,6 +72,8 @@ class Batch(NamedTuple):
     """(stages, B, 7): what `augment` takes for them."""
     fresh: Tensor | None = None
     """The noise of the generator's half of a step, (B, Z), where it has its own."""
+    where: Tensor | None = None
+    """Places of what the real pictures show, (B, W), where the generator is told them."""
 
     def part(self, number: int, count: int) -> "Batch":
         """One of `count` equal parts."""
@@ -92,6 +98,7 @@ class Batch(NamedTuple):
             others=others,
             other_changes=other_changes,
             fresh=None if self.fresh is None else self.fresh[rows],
+            where=None if self.where is None else self.where[rows],
             **plain,
         )
 
@@ -118,6 +125,7 @@ class Batch(NamedTuple):
             mask=torch.cat([self.mask, self.mask[::2]]),
             changes=torch.cat([self.changes, self.changes[:, ::2]], dim=1),
             crop=crop,
+            where=None if self.where is None else torch.cat([self.where, self.where[::2]]),
         )
 
 
@@ -147,6 +155,9 @@ class HostBatch(NamedTuple):
     others: Cuts | None
     other_changes: Tensor | None
     fresh: Tensor | None
+    where: Tensor | None = None
+    move: Move | None = None
+    """How the pictures are moved so that places vary."""
 
 
 def encode_text(
@@ -185,6 +196,12 @@ class BatchLoader:
         resident: bool | None = None,
     ) -> None:
         size = config.sizes[-1]
+        self.places = None if config.location is None else split_places(split, config.location)
+        if config.location == KEYPOINTS and (names := config.generator_config().part_names) != split.part_names:
+            raise DataError(
+                f"{split.folder} has places of {', '.join(split.part_names)}; the generator is told those of "
+                f"{', '.join(names)}: name the same in --options part_names=..."
+            )
         self.split, self.config, self.text_encoder, self.world = split, config, text_encoder, world
         self.noise_dim, self.ends = noise_dim, ends
         self.own = world.rows(config.batch)
@@ -247,6 +264,7 @@ class BatchLoader:
             other_changes = torch.rand(len(config.look_sizes), len(rows), NUMBERS, generator=numbers)[:, own]
         if config.fresh_noise:
             fresh = torch.randn(len(rows), self.noise_dim, generator=numbers)[own]
+        located, move = self._places(rows, corners, flipped, numbers)
         if self.on_cuda:
             tokens = F.pad(tokens, (0, config.longest - tokens.shape[1]))  # one shape for all steps
         lengths = mask.sum(dim=1)
@@ -266,7 +284,22 @@ class BatchLoader:
             others,
             other_changes,
             fresh,
+            None if located is None else located[own],
+            None if move is None else Move(move.scale[own], move.shift[own]),
         )
+
+    def _places(
+        self, rows: Tensor, corners: Tensor, flipped: Tensor, numbers: torch.Generator
+    ) -> tuple[Tensor | None, Move | None]:
+        """Places of what the pictures of a batch show, and how the pictures are moved before."""
+        kind = self.config.location
+        if kind is None or self.places is None:
+            return None, None
+        where = follow_cut(self.places[rows], kind, corners, flipped, self.pictures.shape[1], self.config.sizes[-1])
+        if not self.config.vary_place:
+            return inside(where, kind), None
+        move = random_move(where, kind, torch.rand(len(rows), MOVE_NUMBERS, generator=numbers))
+        return inside(follow_move(where, kind, move), kind), move
 
     def to_device(self, host_batch: HostBatch) -> Batch:
         """A prepared batch on the device, its captions read by the text encoder."""
@@ -274,7 +307,7 @@ class BatchLoader:
         crop = (
             None if host_batch.crop is None else host_batch.crop._replace(corners=send(host_batch.crop.corners, place))
         )
-        images = self._images(host_batch.cuts, crop)
+        images = self._images(host_batch.cuts, crop, host_batch.move)
         tokens = send(host_batch.tokens, place)
         mask = tokens > 0
         with torch.no_grad():
@@ -296,19 +329,22 @@ class BatchLoader:
             None if host_batch.others is None else self._images(host_batch.others, crop),
             None if host_batch.other_changes is None else send(host_batch.other_changes, place),
             None if host_batch.fresh is None else send(host_batch.fresh, place),
+            None if host_batch.where is None else send(host_batch.where, place),
         )
 
     def _cuts(self, rows: Tensor, corners: Tensor, flipped: Tensor) -> Cuts:
         pixels = None if self.resident is not None else self._cut(rows, corners, flipped)
         return Cuts(rows, corners, flipped, pixels)
 
-    def _images(self, cuts: Cuts, crop: Crop | None) -> list[Tensor]:
+    def _images(self, cuts: Cuts, crop: Crop | None, move: Move | None = None) -> list[Tensor]:
         """Pictures for every stage, on the device."""
         if cuts.pixels is None:
             pixels = self._cut_on_device(cuts.rows, cuts.corners, cuts.flipped)
         else:
             pixels = send(cuts.pixels, self.config.place)
         pictures = from_uint8(pixels)
+        if move is not None:
+            pictures = move_pictures(pictures, move)
         images = [resize(pictures, smaller) for smaller in self.config.sizes]
         if crop is not None:
             images[-1] = crop.of(images[-1], 2)

@@ -22,6 +22,7 @@ from train.adversarial import ema
 from train.adversarial.config import GanConfig
 from train.adversarial.frechet_loss import Statistics
 from train.adversarial.growing import frozen_parts, init_from_smaller
+from train.data.locations import random_places
 from train.data.packed import PackedSplit
 from train.data.sampling import pick_captions
 from train.encoders.trunks import find_trunk
@@ -172,10 +173,12 @@ def recalibrate(nets: Networks, split: PackedSplit, config: GanConfig, batches: 
         rows = batch_rows(len(split), config.batch // config.accumulate, config.seed, number)
         tokens, mask, _ = pick_captions(split, rows, config.longest, data)
         noise = device.send(torch.randn(len(rows), nets.generator.noise_dim, generator=data), config.place)
+        where = [] if (kind := config.location) is None else [random_places(split, kind, rows, config.vary_place, data)]
+        more = [device.send(places, config.place) for places in where]
         lengths, mask = mask.sum(dim=1), device.send(mask, config.place)
         words, sentence = nets.text_encoder(device.send(tokens, config.place), mask, lengths)
         with device.autocast(config.place, config.precision):
-            copied(noise, sentence, words, mask)
+            copied(noise, sentence, words, mask, *more)
     for norm, momentum in norms:
         norm.momentum = momentum
         norm.eval()

@@ -266,6 +266,22 @@ _SHAPES_GAN_INT_CLS = dataclasses.replace(
     discriminator="gan_int_cls",
     objective="gan_int_cls",
 )
+_SHAPES_GAWWN = dataclasses.replace(
+    _ONE_PICTURE,
+    name="shapes-gawwn",
+    generator="gawwn",
+    channels=(32,),
+    steps=1000,
+    discriminator="gawwn",
+    discriminator_channels=32,
+    beta2=0.999,
+    vary_place=True,
+)
+_SHAPES_GAWWN_KEYPOINTS = dataclasses.replace(
+    _SHAPES_GAWWN,
+    name="shapes-gawwn-keypoints",
+    options=("location=keypoints", "part_names=top,middle,bottom"),
+)
 
 # As published, with the released code's wrong pairs and cuts of pictures. Batches and epochs are those of the released
 # configurations, of 8,855 pictures of birds and 82,783 of COCO. Encoders are our own: STEM of 256 channels where a
@@ -459,6 +475,28 @@ _GAN_INT_CLS_PAPER = dataclasses.replace(
     redescription=0.0,
     ema=0.0,
 )
+# Packed photographs are cut around their boxes; GAWWN's were whole: here place and size are made to vary.
+_GAWWN_PAPER = dataclasses.replace(
+    _BIRDS_PAPER,
+    name="gawwn-paper",
+    generator="gawwn",
+    first_size=128,
+    channels=(128,),
+    look_sizes=(128,),
+    batch=16,
+    steps=600 * (8855 // 16),
+    halve_every=100 * (8855 // 16),
+    discriminator="gawwn",
+    discriminator_channels=128,
+    wrong_pairs="sentences",
+    cut_margin=22 / 128,
+    redescription=0.0,
+    ema=0.0,
+    vary_place=True,
+)
+_GAWWN_KEYPOINTS_PAPER = dataclasses.replace(
+    _GAWWN_PAPER, name="gawwn-keypoints-paper", options=("location=keypoints",)
+)
 
 PRESETS = {
     preset.name: preset
@@ -469,6 +507,6 @@ PRESETS = {
         _COCO_PAPER, _ATTNGAN_PAPER, _ATTNGAN_COCO_PAPER, _ATTNDCGAN_PAPER, _SSAGAN_PAPER, _SSAGAN_COCO_PAPER,
         _DFGAN_PAPER, _DFGAN_COCO_PAPER, _STACKGAN2_PAPER, _GAN_INT_CLS_PAPER, _DMGAN_PAPER, _DMGAN_COCO_PAPER,
         _SHAPES_STACKGAN, _SHAPES_STACKGAN_64, _STACKGAN_PAPER, _STACKGAN_256_PAPER, _STACKGAN_COCO_PAPER,
-        _STACKGAN_COCO_256_PAPER,
+        _STACKGAN_COCO_256_PAPER, _SHAPES_GAWWN, _SHAPES_GAWWN_KEYPOINTS, _GAWWN_PAPER, _GAWWN_KEYPOINTS_PAPER,
     )
 }  # fmt: skip

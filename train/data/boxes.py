@@ -4,9 +4,9 @@ from pathlib import Path
 
 from mirrorgan.checkpoint import read_json
 from train.data.datasets import find_dataset
-from train.data.datasets.base import Box, DataError, Example
+from train.data.datasets.base import Box, DataError
 from train.data.packed import PackedSplit
-from train.data.packing import size_of, square_of
+from train.data.packing import box_in_square, size_of
 
 
 def boxes_in_squares(root: Path, split: PackedSplit) -> list[Box]:
@@ -26,11 +26,3 @@ def boxes_in_squares(root: Path, split: PackedSplit) -> list[Box]:
     if missing := [key for key in split.keys if key not in examples or examples[key].box is None]:
         raise DataError(f"{root}: no box for {missing[0]}, nor for {len(missing) - 1} others of {len(split)}")
     return [box_in_square(examples[key], *size_of(examples[key])) for key in split.keys]
-
-
-def box_in_square(example: Example, width: int, height: int) -> Box:
-    """Follows a box of a picture of `width` x `height` pixels through train.pack's cut and the middle square of it."""
-    assert example.box is not None
-    x, y, w, h = example.box
-    x0, y0, side = square_of(example.box, width, height)
-    return (x - x0) / side, (y - y0) / side, w / side, h / side

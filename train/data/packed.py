@@ -47,6 +47,10 @@ class PackedSplit:
     """P names, e.g. "beak"."""
     group_names: tuple[str, ...] = ()
     """Names of the numbers in `groups`."""
+    boxes: Tensor | None = None
+    """(N, 4) float32: x, y, width and height of the box around every object as shares of the middle square, over whose
+    border it may reach; NaN where it is not known. None if the data set has no boxes, or was packed before they were
+    kept."""
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -142,6 +146,7 @@ def load_packed(folder: Path, split: str) -> PackedSplit:
         tensors.get("parts"),
         tuple(named.get("parts", ())),
         tuple(named["groups"]),
+        tensors.get("boxes"),
     )
 
 

@@ -96,6 +96,16 @@ def parts_in_square(example: Example, count: int) -> Tensor:
     return where
 
 
+def box_in_square(example: Example, width: int, height: int) -> Box:
+    """Follows the box around the object of a picture of `width` x `height` pixels through the cut and the middle square
+    of it: x, y, width and height as shares of that square, over whose border it may reach."""
+    box = example.box or example.extent
+    assert box is not None
+    x, y, w, h = box
+    x0, y0, side = square_of(example.box, width, height)
+    return (x - x0) / side, (y - y0) / side, w / side, h / side
+
+
 _one_large_picture = threading.Lock()
 
 
@@ -106,7 +116,8 @@ def _file_of(image: Path | Member) -> BinaryIO:
 def size_of(example: Example) -> tuple[int, int]:
     """Width and height of a picture as it is shown, without decoding it."""
     if not isinstance(example.image, Path | Member):
-        return example.image().size
+        known: tuple[int, int] | None = getattr(example.image, "size", None)
+        return known or example.image().size
     with _file_of(example.image) as file:
         return picture_size(file)
 
@@ -312,6 +323,12 @@ def _write_split(
     if part_names:
         tensors["parts"] = torch.stack([parts_in_square(example, len(part_names)) for example in examples])
         keys["parts"] = list(part_names)
+    if any(example.box or example.extent for example in examples):
+        known = [
+            box_in_square(example, *size_of(example)) if example.box or example.extent else (math.nan,) * 4
+            for example in examples
+        ]
+        tensors["boxes"] = torch.tensor(known)
     (folder / f"{split}.safetensors").write_bytes(save(tensors))
     write_text(folder / f"{split}.keys.json", json.dumps(keys) + "\n")
 

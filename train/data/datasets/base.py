@@ -91,6 +91,8 @@ class Example:
     """Where it was listed, e.g. "captions.csv, line 12"; for messages."""
     parts: tuple[Point | None, ...] = ()
     """Where each part of `Listing.part_names` is, None where it cannot be seen; () if nothing is known of any."""
+    extent: Box | None = None
+    """Around the object of a picture that is not to be cut to it, which `box` is for."""
 
     @property
     def place(self) -> str:

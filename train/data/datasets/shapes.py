@@ -22,7 +22,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from train.data.datasets.base import DataError, Example, Listing, read_json, share, short
+from train.data.datasets.base import Box, DataError, Example, Listing, read_json, share, short
 
 SIDE = 72  # pixels: what a training at 64 asks for
 OVERSAMPLING = 4
@@ -38,6 +38,8 @@ COLOURS = {
     "white": (240, 240, 240),
 }
 SHAPES = ("circle", "square", "triangle", "cross")
+PARTS = ("top", "middle", "bottom")
+"""Of a shape. None is on the left or right, because trainings mirror their pictures."""
 RADII = {"small": (0.11, 0.14), "large": (0.19, 0.23)}
 """Half the side of the square around a shape, as shares of the picture's side."""
 
@@ -57,6 +59,20 @@ class Thing:
     @property
     def name(self) -> str:
         return f"{self.colour} {self.shape}"
+
+    @property
+    def edges(self) -> tuple[float, float, float, float]:
+        """Left, top, right and bottom, as `Scene` draws it."""
+        across = {"square": 0.9, "triangle": 1.1}.get(self.shape, 1.0) * self.radius
+        up = (0.9 if self.shape == "square" else 1.0) * self.radius
+        down = (0.9 if self.shape in ("square", "triangle") else 1.0) * self.radius
+        return self.x - across, self.y - up, self.x + across, self.y + down
+
+    @property
+    def points(self) -> tuple[tuple[float, float], ...]:
+        """The places of PARTS, as shares of the picture's side."""
+        _, top, _, bottom = self.edges
+        return (self.x, top), (self.x, (top + bottom) / 2), (self.x, bottom)
 
     @property
     def sized_name(self) -> str:
@@ -97,6 +113,18 @@ class Scene:
             f"{ground} stands a {lower.name} with a {upper.name} above it",
             f"a {upper.name} at the top and a {lower.name} at the bottom {background}",
         )
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return SIDE, SIDE
+
+    @property
+    def extent(self) -> Box:
+        """The smallest box around all shapes, in pixels."""
+        lefts, tops, rights, bottoms = zip(*(thing.edges for thing in self.things), strict=True)
+        left, top = SIDE * min(lefts), SIDE * min(tops)
+        return left, top, SIDE * max(rights) - left, SIDE * max(bottoms) - top
 
     def __call__(self) -> Image.Image:
         """Draws it: RGB, SIDE x SIDE pixels."""
@@ -141,7 +169,8 @@ def read(root: Path | None = None) -> Listing:
     """
     asked = _read_settings(root / "shapes.json") if root is not None else USUAL
     counts = {"train": asked.train, "test": asked.test}
-    return Listing({split: [_example(split, i, asked) for i in range(count)] for split, count in counts.items()})
+    splits = {split: [_example(split, i, asked) for i in range(count)] for split, count in counts.items()}
+    return Listing(splits, part_names=PARTS)
 
 
 def _read_settings(path: Path) -> Settings:
@@ -172,7 +201,10 @@ def _example(split: str, index: int, asked: Settings) -> Example:
     while True:
         scene = _scene(lots, single, asked.grounds)
         if (share(scene.group) < TEST_SHARE) == (split == "test"):
-            return Example(f"{split}/{index:06}", scene, scene.captions(), scene.group)
+            points = tuple((SIDE * x, SIDE * y) for x, y in scene.things[0].points) if single else ()
+            return Example(
+                f"{split}/{index:06}", scene, scene.captions(), scene.group, parts=points, extent=scene.extent
+            )
 
 
 def _scene(lots: random.Random, single: bool, grounds: tuple[str, ...]) -> Scene:
