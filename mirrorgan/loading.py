@@ -18,6 +18,7 @@ from mirrorgan.generators import find_generator
 from mirrorgan.generators.base import BaseGenerator
 from mirrorgan.image_encoder import ImageEncoder, ImageEncoderConfig
 from mirrorgan.inputs import shorten
+from mirrorgan.inverter import Inverter, InverterConfig
 from mirrorgan.keypoints import KeypointConfig, KeypointGenerator
 from mirrorgan.locations import KEYPOINTS
 from mirrorgan.vocabulary import Vocabulary, check_words
@@ -161,6 +162,11 @@ def load_captioner(folder: Path, vocabulary: Vocabulary, trunks: Trunks) -> Capt
 def load_image_encoder(folder: Path, vocabulary: Vocabulary, trunks: Trunks) -> ImageEncoder:
     """DAMSM's image encoder of a checkpoint, for its own dictionary."""
     return load_on_trunk(folder, "image_encoder", ImageEncoderConfig, ImageEncoder, vocabulary, trunks)
+
+
+def load_inverter(folder: Path, vocabulary: Vocabulary, trunks: Trunks) -> Inverter:
+    """The inverter of a checkpoint, on its trunk."""
+    return load_on_trunk(folder, "inverter", InverterConfig, Inverter, vocabulary, trunks)
 
 
 def load_on_trunk(

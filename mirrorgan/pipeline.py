@@ -36,6 +36,7 @@ from mirrorgan.generators.base import BaseGenerator, StageOutput
 from mirrorgan.image_encoder import ImageEncoder
 from mirrorgan.images import from_pictures, read_picture, to_channels_last, to_pictures, to_rgb
 from mirrorgan.inputs import check_seed, clean, shorten
+from mirrorgan.inverter import Inverter
 from mirrorgan.keypoints import KeypointGenerator, seen_parts
 from mirrorgan.lexicon import off_topic
 from mirrorgan.loading import (
@@ -45,6 +46,7 @@ from mirrorgan.loading import (
     load_captioner,
     load_generator,
     load_image_encoder,
+    load_inverter,
     load_keypoints,
     named_reader,
     read_about,
@@ -53,6 +55,7 @@ from mirrorgan.loading import (
     same_text_encoder,
 )
 from mirrorgan.locations import Where, location_row, place_of
+from mirrorgan.sampler import SamplerConfig, caption_condition, start_at, walk
 from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
 from mirrorgan.text_scores import similarity, text_scores, token_probs
 from mirrorgan.vocabulary import Vocabulary, pad, split_words, without_accents
@@ -79,6 +82,7 @@ class MirrorGAN:
         folder: where it was loaded from; None if it was put together in memory.
         lender: the checkpoint that lent what reads and judges the drawings; None: all is its own.
         keypoints: places the parts that nobody placed, of a generator by keypoints; None: they are not seen.
+        inverter: draws from a trunk's features, for `sample`; None: there is none.
     """
 
     def __init__(
@@ -92,6 +96,7 @@ class MirrorGAN:
         folder: Path | None = None,
         lender: Path | None = None,
         keypoints: KeypointGenerator | None = None,
+        inverter: Inverter | None = None,
     ) -> None:
         self.info = info
         self.name = f"{info.name} {info.sha256[:8]}"
@@ -103,6 +108,7 @@ class MirrorGAN:
         self.folder = folder
         self.lender = lender
         self.keypoints = keypoints
+        self.inverter = inverter
 
     @classmethod
     def load(cls, where: str | Path, device: str = "cpu", reader: str | Path | None = None) -> "MirrorGAN":
@@ -135,11 +141,14 @@ class MirrorGAN:
             image_encoder = load_image_encoder(lender, vocabulary, trunks)
         generator = load_generator(folder, vocabulary.hash)
         keypoints = load_keypoints(folder, generator, vocabulary.hash)
-        for module in (captioner, text_encoder, image_encoder, generator, keypoints, *trunks.values()):
+        inverter = load_inverter(folder, vocabulary, trunks) if has_part(folder, "inverter") else None
+        for module in (captioner, text_encoder, image_encoder, generator, keypoints, inverter, *trunks.values()):
             if module is not None:
                 to_channels_last(module.eval().requires_grad_(False), device)
         info = read_info(folder, manifest, generator)
-        return cls(info, vocabulary, text_encoder, generator, captioner, image_encoder, folder, lender, keypoints)
+        return cls(
+            info, vocabulary, text_encoder, generator, captioner, image_encoder, folder, lender, keypoints, inverter
+        )
 
     def truncated(self, truncation: float | None) -> "MirrorGAN":
         """The same checkpoint, drawing from noise that is cut off and scaled; `Drawing.checkpoint` says so.
@@ -419,6 +428,47 @@ class MirrorGAN:
                 climber.step()
                 with torch.no_grad():
                     noise.mul_(length / noise.norm())
+
+    def sample(self, caption: str, seed: int, config: SamplerConfig | None = None) -> Iterator[Refinement]:
+        """Draws a caption without the generator, by a Plug & Play sampler: walks over features of the inverter's trunk
+        towards the caption's likelihood under STREAM; see mirrorgan/sampler.py. Slow: a step draws, looks and reads.
+
+        Yields:
+            where the walk is, once a step, the start first. Whoever asks for no more stops it.
+
+        Raises:
+            CaptionError: see `draw`.
+            CheckpointError: there is no captioner, or no inverter, or both stand on one trunk: a captioner whose own
+                trunk is inverted is pleased by whatever that trunk takes for the caption.
+        """
+        captioner, config = self._reader("guide a walk"), config or SamplerConfig()
+        inverter = self.inverter
+        if inverter is None:
+            raise CheckpointError(
+                f"{self.info.name} has no inverter, so nothing can be sampled with it; train one by python -m "
+                "train.inverter, and put its files into the checkpoint"
+            )
+        if inverter.config.backbone == captioner.config.backbone:
+            raise CheckpointError(
+                f"{self.info.name}: inverter and captioner both stand on {captioner.config.backbone}; the captioner "
+                "must look through another trunk than the one that is inverted"
+            )
+        caption, seed = clean(caption), check_seed(seed)
+        words = self.look_up(caption)
+        tokens, mask = self._tokens(words)
+        generator = torch.Generator().manual_seed(seed)
+        deviation = float(inverter.deviation)
+        start = start_at(1, inverter.config.feature_dim, generator, deviation).to(self._device)
+        steps = walk(
+            inverter.encode, inverter, caption_condition(captioner, tokens, mask), start, config, inverter.config.most,
+            deviation, generator,
+        )  # fmt: skip
+        count = int(captioner.targets(tokens, mask)[1].sum())
+        for at in steps:
+            stages = (Stage(to_pictures(at.images)[0], None, None),)
+            yield Refinement(
+                at.step, float(at.log_likelihood) / count, Sketch(caption, seed, words, stages, {}, self.name)
+            )
 
     def inside(self) -> Inside:
         """Parameters of the parts, and what the folder tells of training and scores. Damaged lines are left out."""

@@ -30,7 +30,7 @@ FLOORS = [
     },
     {"inputs", "text_scores"},
     {"backbones"},
-    {"text_encoder", "image_encoder", "captioner", "discriminators", "generators", "keypoints"},
+    {"text_encoder", "image_encoder", "captioner", "discriminators", "generators", "keypoints", "inverter", "sampler"},
     {"checkpoint"},
     {"loading", "expert"},
     {"pipeline"},

@@ -13,13 +13,14 @@ from train.runtime.recorded_options import current_options, dropped_options
 
 FIXED = frozenset(
     """
-    accumulate attention_dim backbone batch beta1 beta2 channels clip crop_size cut_margin damsm
+    accumulate adversarial_weight attention_dim backbone batch beta1 beta2 channels clip crop_size cut_margin damsm
     damsm_by damsm_gammas discriminator discriminator_channels discriminator_options dropout ema encoder_dropout
-    ends first_size first_trained frechet frechet_size frechet_statistics frechet_trunks fresh_noise gamma1 gamma2
-    gamma3 generator gradient_penalty grow_from grown_rate halve_every held_out image_size interpolation kl
-    label_smoothing longest look_pixels look_sizes margin objective options part_sigma part_weight penalty_apart
-    pool redescription redescription_share residual_blocks schedule seed sentence_attention skip_images
-    standardize_text text_dim text_training weight_decay word_attention word_guidance wrong_pairs
+    ends feature_weight first_size first_trained frechet frechet_size frechet_statistics frechet_trunks fresh_noise
+    gamma1 gamma2 gamma3 generator gradient_penalty grow_from grown_rate halve_every held_out image_size
+    interpolation kl label_smoothing longest look_pixels look_size look_sizes margin objective options part_sigma
+    part_weight penalty_apart pixel_weight pool redescription redescription_share residual_blocks schedule seed
+    sentence_attention skip_images standardize_text text_dim text_training vary_place weight_decay word_attention
+    word_guidance wrong_pairs
     """.split()  # noqa: SIM905
 )
 """Options that make a run what it is: it does not go on with another value."""
