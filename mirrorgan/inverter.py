@@ -91,7 +91,8 @@ class Inverter(nn.Module):
 
     def encode(self, images: Tensor) -> Tensor:
         """E: pictures (B, 3, S, S) in [-1, 1] to features (B, P) in [0, most]; differentiable."""
-        return self.backbone(resize(images, self.config.look_size)).pooled
+        pooled: Tensor = self.backbone(resize(images, self.config.look_size)).pooled
+        return pooled
 
     def forward(self, features: Tensor) -> Tensor:
         """h (B, P) to a picture (B, 3, S, S) in [-1, 1]."""

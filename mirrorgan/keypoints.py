@@ -53,10 +53,10 @@ class KeypointGenerator(nn.Module):
                 went in.
         """
         said = [self.noise(noise), self.text(self.standardize(sentence)), self.given(given)]
-        made: Tensor = self.join(torch.cat(said, dim=1)).sigmoid()
+        made = self.join(torch.cat(said, dim=1)).sigmoid()
         known = given.unflatten(1, (-1, 3))[:, :, 2:].expand(-1, -1, 3).flatten(1)  # v of the part, for its numbers
-        placed: Tensor = given * known + made * (1 - known)
-        return placed
+        completed: Tensor = given * known + made * (1 - known)
+        return completed
 
 
 class KeypointDiscriminator(nn.Module):

@@ -27,7 +27,7 @@ CODE = Path(__file__).resolve().parent.parent
 KEPT_HERE = ("checkpoints", "packed", "runs")
 """Folders in which this project keeps things: a name that begins with one is never a repository on the Hub."""
 Seeing = TypeVar("Seeing", bound=nn.Module)
-OnTrunk = TypeVar("OnTrunk", CaptionerConfig, ImageEncoderConfig)
+OnTrunk = TypeVar("OnTrunk", CaptionerConfig, ImageEncoderConfig, InverterConfig)
 """Configurations that name a frozen trunk, `backbone`."""
 Manifest = dict[str, Any]
 """What checkpoint.json says."""

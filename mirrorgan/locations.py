@@ -77,8 +77,8 @@ def part_maps(places: Tensor, size: int) -> Tensor:
     x, y, seen = places.float().unflatten(1, (-1, 3)).unbind(dim=2)
     column, row = ((size * share).round().clamp(1, size).long() - 1 for share in (x, y))
     maps = torch.zeros(*x.shape, size * size, device=places.device)
-    filled: Tensor = maps.scatter(2, (row * size + column)[:, :, None], seen.round()[:, :, None])
-    return filled.view(*x.shape, size, size)
+    marked: Tensor = maps.scatter(2, (row * size + column)[:, :, None], seen.round()[:, :, None])
+    return marked.reshape(*x.shape, size, size)
 
 
 # ------------------------------------------------------------------------------------------- what somebody asks for

@@ -142,7 +142,8 @@ def caption_condition(captioner: Captioner, tokens: Tensor, mask: Tensor) -> Con
         logits = captioner.logits(captioner.see(images), many[0]).float()
         targets, counted = captioner.targets(*many)
         logs = -F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none").unflatten(0, targets.shape)
-        return (logs * counted).sum(dim=1)
+        total: Tensor = (logs * counted).sum(dim=1)
+        return total
 
     return log_likelihood
 

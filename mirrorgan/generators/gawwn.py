@@ -200,6 +200,8 @@ def drawn_by_halves(channels: int, count: int) -> list[nn.Module]:
 class Generator(BaseGenerator):
     """Draws one picture, of noise, sentence and place; the words are not used, and there is no loss of its own."""
 
+    config: Config
+
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config: Config = config

@@ -304,6 +304,11 @@ class GanConfig(RunConfig):
         return location
 
     @property
+    def part_names(self) -> tuple[str, ...]:
+        """Of the parts that a generator by keypoints is told of."""
+        return tuple(getattr(self.generator_config(), "part_names", ()))
+
+    @property
     def train_sizes(self) -> tuple[int, ...]:
         """Pixels of every stage's image in training."""
         return (*self.sizes[:-1], self.crop_size) if self.crop_size else self.sizes

@@ -197,7 +197,7 @@ class BatchLoader:
     ) -> None:
         size = config.sizes[-1]
         self.places = None if config.location is None else split_places(split, config.location)
-        if config.location == KEYPOINTS and (names := config.generator_config().part_names) != split.part_names:
+        if config.location == KEYPOINTS and (names := config.part_names) != split.part_names:
             raise DataError(
                 f"{split.folder} has places of {', '.join(split.part_names)}; the generator is told those of "
                 f"{', '.join(names)}: name the same in --options part_names=..."

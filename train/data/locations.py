@@ -94,7 +94,8 @@ def inside(places: Tensor, kind: str) -> Tensor:
         return torch.cat([start, end - start], dim=1)
     each = places.unflatten(1, (-1, 3))
     there = ((each[:, :, :2] >= 0) & (each[:, :, :2] <= 1)).all(dim=2, keepdim=True) & (each[:, :, 2:] > 0.5)
-    return (each * there).flatten(1)
+    kept: Tensor = (each * there).flatten(1)
+    return kept
 
 
 def random_move(places: Tensor, kind: str, numbers: Tensor) -> Move:

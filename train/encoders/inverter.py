@@ -192,7 +192,7 @@ def train_step(
             real, wrong = discriminator.judge(seen, told), discriminator.judge(seen, told.roll(1, dims=0))
             fake = discriminator(drawn.detach(), told)
             terms["discriminator"] = losses.cross_entropy_discriminator(real, fake, wrong)
-            terms["discriminator"].backward()  # type: ignore[no-untyped-call]
+            terms["discriminator"].backward()
             discriminator.requires_grad_(False)  # what the inverter learns from does not reach it
             terms["adversarial"] = config.adversarial_weight * losses.cross_entropy_generator(
                 discriminator(drawn, told)
@@ -200,7 +200,7 @@ def train_step(
         terms["pixels"] = config.pixel_weight * (drawn.float() - images).abs().mean()
         again = inverter.encode(drawn).float()
         terms["features"] = config.feature_weight * ((again - features) / inverter.deviation).square().mean()
-    torch.stack([term for name, term in terms.items() if name != "discriminator"]).sum().backward()  # type: ignore[no-untyped-call]
+    torch.stack([term for name, term in terms.items() if name != "discriminator"]).sum().backward()
     discriminator.requires_grad_(True)
     optimizer.step()
     return {name: term.detach() for name, term in terms.items()}
