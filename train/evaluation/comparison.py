@@ -21,11 +21,12 @@ from train.evaluation.scores import Options, Result, evaluate, packed_folder
 from train.publishing.card import SHUFFLED, stages_made, written
 from train.publishing.export import Runs, export
 from train.publishing.figures import save_picture
-from train.publishing.history import describe, picture_sizes, read_log
+from train.publishing.history import describe, picture_sizes
 from train.runtime.command import typed
 from train.runtime.files import check_folder, write_text
 from train.runtime.recorded_options import read_options, read_training
 from train.runtime.report import COLOURS, curves, smooth
+from train.runtime.run_log import LOG, read_log
 
 SEEDS = (0, 1, 2)
 SIDE, MARGIN, HEAD = 96, 190, 24
@@ -206,7 +207,7 @@ def plot(points: Sequence[Model], compared: Sequence[Model]) -> Figure | None:
     for model in compared:
         if model.run is None or "batch" not in model.config:
             continue
-        found = curves(read_log(model.run / "log.jsonl"))
+        found = curves(read_log(model.run / LOG))
         for name in LOSSES:
             if name in found:
                 smoothed = smooth(found[name])

@@ -5,7 +5,6 @@ that stands where a run does, to go on from, training.json says what its runs we
 """
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from train.encoders import captioner, damsm
 from train.runtime.command import as_json, typed
 from train.runtime.recorded_options import current_options, read_options
 from train.runtime.run_dir import average_weights_dir, parent_record, record_of
-from train.runtime.run_log import read_sessions
+from train.runtime.run_log import LOG, read_log, read_sessions
 
 TRAININGS = {"encoders": "train.damsm", "captioner": "train.captioner", "generator": "train.gan"}
 """Part of a checkpoint, and the command that trains it."""
@@ -107,7 +106,7 @@ def describe(part: str, run: Path) -> dict[str, Any]:
         if made_by:
             return dict(made_by[-1])
     config = read_options(run)
-    reports = read_log(run / "log.jsonl")
+    reports = read_log(run / LOG)
     entry = {"part": part, "run": run.name, "command": command(part, config), "batch": config["batch"]}
     if part == "generator":
         made = read_json(run / "average" / "generator.json")
@@ -157,26 +156,13 @@ def machine(session: Mapping[str, Any]) -> str | None:
     return None
 
 
-def read_log(path: Path) -> list[dict[str, Any]]:
-    """The reports of a log.jsonl; none if there is no such file. A line that a crash cut short is passed over."""
-    reports = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-        try:
-            report = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(report, dict) and {"step", "seconds"} <= report.keys():
-            reports.append(report)
-    return reports
-
-
 def minutes(reports: list[dict[str, Any]]) -> float:
     """How long a run took: `seconds` counts on, or begins anew with every session (journals before run.json)."""
     total, last = 0.0, 0.0
-    for report in reports:
-        if report["seconds"] < last:
+    for seconds in (report["seconds"] for report in reports if isinstance(report.get("seconds"), int | float)):
+        if seconds < last:
             total += last
-        last = report["seconds"]
+        last = seconds
     return (total + last) / 60
 
 
