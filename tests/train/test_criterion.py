@@ -12,7 +12,7 @@ from train.adversarial.criterion import Criterion
 from train.adversarial.forwards import Forwards
 from train.adversarial.generator_losses import GeneratorLoss, generator_losses
 from train.adversarial.networks import set_trainable
-from train.adversarial.step import Accumulation, accumulated
+from train.adversarial.step import Gradients
 from train.runtime.distributed import SINGLE_PROCESS
 
 WEIGHTS = [field.name for field in dataclasses.fields(GanConfig) if LOSS_WEIGHT in field.metadata]
@@ -99,11 +99,12 @@ def test_the_means_of_the_parts_are_the_batch_s(everything, split, options, coun
     config = dataclasses.replace(everything, batch=8, damsm=0.0, augment=1.0, **options)
     nets, _ = begin(config, split)
     nets.generator.eval(), nets.discriminators.eval()
-    batch, criterion = feed_for(config, split, nets).read(0), Criterion(nets, config)
+    batch = feed_for(config, split, nets).read(0)
     found = []
     for parts in (1, count):
-        gradients = Accumulation(parts)
-        for part in accumulated(batch, parts):
+        criterion = Criterion(nets, dataclasses.replace(config, accumulate=parts))
+        gradients = Gradients(criterion)
+        for part in gradients.parts(batch):
             gradients.add(criterion.discriminator(part, criterion.sample(part)))
             part = part.with_fresh_noise()
             gradients.add(criterion.generator(part, criterion.draw(part)))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mirrorgan import losses
 from mirrorgan.generators.base import GeneratorOutput
@@ -16,7 +16,7 @@ from train.adversarial.forwards import Forwards, condition_of, identity
 from train.adversarial.frechet_loss import FrechetLoss
 from train.adversarial.generator_losses import Damsm, DrawnBatch, generator_losses
 from train.adversarial.loader import Batch, encode_text
-from train.adversarial.networks import Networks
+from train.adversarial.networks import Networks, text_parameters
 from train.data.augmentation import augment
 from train.runtime.distributed import SINGLE_PROCESS, World, gather_rows
 
@@ -63,6 +63,11 @@ class Criterion:
         if interpolated and self.config.goal.interpolation:
             batch = batch.with_interpolated()
         return self.forwards.draw(batch)
+
+    def draw_for_both(self, batch: Batch) -> GeneratorOutput | None:
+        """The batch drawn once, for both halves of a step. None where each half draws for itself: the generator from
+        other noise, or a batch in parts, of which no graph is kept."""
+        return self.draw(batch) if self.config.accumulate == 1 and batch.fresh is None else None
 
     @torch.no_grad()
     def sample(self, batch: Batch) -> GeneratorOutput:
@@ -137,6 +142,11 @@ class Criterion:
         whole = output.stages[: self.config.whole_stages]
         word_maps = [stage.word_attention for stage in whole if stage.word_attention is not None]
         return DrawnBatch(judgements, whole[-1].image[: len(batch.sentence)], word_maps)
+
+    @property
+    def text_parameters(self) -> list[nn.Parameter]:
+        """What learns of the encoders; nothing where they do not."""
+        return text_parameters(self.networks)
 
     def encoders(self, batch: Batch) -> Losses:
         """Where the encoders learn: the DAMSM loss of real pictures and their captions."""

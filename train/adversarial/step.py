@@ -1,14 +1,16 @@
 """One training step, as Algorithm 1 of Reed et al., "Generative Adversarial Text to Image Synthesis" (ICML 2016)."""
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from train.adversarial.checkpointing import Snapshot
 from train.adversarial.criterion import Criterion, Losses
 from train.adversarial.loader import Batch
-from train.adversarial.networks import set_trainable, text_parameters
+from train.adversarial.networks import set_trainable
 from train.adversarial.optimizers import Optimizers
 from train.runtime import device
 from train.runtime.device import cannot_compile
@@ -22,62 +24,68 @@ def train_step(batch: Batch, criterion: Criterion, optimizers: Optimizers) -> di
         every loss by name, weighted as it entered the sum, detached; and the mean logits of real and drawn pictures.
         Of this process's rows, on the device: nothing here waits for it.
     """
-    networks, forwards, parts = criterion.networks, criterion.forwards, criterion.config.accumulate
-    gradients = Accumulation(parts)
+    networks, forwards, gradients = criterion.networks, criterion.forwards, Gradients(criterion)
+    drawn = criterion.draw_for_both(batch)
 
-    # Discriminators: tell real pictures from drawn ones, and true captions from another picture's.
-    set_trainable(networks.discriminators, True)
-    optimizers.discriminators.zero_grad(set_to_none=True)
-    # Drawn once, unless the generator draws from other noise, or a batch in parts, of which no graph is kept.
-    drawn = criterion.draw(batch) if parts == 1 and batch.fresh is None else None
-    for part in accumulated(batch, parts, forwards.passes):
-        gradients.add(criterion.discriminator(part, drawn or criterion.sample(part)))
-    optimizers.discriminators.step()
+    with learning(networks.discriminators):
+        # Discriminators: tell real pictures from drawn ones, and true captions from another picture's.
+        with update(optimizers.discriminators):
+            for part in gradients.parts(batch, forwards.passes):
+                gradients.add(criterion.discriminator(part, drawn or criterion.sample(part)))
 
-    # Their gradient penalty, where it has a step of its own.
-    if criterion.penalizes_apart:
-        optimizers.discriminators.zero_grad(set_to_none=True)
-        for part in accumulated(batch, parts, forwards.penalties):
-            gradients.add(criterion.penalty(part))
-        optimizers.discriminators.step()
+        # Their gradient penalty, where it has a step of its own.
+        if criterion.penalizes_apart:
+            with update(optimizers.discriminators):
+                for part in gradients.parts(batch, forwards.penalties):
+                    gradients.add(criterion.penalty(part))
 
-    # Generator: pass for real with its caption, and be described correctly.
-    set_trainable(networks.discriminators, False)
-    optimizers.generator.zero_grad(set_to_none=True)
-    for part in accumulated(batch.with_fresh_noise(), parts, [forwards.generator]):
-        gradients.add(criterion.generator(part, drawn or criterion.draw(part)))
+    with update(optimizers.generator):
+        # Generator: pass for real with its caption, and be described correctly.
+        for part in gradients.parts(batch.with_fresh_noise(), [forwards.generator]):
+            gradients.add(criterion.generator(part, drawn or criterion.draw(part)))
 
-    # Encoders, where they learn: match real pictures and their captions.
-    if learning := text_parameters(networks):
-        assert networks.image_encoder is not None
-        set_trainable(networks.image_encoder, True)  # only here: the generator's losses do not reach it
-        for part in accumulated(batch, parts):
-            gradients.add(criterion.encoders(part))
-        set_trainable(networks.image_encoder, False)
-        average_gradients(learning, criterion.world)
+        # Encoders, where they learn: match real pictures and their captions.
+        if criterion.text_parameters:
+            with learning(networks.image_encoder):  # only here: the generator's losses do not reach it
+                for part in gradients.parts(batch):
+                    gradients.add(criterion.encoders(part))
+            average_gradients(criterion.text_parameters, criterion.world)
 
-    optimizers.generator.step()
     criterion.update_moments()
     return gradients.means
 
 
-def accumulated(batch: Batch, count: int, networks: Sequence[Any] = ()) -> Iterator[Batch]:
-    """The parts of a batch, one after the other; gradients of `networks` are averaged over processes with the last."""
-    for number in range(count):
-        with sync_gradients(networks, now=number == count - 1):
-            yield batch.part(number, count) if count > 1 else batch
+@contextlib.contextmanager
+def learning(network: nn.Module | None) -> Iterator[None]:
+    """The weights of a network take gradients, here and nowhere else."""
+    assert network is not None
+    set_trainable(network, True)
+    try:
+        yield
+    finally:
+        set_trainable(network, False)
 
 
-class Accumulation:
-    """Adds up the gradients of the parts of a batch, and the means of their losses.
+@contextlib.contextmanager
+def update(optimizer: torch.optim.Optimizer) -> Iterator[None]:
+    """One step of an optimizer, with the gradients that are added up in here."""
+    optimizer.zero_grad(set_to_none=True)
+    yield
+    optimizer.step()
 
-    Args:
-        count: how many parts there are.
-    """
 
-    def __init__(self, count: int) -> None:
-        self.count = count
+class Gradients:
+    """Gradients of a batch that is worked through in parts, and the means of its losses; see `GanConfig.accumulate`."""
+
+    def __init__(self, criterion: Criterion) -> None:
+        self.count = criterion.config.accumulate
         self.means: dict[str, Tensor] = {}
+
+    def parts(self, batch: Batch, networks: Sequence[Any] = ()) -> Iterator[Batch]:
+        """The parts, one after the other; gradients of `networks` are averaged over processes with the last."""
+        for number in range(self.count):
+            with sync_gradients(networks, now=number == self.count - 1):
+                yield batch.part(number, self.count) if self.count > 1 else batch
 
     def add(self, losses: Losses) -> None:
         """Differentiates the losses of a part, as its share of the batch's."""
