@@ -6,9 +6,9 @@ Epochs are chosen by CIDEr on classes held out of the training split.
 """
 
 from mirrorgan.console import escape_unencodable
-from train.data.features import StoppedEarly
 from train.encoders.captioner import PRESETS, train
 from train.runtime.command import fail, parse
+from train.runtime.state import StoppedEarly
 
 
 def main() -> None:

@@ -6,9 +6,9 @@ are computed once. Epochs are chosen by retrieval on classes held out of the tra
 """
 
 from mirrorgan.console import escape_unencodable
-from train.data.features import StoppedEarly
 from train.encoders.damsm import PRESETS, train
 from train.runtime.command import fail, parse
+from train.runtime.state import StoppedEarly
 
 
 def main() -> None:

@@ -6,9 +6,9 @@ discriminator may look through it. Pictures of the same classes, held out, say h
 """
 
 from mirrorgan.console import escape_unencodable
-from train.data.features import StoppedEarly
 from train.encoders.expert import PRESETS, train
 from train.runtime.command import fail, parse
+from train.runtime.state import StoppedEarly
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from mirrorgan.console import escape_unencodable
 from train.adversarial.presets import PRESETS
 from train.adversarial.training import train
 from train.runtime.command import fail, parse
+from train.runtime.state import StoppedEarly
 
 
 def main() -> None:
@@ -15,7 +16,7 @@ def main() -> None:
     config = parse(PRESETS, prog="python -m train.gan")
     try:
         print(f"averaged generator: {train(config)}")
-    except (ValueError, OSError, FloatingPointError) as error:
+    except (ValueError, OSError, FloatingPointError, StoppedEarly) as error:
         fail(error)
 
 

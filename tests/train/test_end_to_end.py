@@ -12,10 +12,10 @@ from mirrorgan import MirrorGAN
 from train import gan
 from train.adversarial.training import GanConfig
 from train.encoders import captioner, damsm
-from train.encoders import pretraining as pretrain
 from train.encoders.captioner import CaptionerTraining
 from train.encoders.damsm import DamsmConfig
 from train.publishing.export import Runs, export
+from train.runtime import loop
 from train.runtime.state import load_state
 
 pytestmark = pytest.mark.slow
@@ -93,7 +93,7 @@ def test_trainings_of_encoders_and_captioner_resume_where_they_stopped(
         whole, parts = dataclasses.replace(config, name="whole"), dataclasses.replace(config, name="parts")
         module.train(whole)
 
-        class StopsAfterThree(pretrain.Stopper):
+        class StopsAfterThree(loop.Stopper):
             asked_for = 0
 
             def due(self, reserve=0.0):
@@ -101,7 +101,7 @@ def test_trainings_of_encoders_and_captioner_resume_where_they_stopped(
                 return self.asked_for > 3
 
         with monkeypatch.context() as patch:
-            patch.setattr(module, "Stopper", StopsAfterThree)
+            patch.setattr(loop, "Stopper", StopsAfterThree)
             module.train(parts)
         assert load_state(parts.folder)["step"] == 3
         module.train(parts)

@@ -9,8 +9,9 @@ import torch
 from filelock import FileLock
 
 from train.data import features
-from train.data.features import StoppedEarly, cached_features, trunk_hash
+from train.data.features import cached_features, trunk_hash
 from train.data.packed import load_packed
+from train.runtime.state import StoppedEarly
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from mirrorgan.checkpoint import read_json
 from train.adversarial import training_state
 from train.adversarial.config import GanConfig
 from train.adversarial.presets import PRESETS
-from train.encoders import captioner, damsm, expert, pretraining
+from train.encoders import captioner, damsm, expert
 from train.evaluation.comparison import data_of
 from train.publishing.history import command
 from train.runtime import recorded_options
@@ -98,7 +98,7 @@ def test_a_renamed_option_is_read_under_its_new_name_through_every_door(renamed,
     assert training_state.changed_options(old, PRESETS["folder"]) == ["batch 8 (it was 5)"]
     preset = dataclasses.replace(next(iter(damsm.PRESETS.values())), batch=4)
     with pytest.raises(ValueError, match="was begun with --batch 5, not 4"):
-        pretraining.restore(preset, {}, {"config": {"size_of_batch": 5}}, None, None)
+        hold_to(preset.folder, preset, {"size_of_batch": 5}, {}, {})
 
 
 def test_of_an_old_name_and_a_new_one_the_new_one_counts(renamed):

@@ -120,7 +120,7 @@ def test_a_disk_that_is_full_loses_nothing(tmp_path):
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
     try:
-        with pytest.raises(SaveError, match="what was saved before is kept"):
+        with pytest.raises(SaveError, match="could not be saved"):
             save_state(tmp_path, {"step": 2, "weights": torch.zeros(100_000)})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -1,16 +1,14 @@
-"""The loop of the generator's training: resume, step, log, average, save.
+"""The generator's training, as the loop of all trainings takes it (train/runtime/loop.py)."""
 
-Dimensions: B batch, S image size.
-"""
-
-import contextlib
 import dataclasses
-import time
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor
+from PIL import Image
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from mirrorgan.checkpoint import save_part
@@ -21,21 +19,24 @@ from train.adversarial.config import GanConfig
 from train.adversarial.criterion import Criterion
 from train.adversarial.frechet_loss import FIRST, FrechetLoss
 from train.adversarial.generator_losses import Frechet
-from train.adversarial.loader import BatchLoader
+from train.adversarial.loader import Batch, BatchLoader
 from train.adversarial.networks import build_networks, recalibrate, set_training, text_parameters
 from train.adversarial.optimizers import build_optimizers, grown_names, set_rates
 from train.adversarial.sample_grid import draw_sheet, sheet_captions
+from train.adversarial.saturation import SaturationMonitor
 from train.adversarial.step import train_step, try_compile
 from train.data.packed import load_packed
 from train.metrics import NotFiniteError
-from train.runtime.command import as_json
 from train.runtime.config import check_steps
 from train.runtime.device import prepare
-from train.runtime.distributed import World, gather_rows, joined
-from train.runtime.divergence import DIVERGED, DivergenceMonitor, check_weights
-from train.runtime.logger import RunLogger
+from train.runtime.distributed import World, gather_rows
+from train.runtime.loop import StateElsewhere, Training, run
 from train.runtime.run_dir import save_parent_record
-from train.runtime.state import SaveError, Stopper, replace_dir, run_lock, save_state, seed_step
+from train.runtime.state import StoppedEarly, Stopper, seed_step
+
+RESERVE = 20.0
+"""Seconds that are left for saving when the Frechet loss is fitted."""
+STOPPED = "stopped while the Frechet loss looked at pictures; the same command looks at them again"
 
 
 @torch.no_grad()
@@ -43,7 +44,11 @@ def fit_statistics(
     loader: BatchLoader, criterion: Criterion, say: Callable[[str], None], due: Callable[[], bool] = lambda: False
 ) -> None:
     """Fits the moments of the Frechet loss to the real pictures: one epoch of them, cut, mirrored and captioned as in
-    training; and to what the generator draws before it learns. If `due` asks for an end, they know nothing yet."""
+    training; and to what the generator draws before it learns.
+
+    Raises:
+        StoppedEarly: `due` asked for an end. The moments know nothing then.
+    """
     nets, config, world = criterion.networks, criterion.config, criterion.world
     every = [moments for moments in nets.moments if isinstance(moments, FrechetLoss)]
     if all(moments.fitted for moments in every):
@@ -56,7 +61,7 @@ def fit_statistics(
         range(max(1, len(loader.split) // config.batch)), "real pictures", leave=False, disable=not world.leader
     ):
         if world.any(due()):
-            return
+            raise StoppedEarly(STOPPED)
         batch = loader.read(step)
         sentences.append(gather_rows(batch.sentence, world))
         for found, some in zip(features, criterion.forwards.features(batch.images[last_whole]), strict=True):
@@ -68,7 +73,7 @@ def fit_statistics(
         if world.any(due()):
             for moments in every:
                 moments.forget()
-            return
+            raise StoppedEarly(STOPPED)
         seed_step(config.seed, step)
         batch = loader.read(step)
         frechet.distance(batch, criterion.draw(batch).images[last_whole][: len(batch.sentence)])
@@ -78,156 +83,142 @@ def fit_statistics(
 
 
 def train(config: GanConfig) -> Path:
-    """Trains, or goes on with, the run `config.name`; returns the folder of the averaged generator."""
-    with joined(config.place) as world, run_lock(config.folder) if world.leader else contextlib.nullcontext():
-        return _train(config, world)
+    """Trains, or goes on with, the run `config.name`; returns the folder of the averaged generator.
+
+    Raises:
+        see `train.runtime.loop.run`.
+    """
+    return run(GanTraining, config)
 
 
-def _train(config: GanConfig, world: World) -> Path:
-    prepare(config.place)
-    split = load_packed(config.data, "train")
-    state = world.from_leader(lambda: training_state.own_state(config.folder))
-    resumed: str | None = None
-    notes: list[str] = []
-    made_of = training_state.made_of(config)
-    if state is not None and (changed := training_state.hold_run(state, config, made_of)) is not None:
-        notes.append(changed)
-    if state is None and (checkpoint := config.resume_from) is not None:
-        state = world.from_leader(lambda: training_state.read(checkpoint, config, split.vocabulary.hash))
+class GanTraining(Training[GanConfig]):
+    """Discriminators, the generator and the average of its weights, on pictures and captions."""
+
+    weights_dir = "average"
+    rates = ("generator_rate", "discriminator_rate")
+    several_processes = True
+    saving = RESERVE
+
+    def __init__(self, config: GanConfig, world: World, stopper: Stopper) -> None:
+        super().__init__(config, world, stopper)
+        prepare(config.place)
+        self.split = load_packed(config.data, "train")
+        self.captions = sheet_captions(self.split)
+        self.sheet_every = config.sheet_every
+        self.instead_of_state = f", with --grow-from {config.folder} to take its weights over"
+        self.saturation = SaturationMonitor(config.goal.margin)
+        self.grown: list[str] | None = None
+        self.adam_start = 0
+        """The step at which Adam's moments began."""
+        self.other_images = 0
+        """Pictures seen in batches of other sizes, beside those of as many steps of this size."""
+        self.batches: Generator[Batch, None, None] | None = None
+        self.calibrated: tuple[int, BaseGenerator] | None = None
+        if len(self.split) < config.batch:
+            self.notes.append(
+                f"{len(self.split)} pictures are fewer than a batch of {config.batch} holds: some are in it repeatedly"
+            )
+
+    def made_of(self) -> dict[str, str | None]:
+        return training_state.made_of(self.config)
+
+    def state_elsewhere(self) -> StateElsewhere | None:
+        config, checkpoint = self.config, self.config.resume_from
+        if checkpoint is None:
+            return None
+        read = functools.partial(training_state.read, checkpoint, config, self.split.vocabulary.hash)
+        state = self.world.from_leader(read)
         check_steps(checkpoint, state["step"], config)
-        resumed = training_state.describe(state, config)
-        notes.append(resumed)
-    # A state has what was taken over when the run began, and that may be gone.
-    begun = config if state is None else dataclasses.replace(config, grow_from=None, grown_rate=None)
-    nets = build_networks(begun, split.vocabulary, world)
-    grown = grown_names(nets, config, state)
-    optimizers = build_optimizers(nets, config, grown)
-    step, adam_start, other_images = 0, 0, 0
-    if state is not None:
-        if resumed:
-            training_state.check_fit(state, nets, config)
-        if (note := training_state.forget_other_moments(state, nets, config)) is not None:
-            notes.append(note)
+        return StateElsewhere(state, checkpoint, training_state.describe(state, config))
+
+    def build(self, state: dict[str, Any] | None) -> None:
+        config, world, vocabulary = self.config, self.world, self.split.vocabulary
+        # A state has what was taken over when the run began, and that may be gone.
+        begun = config if state is None else dataclasses.replace(config, grow_from=None, grown_rate=None)
+        self.nets = nets = build_networks(begun, vocabulary, world)
+        self.grown = grown_names(nets, config, state)
+        self.optimizers = build_optimizers(nets, config, self.grown)
+        if state is not None:
+            if "about" in state:  # of a checkpoint
+                training_state.check_fit(state, nets, config)
+            if (note := training_state.forget_other_moments(state, nets, config)) is not None:
+                self.notes.append(note)
+        set_training(nets.generator, config.first_trained)
+        ends = nets.captioner is not None and nets.captioner.config.ends
+        self.loader = BatchLoader(self.split, config, nets.text_encoder, nets.generator.noise_dim, ends, world)
+        self.criterion = Criterion(nets, config, world)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        step = load_state_dict(state, self.nets, self.optimizers)
+        self.adam_start = state.get("adam_start", 0)
+        self.other_images = state.get("images", step * self.config.batch) - step * self.config.batch
+        if "about" in state and self.world.leader and self.config.resume_from is not None:
+            training_state.carry_over(state, self.config.resume_from, self.config.folder)
+
+    def state_dict(self, step: int) -> dict[str, Any]:
+        about = training_state.about_run(self.config, self.images(step), self.adam_start, self.grown)
+        return state_dict(self.nets, self.optimizers, step, self.config.compact_state) | about
+
+    def images(self, step: int) -> int:
+        """Pictures seen after so many steps."""
+        return step * self.config.batch + self.other_images
+
+    def begin(self, step: int, say: Callable[[str], None]) -> None:
+        if self.world.leader and self.config.grow_from is not None:
+            save_parent_record(self.config.folder, self.config.grow_from)
+        fit_statistics(self.loader, self.criterion, say, functools.partial(self.stopper.due, RESERVE))
+        if self.config.compile:
+            say("compiling; this takes a while")
+            self.criterion = try_compile(self.loader.read(step), self.criterion, self.optimizers, say)
+        self.criterion.forwards.wrap_ddp(self.world)
+        self.batches = self.loader.batches(step)
+
+    def step(self, number: int) -> dict[str, Tensor]:
+        assert self.batches is not None
+        set_rates(self.optimizers, number, self.config, self.adam_start)
         try:
-            step = load_state_dict(state, nets, optimizers)
-        except (KeyError, ValueError, RuntimeError) as error:
-            reason = str(error).strip().splitlines()[-1].strip()
-            raise ValueError(
-                f"{config.resume_from if resumed else config.folder} holds a run of other networks ({reason}); give "
-                "the options that it was begun with, or another --name"
-            ) from error
-        adam_start = state.get("adam_start", 0)
-        other_images = state.get("images", step * config.batch) - step * config.batch  # seen in batches of other sizes
-        if resumed and world.leader and config.resume_from is not None:
-            training_state.carry_over(state, config.resume_from, config.folder)
-        del state
-    set_training(nets.generator, config.first_trained)
-    ends = nets.captioner is not None and nets.captioner.config.ends
-    loader = BatchLoader(split, config, nets.text_encoder, nets.generator.noise_dim, ends, world)
-    logger = RunLogger(config.folder, as_json(config), config.steps, step, resumed) if world.leader else None
-    if logger is not None and config.grow_from is not None:
-        save_parent_record(config.folder, config.grow_from)
-    stopper = Stopper(config.minutes)
-    monitor = DivergenceMonitor(margin=config.goal.margin)
-    folder = config.folder / "average"
-    captions = sheet_captions(split)
-    if len(split) < config.batch:
-        notes.append(f"{len(split)} pictures are fewer than a batch of {config.batch} holds: some are in it repeatedly")
+            terms = train_step(next(self.batches), self.criterion, self.optimizers)
+        except NotFiniteError as error:
+            raise FloatingPointError(f"step {number + 1}: {error}") from None
+        ema.update(self.nets.average, self.nets.generator, number + 1, self.config.ema)
+        self.saturation.see(terms)
+        return terms
 
-    def say(text: str) -> None:
-        if logger is not None:
-            logger.print(text)
+    def networks(self) -> list[tuple[str, nn.Module]]:
+        nets = self.nets
+        return [
+            ("generator", nets.generator),
+            ("discriminators", nets.discriminators),
+            ("text encoder", nets.text_encoder),
+        ]
 
-    for note in notes:
-        say(note)
-    if step == config.steps:
-        say(f"all {step} steps are done; give more --steps to go on")
-    calibrated: tuple[int, BaseGenerator] | None = None
+    def remarks(self) -> list[str]:
+        winner = self.saturation.winner()
+        return [] if winner is None else [winner]
 
-    def shown() -> BaseGenerator:
+    def average(self, step: int) -> BaseGenerator:
         """The average as it is written and drawn with; made once a step, whoever asks for it."""
-        nonlocal calibrated
-        if calibrated is None or calibrated[0] != step:
-            calibrated = step, recalibrate(nets, split, config)
-        return calibrated[1]
+        if self.calibrated is None or self.calibrated[0] != step:
+            self.calibrated = step, recalibrate(self.nets, self.split, self.config)
+        return self.calibrated[1]
 
-    def save() -> None:
-        monitor.check()
-        if logger is None:
-            return
-        parts = [("generator", nets.generator), ("discriminators", nets.discriminators)]
-        check_weights([*parts, ("text encoder", nets.text_encoder)])
-        images = step * config.batch + other_images
-        about = training_state.about_run(config, images, adam_start, grown, made_of)
-        save_state(config.folder, state_dict(nets, optimizers, step, config.compact_state) | about)
-        average = shown()
-        with replace_dir(folder) as unfinished:
-            save_part(average, nets.generator.config, unfinished, "generator", split.vocabulary.hash,
-                      generator=config.generator, steps=step, images=images)  # fmt: skip
-            if text_parameters(nets):  # it has learnt to hear these, not those that it began with
-                for name in ("text_encoder", "image_encoder"):
-                    part = getattr(nets, name)
-                    save_part(part, part.config, unfinished, name, split.vocabulary.hash)
+    def sheet(self, step: int) -> dict[str, Image.Image]:
+        sheets = draw_sheet(
+            self.average(step), self.nets.text_encoder, self.split.vocabulary, self.captions, [0, 1, 2, 3]
+        )
+        return {f"average-{self.config.sizes[-1]}": sheets[-1]}
 
-    def sheet() -> None:
-        if logger is None:
-            return
-        sheets = draw_sheet(shown(), nets.text_encoder, split.vocabulary, captions, [0, 1, 2, 3])
-        logger.log_image(step, f"average-{config.sizes[-1]}", sheets[-1])
+    def save_weights(self, folder: Path, step: int, score: float | None) -> None:
+        nets, vocabulary = self.nets, self.split.vocabulary.hash
+        save_part(
+            self.average(step), nets.generator.config, folder, "generator", vocabulary,
+            generator=self.config.generator, steps=step, images=self.images(step),
+        )  # fmt: skip
+        if text_parameters(nets):  # it has learnt to hear these, not those that it began with
+            for name in ("text_encoder", "image_encoder"):
+                part = getattr(nets, name)
+                save_part(part, part.config, folder, name, vocabulary)
 
-    def report(terms: dict[str, Tensor], speed: float) -> None:
-        values = world.mean(torch.stack([value.float() for value in terms.values()]).cpu())
-        numbers = dict(zip(terms, values.tolist(), strict=True))
-        if logger is not None:
-            logger.log(step, numbers | {"pictures a second": speed})
-        monitor.check(terms)
-        if (sentence := monitor.winner()) is not None:
-            say(sentence)
-
-    criterion = Criterion(nets, config, world)
-    fit_statistics(loader, criterion, say, lambda: stopper.due(reserve=20))
-    if config.compile:
-        say("compiling; this takes a while")
-        criterion = try_compile(loader.read(step), criterion, optimizers, say)
-    criterion.forwards.wrap_ddp(world)
-    batches = loader.batches(step)
-    saved, reported, reported_step = time.monotonic(), time.monotonic(), step
-    try:
-        while step < config.steps:
-            # Processes that are several ask each other now and then only.
-            if (world.size == 1 or step % 10 == 0) and world.any(stopper.due(reserve=20)):
-                break
-            seed_step(config.seed, step)
-            set_rates(optimizers, step, config, adam_start)
-            try:
-                terms = train_step(next(batches), criterion, optimizers)
-            except NotFiniteError as error:
-                raise FloatingPointError(f"step {step + 1}: {error}; {DIVERGED}") from None
-            step += 1
-            ema.update(nets.average, nets.generator, step, config.ema)
-            monitor.see(step, terms)
-            if logger is not None:
-                logger.advance()
-            if step % config.report_every == 0:
-                if config.place == "cuda":
-                    torch.cuda.synchronize()
-                now = time.monotonic()
-                speed = (step - reported_step) * config.batch / (now - reported)
-                reported, reported_step = now, step
-                report(terms, speed)
-            if step % config.sheet_every == 0:
-                sheet()
-            if time.monotonic() - saved > 60 * config.save_minutes:
-                try:
-                    save()
-                except SaveError as error:
-                    say(f"{error}; the run goes on")
-                saved = time.monotonic()
-        save()
-        sheet()
-    finally:
-        batches.close()
-        stopper.close()
-        if logger is not None:
-            logger.close()
-    return folder
+    def close(self) -> None:
+        if self.batches is not None:
+            self.batches.close()

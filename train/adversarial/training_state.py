@@ -33,13 +33,13 @@ from mirrorgan.expert import NAME as EXPERT
 from train.adversarial.config import GanConfig
 from train.adversarial.networks import Networks
 from train.runtime.command import as_json, typed
-from train.runtime.config import BY_CONTENT, NAME, SESSION, check_steps, fixed_options, hold_to
+from train.runtime.config import BY_CONTENT, NAME, SESSION
 from train.runtime.files import write_bytes, write_text
 from train.runtime.provenance import data_hash
 from train.runtime.recorded_options import current_options, dropped_options
 from train.runtime.run_dir import ORIGIN, record_of
 from train.runtime.run_log import LOG, RUN, read_sessions
-from train.runtime.state import PREVIOUS, STATE, load_state, load_state_file
+from train.runtime.state import PREVIOUS, STATE, load_state_file
 
 FORMAT = 1
 PARTS = ("generator", "discriminators", "moments")
@@ -238,51 +238,14 @@ def check_files(folder: Path) -> None:
                 raise CheckpointError(f"{folder / name}: not the file that checkpoint.json names; fetch it again")
 
 
-def own_state(run: Path) -> dict[str, Any] | None:
-    """The state in a run's own folder, None if it has not begun; with the options of its Frechet loss, what its last
-    session was begun with ("config"), and what it learns from ("made of").
-
-    Raises:
-        ValueError: its states are broken, or it has weights but no state.
-    """
-    state = load_state(run)
-    if state is None:
-        if (run / "average/generator.safetensors").exists():
-            raise ValueError(
-                f"{run} has weights, but no state to go on from ({STATE} is missing), and was not begun anew over "
-                f"them. Put its state back; or give another --name, with --grow-from {run} to take its weights over; "
-                f"or, to begin this one anew, move {run} away"
-            )
-        return None
-    recorded = (run / "config.json").is_file()
-    try:
-        config = read_json(run / "config.json") if recorded else {}
-    except CheckpointError:
-        if "options" not in state:  # nothing else says what it was begun with
-            raise
-        config = {}
-    state["config"] = config | state.get("options", {})
-    if "frechet" not in state and recorded:  # written before they were
-        state["frechet"] = frechet_options(config)
-    if "made of" not in state:  # likewise
-        sessions = read_sessions(run)
-        state["made of"] = {"data": sessions[-1].get("data") if sessions else None}
-    return state
-
-
-def about_run(
-    config: GanConfig, images: int, adam_start: int, grown: list[str] | None, made_of: dict[str, str | None]
-) -> dict[str, Any]:
+def about_run(config: GanConfig, images: int, adam_start: int, grown: list[str] | None) -> dict[str, Any]:
     """What a run's own state says of it beside its networks: pictures seen, the step at which Adam's moments began, the
-    names of the weights that were taken over, the options of the Frechet loss, those that the run must go on with, and
-    hashes of what it learns from."""
+    names of the weights that were taken over, and the options of the Frechet loss."""
     return {
         "images": images,
         "adam_start": adam_start,
         "grown": grown,
         "frechet": frechet_options(as_json(config)),
-        "options": fixed_options(config),
-        "made of": made_of,
     }
 
 
@@ -309,14 +272,6 @@ def weights_hash(path: Path) -> str:
         digest.update(f"{name} {tuple(tensor.shape)} ".encode())
         digest.update((tensor.half() if tensor.is_floating_point() else tensor).contiguous().numpy().tobytes())
     return digest.hexdigest()
-
-
-def hold_run(state: Mapping[str, Any], config: GanConfig, made_of: Mapping[str, str | None]) -> str | None:
-    """Holds a run that goes on from its own state to what it was begun with; see `train.runtime.config.hold_to`.
-    Returns a sentence that says what has changed, if something has."""
-    changed = hold_to(config.folder, config, state["config"], made_of, state["made of"])
-    check_steps(config.folder, state["step"], config)
-    return f"{config.folder} goes on at step {state['step']:,} with {', '.join(changed)}" if changed else None
 
 
 def frechet_options(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -371,7 +326,8 @@ def forget_other_moments(state: dict[str, Any], nets: Networks, config: GanConfi
     """Takes the Frechet loss's moments out of a state if they are of another Frechet loss; says so in a sentence."""
     if not len(nets.moments) or not state.get("moments"):
         return None
-    now, then = frechet_options(as_json(config)), state.get("frechet", {})
+    options = state.get("options")  # of a run's own state; older ones do not say it otherwise
+    now, then = frechet_options(as_json(config)), state.get("frechet") or (frechet_options(options) if options else {})
     changed = [f"{name} {typed(value)}, it was {typed(then[name])}" for name, value in now.items()
                if then.get(name, value) != value]  # fmt: skip
     if not changed and (reason := misfit(state["moments"], nets.moments)) is not None:

@@ -33,16 +33,13 @@ from train.data.packed import PackedSplit
 from train.runtime.device import autocast
 from train.runtime.files import exclusive_lock, write_text
 from train.runtime.provenance import data_hash
+from train.runtime.state import StoppedEarly
 
 REGIONAL_LEVEL = 2  # stride 16
 BATCH = {"cpu": 32, "cuda": 256}
 """Pictures that go through the trunk together, by kind of device."""
 SAVE_SECONDS = 20.0
 """How often an unfinished computation is written down."""
-
-
-class StoppedEarly(Exception):
-    """A computation was asked to stop before it was done; the message says how far it came."""
 
 
 @dataclass(frozen=True, eq=False)

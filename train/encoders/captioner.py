@@ -1,9 +1,9 @@
 """The training of STREAM on features of a frozen trunk: options, presets, its step, and scores on held-out classes."""
 
 import math
-from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +14,11 @@ from mirrorgan.losses import redescription_loss
 from train.data.features import CachedFeatures
 from train.data.packed import PackedSplit
 from train.data.sampling import pick_captions
-from train.encoders.pretraining import CaptionedConfig, PretrainData, fit_batch, pretrain, read_data
+from train.encoders.pretraining import CaptionedConfig, PretrainData, Pretraining, read_data
 from train.runtime.device import autocast
-from train.runtime.state import Stopper, batch_rows, run_lock, seed_step
+from train.runtime.distributed import World
+from train.runtime.loop import run
+from train.runtime.state import Stopper, batch_rows, step_numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,31 +114,33 @@ def train(config: CaptionerTraining) -> Path:
     """Trains, or goes on with, the run `config.name`; returns the folder with the best captioner so far.
 
     Raises:
-        see `pretrain`.
+        see `train.runtime.loop.run`.
     """
-    with run_lock(config.folder), closing(Stopper(config.minutes)) as stopper:
-        data = read_data(config, stopper, regional=config.attention_dim > 0)
-        config = fit_batch(config, data)
-        captioner = build(config, data)
-        optimizer = torch.optim.Adam(captioner.parameters(), config.learning_rate)
+    return run(CaptionerPretraining, config)
 
-        def keep(folder: Path) -> None:
-            data.split.vocabulary.save(folder / "vocabulary.json")
-            save_part(captioner, captioner.config, folder, "captioner", data.split.vocabulary.hash)
 
-        return pretrain(
-            config,
-            stopper,
-            data,
-            captioner,
-            optimizer,
-            learn=lambda step: train_step(captioner, optimizer, config, data, step),
-            validate=lambda: (
-                "held-out CIDEr",
-                validate(captioner, data.split, data.cached[0], data.val_rows),
-            ),
-            keep=keep,
-        )
+class CaptionerPretraining(Pretraining[CaptionerTraining]):
+    """STREAM on cached features and captions."""
+
+    network: Captioner
+
+    def __init__(self, config: CaptionerTraining, world: World, stopper: Stopper) -> None:
+        super().__init__(config, world, stopper, read_data(config, stopper, regional=config.attention_dim > 0))
+
+    def build(self, state: dict[str, Any] | None) -> None:
+        self.network = build(self.config, self.data)
+        self.optimizer = torch.optim.Adam(self.network.parameters(), self.config.learning_rate)
+
+    def learn(self, number: int) -> dict[str, Tensor]:
+        return train_step(self.network, self.optimizer, self.config, self.data, number)
+
+    def validate(self) -> tuple[str, float]:
+        return "held-out CIDEr", validate(self.network, self.data.split, self.data.cached[0], self.data.val_rows)
+
+    def save(self, folder: Path) -> None:
+        vocabulary = self.data.split.vocabulary
+        vocabulary.save(folder / "vocabulary.json")
+        save_part(self.network, self.network.config, folder, "captioner", vocabulary.hash)
 
 
 def train_step(
@@ -146,7 +150,7 @@ def train_step(
 
     Nothing here waits for the accelerator: which words count is known on the CPU.
     """
-    generator = seed_step(config.seed, step)
+    generator = step_numbers(config.seed, step)
     rows = data.train_rows[batch_rows(len(data.train_rows), config.batch, config.seed, step)]
     tokens, mask, _ = pick_captions(data.split, rows, config.longest, generator)
     targets, counted = captioner.targets(tokens, mask)

@@ -1,9 +1,9 @@
 """The training of both encoders by the DAMSM loss (Eq. 14 to 17 of AttnGAN)."""
 
 import math
-from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,10 +16,12 @@ from mirrorgan.vocabulary import pad
 from train.data.features import CachedFeatures
 from train.data.packed import PackedSplit
 from train.data.sampling import pick_captions
-from train.encoders.pretraining import CaptionedConfig, PretrainData, fit_batch, pretrain, read_data
+from train.encoders.pretraining import CaptionedConfig, PretrainData, Pretraining, read_data
 from train.metrics.retrieval import r_precision
 from train.runtime.device import autocast
-from train.runtime.state import Stopper, batch_rows, run_lock, seed_step
+from train.runtime.distributed import World
+from train.runtime.loop import run
+from train.runtime.state import Stopper, batch_rows, step_numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,27 +119,36 @@ def train(config: DamsmConfig) -> Path:
 
     Raises:
         ValueError: the data cannot teach it: all of several pictures are of one class.
-        others: see `pretrain`.
+        others: see `train.runtime.loop.run`.
     """
-    with run_lock(config.folder), closing(Stopper(config.minutes)) as stopper:
+    return run(DamsmPretraining, config)
+
+
+class DamsmPretraining(Pretraining[DamsmConfig]):
+    """Both encoders on cached features and captions."""
+
+    network: Encoders
+
+    def __init__(self, config: DamsmConfig, world: World, stopper: Stopper) -> None:
         data = read_data(config, stopper)
         if len(data.split) == 1:
             print("there is only one picture: no other caption can be wrong for it, so the encoders learn nothing")
         elif len(data.split.groups.unique()) < 2:
             raise ValueError(f"{config.data}: all pictures are of one class; pictures of others are needed beside them")
-        config = fit_batch(config, data)
-        nets = build(config, data)
-        optimizer = torch.optim.Adam(nets.parameters(), config.learning_rate, betas=(0.5, 0.999))
-        return pretrain(
-            config,
-            stopper,
-            data,
-            nets,
-            optimizer,
-            learn=lambda step: train_step(nets, optimizer, config, data, step),
-            validate=lambda: validate(nets, data.split, data.cached[0], data.val_rows),
-            keep=lambda folder: save_encoders(nets, data.split, folder),
-        )
+        super().__init__(config, world, stopper, data)
+
+    def build(self, state: dict[str, Any] | None) -> None:
+        self.network = build(self.config, self.data)
+        self.optimizer = torch.optim.Adam(self.network.parameters(), self.config.learning_rate, betas=(0.5, 0.999))
+
+    def learn(self, number: int) -> dict[str, Tensor]:
+        return train_step(self.network, self.optimizer, self.config, self.data, number)
+
+    def validate(self) -> tuple[str, float]:
+        return validate(self.network, self.data.split, self.data.cached[0], self.data.val_rows)
+
+    def save(self, folder: Path) -> None:
+        save_encoders(self.network, self.data.split, folder)
 
 
 def train_step(
@@ -147,7 +158,7 @@ def train_step(
 
     Nothing here waits for the accelerator: lengths of captions are counted on the CPU.
     """
-    generator = seed_step(config.seed, step)
+    generator = step_numbers(config.seed, step)
     rows = data.train_rows[batch_rows(len(data.train_rows), config.batch, config.seed, step)]
     tokens, mask, _ = pick_captions(data.split, rows, config.longest, generator)
     flipped = torch.rand(len(rows), generator=generator) < 0.5

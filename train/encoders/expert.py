@@ -5,9 +5,9 @@ Dimensions: B batch, S pixels, K parts, h and w places of the heat maps.
 
 import copy
 import math
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,13 +22,15 @@ from mirrorgan.images import from_uint8, to_channels_last
 from train.data.augmentation import colour
 from train.data.packed import PackedSplit, load_packed
 from train.data.sampling import cut_pictures
-from train.encoders.pretraining import PretrainConfig, PretrainData, fit_batch, pretrain
+from train.encoders.pretraining import PretrainConfig, PretrainData, Pretraining
 from train.encoders.trunks import load_trunk
 from train.metrics.anatomy import NEAR, gaussian_maps, share_found
 from train.runtime.device import autocast
+from train.runtime.distributed import World
 from train.runtime.files import write_text
+from train.runtime.loop import run
 from train.runtime.malloc import disable_trim
-from train.runtime.state import Stopper, batch_rows, run_lock, seed_step
+from train.runtime.state import Stopper, batch_rows, step_numbers
 
 SCORES_LOOK_THROUGH = "efficientnet_lite2"
 
@@ -135,37 +137,40 @@ def train(config: ExpertTraining) -> Path:
     """Trains, or goes on with, the run `config.name`; returns the folder of the best expert so far.
 
     Raises:
-        see `pretrain`.
+        see `train.runtime.loop.run`.
     """
-    with run_lock(config.folder), closing(Stopper(config.minutes)) as stopper:
+    return run(ExpertPretraining, config)
+
+
+class ExpertPretraining(Pretraining[ExpertTraining]):
+    """A trunk that learns classes and places of parts, on pictures."""
+
+    network: Expert
+
+    def __init__(self, config: ExpertTraining, world: World, stopper: Stopper) -> None:
         disable_trim()
         split = load_packed(config.data, "train")
         trunk = load_trunk(config.backbone, config.weights)
         data = PretrainData(split, trunk, [], *hold_out_pictures(split, config.held_out))
-        config = fit_batch(config, data)
-        whole = split.pictures(config.image_size + config.margin)
-        expert = build(config, split, data)
-        optimizer = build_optimizer(config, expert)
-        scores: dict[str, float] = {}
+        super().__init__(config, world, stopper, data)
+        self.whole = split.pictures(config.image_size + config.margin)
+        self.scores: dict[str, float] = {}
 
-        def validate() -> tuple[str, float]:
-            scores.update(measure(expert, split, whole, data.val_rows, config))
-            return "held-out classes", scores["classes"]
+    def build(self, state: dict[str, Any] | None) -> None:
+        self.network = build(self.config, self.data.split, self.data)
+        self.optimizer = build_optimizer(self.config, self.network)
 
-        def keep(folder: Path) -> None:
-            save_part(expert, expert.config, folder, NAME, NAME, half=True, scores=scores, pictures=len(data.val_rows))
-            write_text(folder / "README.md", card(expert.config, scores, len(data.train_rows), len(data.val_rows)))
+    def learn(self, number: int) -> dict[str, Tensor]:
+        return train_step(self.network, self.optimizer, self.config, self.data, self.whole, number)
 
-        return pretrain(
-            config,
-            stopper,
-            data,
-            expert,
-            optimizer,
-            learn=lambda step: train_step(expert, optimizer, config, data, whole, step),
-            validate=validate,
-            keep=keep,
-        )
+    def validate(self) -> tuple[str, float]:
+        self.scores = measure(self.network, self.data.split, self.whole, self.data.val_rows, self.config)
+        return "held-out classes", self.scores["classes"]
+
+    def save(self, folder: Path) -> None:
+        shape, held = self.network.config, len(self.data.val_rows)
+        save_part(self.network, shape, folder, NAME, NAME, half=True, scores=self.scores, pictures=held)
+        write_text(folder / "README.md", card(shape, self.scores, len(self.data.train_rows), held))
 
 
 def build(config: ExpertTraining, split: PackedSplit, data: PretrainData) -> Expert:
@@ -211,7 +216,7 @@ def train_step(
     step: int,
 ) -> dict[str, Tensor]:
     """One update on the pictures of a step; returns the losses, detached."""
-    generator = seed_step(config.seed, step)
+    generator = step_numbers(config.seed, step)
     rows = data.train_rows[batch_rows(len(data.train_rows), config.batch, config.seed, step)]
     size, split = config.image_size, data.split
     corners = torch.randint(0, config.margin + 1, (len(rows), 2), generator=generator)

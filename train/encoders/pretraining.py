@@ -1,34 +1,31 @@
-"""What pretraining the encoders and the captioner have in common: cached features, held-out classes, the loop."""
+"""What trainings on a frozen trunk have in common: options, cached features, held-out classes, learning rates."""
 
+import functools
 import json
 import math
-import time
-from collections.abc import Callable
+from abc import abstractmethod
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from mirrorgan.backbones import Backbone, available_backbones
-from train.data.features import CachedFeatures, StoppedEarly, cached_features, trunk_hash
+from train.data.features import CachedFeatures, cached_features, trunk_hash
 from train.data.packed import PackedSplit, load_packed
 from train.data.sampling import hold_out
-from train.encoders.trunks import keep_trunk, load_trunk
-from train.runtime.command import as_json
-from train.runtime.config import RunConfig, check_steps, hold_to
-from train.runtime.files import atomic_dir, write_text
-from train.runtime.logger import RunLogger
+from train.encoders.trunks import keep_trunk, load_trunk, trunk_file
+from train.runtime.config import RunConfig
+from train.runtime.distributed import World
+from train.runtime.files import write_text
+from train.runtime.loop import Training
 from train.runtime.malloc import disable_trim
 from train.runtime.provenance import data_hash
-from train.runtime.state import Stopper, load_state, save_state
+from train.runtime.state import StoppedEarly, Stopper
 
 SCHEDULES = ("cosine", "constant", "released")
-CLOSING = 4.0
-"""Seconds that are left for the report of a run whose time is up."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +84,7 @@ class CaptionedConfig(PretrainConfig):
             raise ValueError(f"longest must be at least 1, not {self.longest}")
 
 
-Pretraining = TypeVar("Pretraining", bound=PretrainConfig)
+Config = TypeVar("Config", bound=PretrainConfig)
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,15 +144,19 @@ def read_data(config: PretrainConfig, stopper: Stopper, regional: bool = True) -
     if config.held_out and not len(held):
         print(f"{len(split)} pictures are too few to hold some out: all are learnt from, the last step is kept")
 
-    def due() -> bool:
-        return stopper.due(reserve=1)
-
     cached = []
     for flipped in (False, True):
         try:
             cached.append(
                 cached_features(
-                    split, backbone, config.backbone, config.image_size, flipped, config.place, regional, due
+                    split,
+                    backbone,
+                    config.backbone,
+                    config.image_size,
+                    flipped,
+                    config.place,
+                    regional,
+                    functools.partial(stopper.due, 1.0),
                 )
             )
         except StoppedEarly as error:
@@ -190,7 +191,7 @@ def stack_sides(cached: list[CachedFeatures], place: str, chunk: int = 1024) -> 
     return stack(regional) if regional else None, stack([features.pooled for features in cached])
 
 
-def fit_batch(config: Pretraining, data: PretrainData) -> Pretraining:
+def fit_batch(config: Config, data: PretrainData) -> Config:
     """The same configuration with a smaller batch where there are fewer pictures than one needs. No batch is smaller
     than 2, which batch norms need: a single picture is in it twice."""
     count = len(data.train_rows)
@@ -218,180 +219,56 @@ def learning_rate_at(config: PretrainConfig, step: int, epoch: int) -> float:
     return rate
 
 
-def pretrain(
-    config: PretrainConfig,
-    stopper: Stopper,
-    data: PretrainData,
-    network: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    learn: Callable[[int], dict[str, Tensor]],
-    validate: Callable[[], tuple[str, float]],
-    keep: Callable[[Path], None],
-) -> Path:
-    """Trains, or goes on with, the run `config.name`, and keeps the step that does best on the held-out classes.
+class Pretraining(Training[Config]):
+    """One network that learns on pictures of a frozen trunk. The step that does best on the held-out rows is kept."""
 
-    A step depends on its number, the weights and the optimizer alone, so that a run that was stopped anywhere and
-    goes on ends as one that was not.
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
 
-    Args:
-        stopper: says when to stop; the caller closes it.
-        learn: one update, from the number of the step; returns its losses.
-        validate: name and value of the score on the held-out classes; higher is better. Not asked if there are none.
-        keep: writes the network into a folder.
+    def __init__(self, config: Config, world: World, stopper: Stopper, data: PretrainData) -> None:
+        super().__init__(fit_batch(config, data), world, stopper)
+        self.data = data
+        self.epoch = max(1, len(data.train_rows) // self.config.batch)
+        """Steps of one."""
 
-    Returns:
-        the folder of the best step's weights.
+    @abstractmethod
+    def learn(self, number: int) -> dict[str, Tensor]:
+        """One update at the rates that are set; see `Training.step`."""
 
-    Raises:
-        FloatingPointError: a loss or a weight is not finite; the last good state and the best weights are kept.
-        OSError: something could not be written; what was written before is kept.
-        StoppedEarly: there was no time for a single step.
-        ValueError: the run was begun with other options, data or networks.
-    """
-    folder, epoch = config.folder / "best", max(1, len(data.train_rows) // config.batch)
-    made_of = {"data": data_hash(config.data), "trunk": trunk_hash(data.backbone)}
-    step, best, best_step = 0, float("-inf"), 0
-    changed: list[str] = []
-    if (state := load_state(config.folder)) is not None:
-        step, best, best_step, changed = restore(config, made_of, state, network, optimizer)
-    written(lambda: keep_trunk(data.backbone, config.backbone, config.weights, folder), step)
-    logger = RunLogger(config.folder, as_json(config), config.steps, step)
-    saved_step, saved, losses = step, time.monotonic(), dict[str, Tensor]()
-    longest = {"learn": 0.0, "validate": 5.0, "save": 1.0}
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Writes the network into an empty folder."""
 
-    def timed(part: str, act: Callable[[], None]) -> None:
-        began = time.monotonic()
-        act()
-        longest[part] = max(longest[part], time.monotonic() - began)
+    def made_of(self) -> dict[str, str | None]:
+        return {"data": data_hash(self.config.data), "trunk": trunk_hash(self.data.backbone)}
 
-    def validates(after: int) -> bool:
-        return len(data.val_rows) > 0 and (after % config.validate_every == 0 or after == config.steps)
+    def step(self, number: int) -> dict[str, Tensor]:
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate_at(self.config, number, self.epoch) * group.get("lr_scale", 1.0)
+        if self.config.schedule == "released" and number % self.epoch == 0:
+            self.optimizer.state.clear()
+        return self.learn(number)
 
-    def time_is_up() -> bool:
-        reserve = CLOSING + longest["learn"] + longest["save"] + (longest["validate"] if validates(step + 1) else 0)
-        return stopper.due(reserve if config.minutes is None else min(reserve, 30 * config.minutes))
+    def networks(self) -> list[tuple[str, nn.Module]]:
+        return [("network", self.network)]
 
-    def save() -> None:
-        nonlocal saved_step, saved
-        check_finite(step, network, losses)
-        content = {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "best": best}
-        content |= {"best step": best_step, "config": as_json(config), "made of": made_of}
-        written(lambda: save_state(config.folder, content), saved_step)
-        saved_step, saved = step, time.monotonic()
+    def state_dict(self, step: int) -> dict[str, Any]:
+        return {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict()}
 
-    def keep_best(score: float | None) -> None:
-        def write() -> None:
-            with atomic_dir(folder) as into:
-                keep(into)
-                write_text(into / "best.json", json.dumps({"step": step, "score": score}) + "\n")
-
-        written(write, saved_step)
-
-    def look() -> None:
-        nonlocal best, best_step
-        check_finite(step, network, losses)
-        name, score = validate()
-        logger.log(step, {name: score})
-        if score > best:
-            best, best_step = score, step
-            keep_best(score)
-        logger.print(f"step {step}: {name} {score:.3f} (best {best:.3f} at step {best_step})")
-
-    try:
-        if changed:
-            logger.print(f"goes on at step {step} with {', '.join(changed)}")
-        if step == config.steps:
-            logger.print(f"all {step} steps are done; give more --steps to go on")
-        while step < config.steps and not time_is_up():
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate_at(config, step, epoch) * group.get("lr_scale", 1.0)
-            if config.schedule == "released" and step % epoch == 0:
-                optimizer.state.clear()
-            began = time.monotonic()
-            losses = learn(step)
-            longest["learn"] = max(longest["learn"], time.monotonic() - began)
-            step += 1
-            logger.advance()
-            if step % config.report_every == 0:
-                logger.log(step, losses)
-            if validates(step):
-                timed("validate", look)
-            if time.monotonic() - saved > 60 * config.save_minutes:
-                timed("save", save)
-        if step == 0:
-            raise StoppedEarly("there was no time for a single step; nothing has been written")
-        if step > saved_step:
-            save()
-        if best == float("-inf"):
-            keep_best(None)
-            if len(data.val_rows):
-                logger.print(f"stopped before the first look at the held-out classes; the weights are of step {step}")
-        if step < config.steps:
-            logger.print(f"stopped at step {step} of {config.steps}; the same command goes on from there")
-    except FloatingPointError as error:
-        raise FloatingPointError(
-            f"{error} (of step {saved_step}), and so are the best weights (of step {best_step}); "
-            "give the same command again with a smaller --learning-rate"
-        ) from None
-    finally:
-        logger.close()
-    return folder
-
-
-def restore(
-    config: PretrainConfig,
-    made_of: dict[str, Any],
-    state: dict[str, Any],
-    network: nn.Module,
-    optimizer: torch.optim.Optimizer,
-) -> tuple[int, float, int, list[str]]:
-    """Puts a state back; returns its step, the best score so far, the step of that, and the options that have changed.
-
-    Rates and other settings of the optimizer stay those of the configuration.
-
-    Raises:
-        ValueError: the run was begun with other options, data, weights or networks, or has done more steps already.
-    """
-    changed = hold_to(config.folder, config, state.get("config", {}), made_of, state.get("made of", {}))
-    check_steps(config.folder, state["step"], config)
-    try:
-        network.load_state_dict(state["network"])
-        settings, given = optimizer.state_dict()["param_groups"], state["optimizer"]
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.network.load_state_dict(state["network"])
+        settings, given = self.optimizer.state_dict()["param_groups"], state["optimizer"]
         sizes = [[len(group["params"]) for group in groups] for groups in (settings, given["param_groups"])]
         if sizes[0] != sizes[1]:
             raise ValueError(f"its optimizer has {sizes[1]} parameters, not {sizes[0]}")
-        optimizer.load_state_dict({"state": given["state"], "param_groups": settings})
-    except (KeyError, ValueError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[-1].strip()
-        raise ValueError(
-            f"{config.folder} holds a run of other networks ({reason}); give the options that it was begun with, or "
-            "another --name"
-        ) from error
-    return state["step"], state["best"], state.get("best step", 0), changed
+        self.optimizer.load_state_dict({"state": given["state"], "param_groups": settings})
 
+    def validates(self, step: int) -> bool:
+        last = step == self.config.steps
+        return len(self.data.val_rows) > 0 and (step % self.config.validate_every == 0 or last)
 
-def check_finite(step: int, network: nn.Module, losses: dict[str, Tensor]) -> None:
-    """Raises FloatingPointError if a loss or a parameter is not finite."""
-    named = {**losses, **dict(network.named_parameters())}
-    if not named:
-        return
-    finite = torch.stack([tensor.detach().isfinite().all() for tensor in named.values()]).tolist()
-    broken = [name for name, fine in zip(named, finite, strict=True) if not fine]
-    if broken:
-        more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
-        raise FloatingPointError(f"step {step}: {', '.join(broken[:3])}{more} not finite; the last saved state is kept")
-
-
-def written(write: Callable[[], None], saved_step: int) -> None:
-    """Writes; a full disk becomes a sentence.
-
-    Raises:
-        OSError: it could not be written.
-    """
-    try:
-        write()
-    except (OSError, RuntimeError, SafetensorError) as error:
-        raise OSError(
-            f"the run could not be written ({error}); its state of step {saved_step} is kept: make room, then give the "
-            "same command again"
-        ) from error
+    def save_weights(self, folder: Path, step: int, score: float | None) -> None:
+        self.save(folder)
+        if not trunk_file(self.folder, self.config.backbone).exists():
+            keep_trunk(self.data.backbone, self.config.backbone, self.config.weights, folder)
+        write_text(folder / "best.json", json.dumps({"step": step, "score": score}) + "\n")

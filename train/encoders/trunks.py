@@ -34,11 +34,16 @@ def weights_address(name: str) -> str | None:
         return None
 
 
+def trunk_file(folder: Path, name: str) -> Path:
+    """Where a trunk is kept beside what was trained on it."""
+    return folder / f"backbone.{name}.safetensors"
+
+
 def keep_trunk(backbone: Backbone, name: str, weights: Path | None, folder: Path) -> None:
     """Writes a trunk beside what was trained on it, if its weights came from a file that the user named."""
     if weights is not None:
         folder.mkdir(parents=True, exist_ok=True)
-        with atomic_write(folder / f"backbone.{name}.safetensors") as part:
+        with atomic_write(trunk_file(folder, name)) as part:
             save_tensors(backbone, part)
 
 
@@ -65,7 +70,7 @@ def find_trunk(name: str, folders: Iterable[Path], expert: Path | None = None) -
             )
         return load_expert(expert)
     for folder in folders:
-        path = folder / f"backbone.{name}.safetensors"
+        path = trunk_file(folder, name)
         if path.exists():
             backbone = build_backbone(name)
             load_tensors(backbone, path)

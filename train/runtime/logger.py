@@ -100,7 +100,7 @@ class RunLogger:
                 self.board.add_scalar(name, value, step)
         broken = [f"{name} = {value}" for name, value in plain.items() if not math.isfinite(value)]
         if broken:
-            raise FloatingPointError(f"step {step}: {', '.join(broken)}; the last saved state is kept")
+            raise FloatingPointError(f"step {step}: {', '.join(broken)}")
         self.bar.set_postfix({name: f"{value:.3g}" for name, value in plain.items()}, refresh=False)
         return plain
 
@@ -146,6 +146,25 @@ class RunLogger:
 
     def _write_sessions(self) -> None:
         write_text(self.folder / RUN, json.dumps({"format": 1, "sessions": self.sessions}, indent=2) + "\n")
+
+
+class SilentLogger:
+    """Stands for a `RunLogger` in the processes that write nothing."""
+
+    def advance(self) -> None:
+        pass
+
+    def log(self, step: int, numbers: Mapping[str, float | Tensor]) -> None:
+        pass
+
+    def log_image(self, step: int, name: str, picture: Image.Image) -> None:
+        pass
+
+    def print(self, text: str) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
 
 
 def _keep_until(path: Path, done: int) -> list[dict[str, Any]]:

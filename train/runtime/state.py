@@ -17,6 +17,7 @@ from types import FrameType
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from train.runtime.files import atomic_dir, exclusive_lock
@@ -29,8 +30,12 @@ END, END_LENGTH = b"PK\x05\x06", 22
 """How the last record of a zip file begins, and its bytes where no comment follows it."""
 
 
+class StoppedEarly(Exception):
+    """A computation was asked to stop before it was done; the message says how far it came."""
+
+
 class SaveError(OSError):
-    """Something could not be written, for lack of room say; what was there before is untouched."""
+    """Something could not be written, for lack of room say; what was there before is kept."""
 
 
 @contextlib.contextmanager
@@ -56,13 +61,11 @@ def save_errors(folder: Path, unfinished: Path) -> Iterator[None]:
     """Turns a failed writing into a SaveError, and frees what the unfinished file or folder took."""
     try:
         yield
-    except (OSError, RuntimeError) as error:  # torch.save hides a full disk in a RuntimeError
+    except (OSError, SafetensorError) as error:
         shutil.rmtree(unfinished, ignore_errors=True) if unfinished.is_dir() else unfinished.unlink(missing_ok=True)
         reason = str(error).strip().splitlines() or [type(error).__name__]
         free = shutil.disk_usage(folder).free // 2**20
-        raise SaveError(
-            f"{folder} could not be saved ({reason[0][:100]}; {free} MiB are free there); what was saved before is kept"
-        ) from error
+        raise SaveError(f"{folder} could not be saved ({reason[0][:100]}; {free} MiB are free there)") from error
 
 
 @contextlib.contextmanager
@@ -83,7 +86,10 @@ def save_state(folder: Path, content: dict[str, Any]) -> None:
     unfinished = folder / "state.part"
     with save_errors(folder, unfinished):
         with unfinished.open("wb") as file:
-            torch.save(content, file)
+            try:
+                torch.save(content, file)
+            except RuntimeError as error:  # what it makes of a full disk
+                raise OSError(str(error)) from error
         add_checksum(unfinished)
     if (folder / STATE).exists():
         os.replace(folder / STATE, folder / PREVIOUS)
