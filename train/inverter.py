@@ -5,9 +5,9 @@ classes say how much of the features its pictures keep.
 """
 
 from mirrorgan.console import escape_unencodable
-from train.data.features import StoppedEarly
 from train.encoders.inverter import PRESETS, train
 from train.runtime.command import fail, parse
+from train.runtime.state import StoppedEarly
 
 
 def main() -> None:

@@ -9,10 +9,9 @@ Dimensions: B batch, S pixels, P channels of the feature.
 
 import copy
 import math
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -26,11 +25,13 @@ from mirrorgan.images import from_uint8, to_channels_last
 from mirrorgan.inverter import Inverter, InverterConfig
 from train.data.packed import load_packed
 from train.data.sampling import cut_pictures, hold_out
-from train.encoders.pretraining import PretrainConfig, PretrainData, fit_batch, pretrain
+from train.encoders.pretraining import PretrainConfig, PretrainData, Pretraining
 from train.encoders.trunks import load_trunk
 from train.runtime.device import autocast
+from train.runtime.distributed import World
+from train.runtime.loop import run
 from train.runtime.malloc import disable_trim
-from train.runtime.state import Stopper, batch_rows, run_lock, seed_step
+from train.runtime.state import Stopper, batch_rows, seed_step
 
 NAME = "inverter"
 
@@ -106,32 +107,35 @@ def train(config: InverterTraining) -> Path:
     """Trains, or goes on with, the run `config.name`; returns the folder of the best inverter so far.
 
     Raises:
-        see `pretrain`.
+        see `train.runtime.loop.run`.
     """
-    with run_lock(config.folder), closing(Stopper(config.minutes)) as stopper:
+    return run(InverterPretraining, config)
+
+
+class InverterPretraining(Pretraining[InverterTraining]):
+    """An inverter and its discriminator on cut pictures."""
+
+    def __init__(self, config: InverterTraining, world: World, stopper: Stopper) -> None:
         disable_trim()
         split = load_packed(config.data, "train")
         trunk = load_trunk(config.backbone, config.weights)
-        data = PretrainData(split, trunk, [], *hold_out(split, config.held_out))
-        config = fit_batch(config, data)
-        whole = split.pictures(config.image_size + config.margin)
-        players = build(config, data, whole)
-        optimizer = torch.optim.Adam(players.together.parameters(), config.learning_rate, betas=(0.5, 0.999))
+        super().__init__(config, world, stopper, PretrainData(split, trunk, [], *hold_out(split, config.held_out)))
+        self.whole = split.pictures(config.image_size + config.margin)
 
-        def keep(folder: Path) -> None:
-            inverter = players.inverter
-            save_part(inverter, inverter.config, folder, NAME, split.vocabulary.hash, half=True)
+    def build(self, state: dict[str, Any] | None) -> None:
+        self.players = build(self.config, self.data, self.whole)
+        self.network = self.players.together
+        self.optimizer = torch.optim.Adam(self.network.parameters(), self.config.learning_rate, betas=(0.5, 0.999))
 
-        return pretrain(
-            config,
-            stopper,
-            data,
-            players.together,
-            optimizer,
-            learn=lambda step: train_step(players, optimizer, config, data, whole, step),
-            validate=lambda: ("variance explained", explained(players.inverter, data.val_rows, whole, config)),
-            keep=keep,
-        )
+    def learn(self, number: int) -> dict[str, Tensor]:
+        return train_step(self.players, self.optimizer, self.config, self.data, self.whole, number)
+
+    def validate(self) -> tuple[str, float]:
+        return "variance explained", explained(self.players.inverter, self.data.val_rows, self.whole, self.config)
+
+    def save(self, folder: Path) -> None:
+        inverter = self.players.inverter
+        save_part(inverter, inverter.config, folder, NAME, self.data.split.vocabulary.hash, half=True)
 
 
 def build(config: InverterTraining, data: PretrainData, whole: np.ndarray) -> Players:

@@ -236,17 +236,7 @@ class Loop(Generic[Config]):
                     last_save = time.monotonic()
 
             # The end, of all steps or of this session.
-            if self.saved is None and self.step < config.steps:
-                raise StoppedEarly("there was no time for a single step; nothing has been learnt yet")
-            self.save()
-            if training.sheet_every and self.step > sheet:
-                self.draw_sheet()
-            if self.unjudged and training.validates(config.steps):
-                self.logger.print(
-                    f"stopped before the first look at what is held out; the weights are of step {self.step}"
-                )
-            if self.step < config.steps:
-                self.logger.print(f"stopped at step {self.step} of {config.steps}; the same command goes on from there")
+            self.finish(sheet)
         except FloatingPointError as error:
             lower = " and ".join(f"--{name.replace('_', '-')}" for name in training.rates)
             raise FloatingPointError(
@@ -256,6 +246,24 @@ class Loop(Generic[Config]):
             training.close()
             self.logger.close()
         return training.folder
+
+    def finish(self, sheet: int) -> None:
+        """Saves, draws the last sheet unless that is of this step, and says how far it went.
+
+        Raises:
+            StoppedEarly: there was no step.
+        """
+        if self.saved is None and self.step < self.config.steps:
+            raise StoppedEarly("there was no time for a single step; nothing has been learnt yet")
+        self.save()
+        if self.training.sheet_every and self.step > sheet:
+            self.draw_sheet()
+        if self.unjudged and self.training.validates(self.config.steps):
+            self.logger.print(f"stopped before the first look at what is held out; the weights are of step {self.step}")
+        if self.step < self.config.steps:
+            self.logger.print(
+                f"stopped at step {self.step} of {self.config.steps}; the same command goes on from there"
+            )
 
     def resume(self) -> str | None:
         """Builds the networks, and puts back the run's own state, or one from elsewhere: then it returns a sentence
