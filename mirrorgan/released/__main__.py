@@ -26,14 +26,6 @@ from mirrorgan.released.stream import BACKBONES
 from mirrorgan.vocabulary import Vocabulary
 
 
-def positive(text: str) -> int:
-    """A whole number of at least 1, for argparse."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number}; at least 1 was expected")
-    return number
-
-
 def first_caption(folder: Path) -> str:
     """A caption that a checkpoint draws: its first example, or its first words that can be typed."""
     examples = read_json(folder / "checkpoint.json")["examples"]
