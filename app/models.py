@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import copy_context
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from PIL import Image
 
@@ -39,7 +39,7 @@ class Pipeline(Protocol):
 
     def draw(self, caption: str, seed: int) -> Drawing: ...
 
-    def grow(self, caption: str, seed: int, read_back: bool = True) -> Iterator[Sketch]: ...
+    def grow(self, caption: str, seed: int, read_back: bool = True, where: Any = None) -> Iterator[Sketch]: ...
 
     def read(self, picture: Image.Image, caption: str | None = None) -> Reading: ...
 
@@ -48,6 +48,8 @@ class Pipeline(Protocol):
     def with_noise(self, caption: str, seed: int, shares: Sequence[float]) -> Iterator[Sketch]: ...
 
     def refine(self, caption: str, seed: int, steps: int) -> Iterator[Refinement]: ...
+
+    def sample(self, caption: str, seed: int) -> Iterator[Refinement]: ...
 
     def inside(self) -> Inside: ...
 
@@ -186,6 +188,19 @@ class ModelWorker:
         text, number = caption_from(caption), seed_from(seed)
         pipeline = self.ready()
         yield from self._work(lambda: pipeline.refine(text, number, steps))
+
+    def place(self, caption: object, seed: object, where: object) -> Iterator[Sketch]:
+        """Yields the sketches of a caption that is drawn at a place, and nothing that is read back. Raises as `draw`
+        does, and CaptionError where the place cannot be, or the model takes none."""
+        text, number = caption_from(caption), seed_from(seed)
+        pipeline = self.ready()
+        yield from self._work(lambda: pipeline.grow(text, number, False, where))
+
+    def sample(self, caption: object, seed: object) -> Iterator[Refinement]:
+        """Yields the steps of a Plug & Play walk; whoever asks for no more stops it. Raises as `draw` does."""
+        text, number = caption_from(caption), seed_from(seed)
+        pipeline = self.ready()
+        yield from self._work(lambda: pipeline.sample(text, number))
 
     def inside(self) -> Inside:
         """What the model is made of. Raises as `ready` does."""

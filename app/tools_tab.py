@@ -27,6 +27,10 @@ SEEDS = 6
 BEST_OF = 8
 FRAMES = 9
 STEPS = 12
+PASSED = 20
+"""Steps between two pictures of a Plug & Play walk that stay in its strip."""
+SAMPLING_PRICE = 40
+"""Drawings that such a walk of 200 steps costs."""
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Of the noise."""
 TOGETHER = 4
@@ -349,6 +353,57 @@ def _climb(steps: Sequence[tuple[Sketch, float]]) -> Board:
         "of": STEPS + 1,
         "curve": {"values": values, "title": "log-likelihood of the caption, step by step"},
         "best": int(np.argmax(values)),
+        "there_and_back": False,
+    }
+
+
+def place(
+    context: AppContext, caption: object, seed: object, model: object, where: object, visitor: Visitor
+) -> Iterator[Board]:
+    """The caption where the model draws by itself, and where it is told to.
+
+    Args:
+        where: A box, [x, y, width, height], or places of parts, [[name, x, y], ...], as shares of the picture; as a
+            visitor sent it.
+    """
+    try:
+        context.pay(visitor, 1)
+        model_worker = context.registry[model]
+        if where is None:
+            raise RefusedError("Say where: draw a box, or place a part.")
+        *_, told = model_worker.place(caption, seed, where)
+        *_, usual = model_worker.place(caption, seed, None)
+    except EXPECTED as error:
+        raise said(error) from error
+    cards = [_card(told, model, "where you said"), _card(usual, model, "where it draws by itself")]
+    yield {"kind": "cards", "cards": cards, "of": 2, "where": told.where}
+
+
+def sample(context: AppContext, caption: object, seed: object, model: object, visitor: Visitor) -> Iterator[Board]:
+    """A Plug & Play walk, step by step: what it passed through, where it is, and its curve. Closing it stops it."""
+    try:
+        context.pay(visitor, SAMPLING_PRICE)
+        frames: list[dict[str, Any]] = []
+        values: list[float] = []
+        for at in context.registry[model].sample(caption, seed):
+            values.append(at.log_likelihood)
+            frame = {"image": picture(at.sketch.image), "title": f"step {at.step}: {at.log_likelihood:.2f}"}
+            yield _passed_through([*frames, frame], values)
+            if at.step % PASSED == 0:
+                frames.append(frame)
+    except EXPECTED as error:
+        raise said(error) from error
+
+
+def _passed_through(frames: list[dict[str, Any]], values: Sequence[float]) -> Board:
+    return {
+        "kind": "strip",
+        "frames": frames,
+        "of": len(frames),
+        "curve": {
+            "values": [round(value, 4) for value in values],
+            "title": "log-likelihood of the caption for its reader, per word",
+        },
         "there_and_back": False,
     }
 

@@ -9,6 +9,7 @@ import importlib
 import importlib.util
 import os
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from PIL import Image
 
@@ -56,8 +57,11 @@ class ZeroGPUPipeline:
     def draw(self, caption: str, seed: int) -> Drawing:
         return self._pipeline.draw(caption, seed)
 
-    def grow(self, caption: str, seed: int, read_back: bool = True) -> Iterator[Sketch]:
-        return self._pipeline.grow(caption, seed, read_back)
+    def grow(self, caption: str, seed: int, read_back: bool = True, where: Any = None) -> Iterator[Sketch]:
+        return self._pipeline.grow(caption, seed, read_back, where)
+
+    def sample(self, caption: str, seed: int) -> Iterator[Refinement]:
+        return self._pipeline.sample(caption, seed)
 
     def read(self, picture: Image.Image, caption: str | None = None) -> Reading:
         return self._pipeline.read(picture, caption)

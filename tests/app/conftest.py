@@ -4,6 +4,7 @@ import dataclasses
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pytest
@@ -81,7 +82,9 @@ class FakePipeline:
         assert isinstance(drawing, Drawing)
         return drawing
 
-    def grow(self, caption: str, seed: int, read_back: bool = True) -> Iterator[Sketch]:
+    def grow(self, caption: str, seed: int, read_back: bool = True, where: Any = None) -> Iterator[Sketch]:
+        if where is not None:
+            raise CaptionError(f"{self.info.name} cannot be told where to draw. Leave the place out.")
         drawing = self._draw(caption, seed)
         for count in range(1, len(drawing.stages) + 1):
             stages = drawing.stages[:count]
@@ -113,6 +116,9 @@ class FakePipeline:
     def refine(self, caption: str, seed: int, steps: int) -> Iterator[Refinement]:
         for step, sketch in enumerate(self.walk((caption, seed), (caption, seed + 1), steps + 1)):
             yield Refinement(step, -2.0 + 0.1 * min(step, 5) - 0.01 * max(0, step - 5), sketch)
+
+    def sample(self, caption: str, seed: int) -> Iterator[Refinement]:
+        raise CheckpointError(f"{self.info.name} has no inverter, so nothing can be sampled with it")
 
     def inside(self) -> Inside:
         log = tuple({"step": step, "seconds": 1.0, "kl": 1 / (1 + step), "note": "x"} for step in range(400))

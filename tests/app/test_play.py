@@ -1,5 +1,6 @@
 import base64
 import dataclasses
+import gc
 import io
 import json
 
@@ -13,7 +14,7 @@ from app.callbacks import AppContext, Visitor
 from app.inside import POINTS, curves, inside_of, thin
 from app.limits import RateLimiter
 from app.models import ModelRegistry
-from mirrorgan.drawing import CaptionError, Stage
+from mirrorgan.drawing import CaptionError, Refinement, Stage
 
 ME = Visitor("here", "me")
 
@@ -270,3 +271,91 @@ def test_series_that_belong_together_are_drawn_together_and_what_is_no_number_is
     log = [{"step": n, "logit drawn": -n, "logit real": n, "odd": float("nan"), "word": "x"} for n in range(3)]
     (curve,) = curves([*log, {"no": "step"}, {"step": "x", "kl": 1}])
     assert [line["name"] for line in curve["lines"]] in (["logit drawn", "logit real"], ["logit real", "logit drawn"])
+
+
+# ------------------------------------------------------------------------------------- places, Plug & Play
+
+
+class Placed:
+    """A model that paints a box where it is told, and walks from dark to light."""
+
+    def __init__(self, pipeline):
+        self.pipeline, self.info = pipeline, pipeline.info
+        self.closed = 0
+
+    def draw(self, caption, seed):
+        return self.pipeline.draw(caption, seed)
+
+    def grow(self, caption, seed, read_back=True, where=None):
+        for sketch in self.pipeline.grow(caption, seed, False):
+            image = Image.new("RGB", (32, 32))
+            x, y, width, height = where or (0.25, 0.25, 0.5, 0.5)
+            image.paste("red", tuple(round(32 * edge) for edge in (x, y, x + width, y + height)))
+            yield dataclasses.replace(sketch, stages=(Stage(image, None, None),), where=where)
+
+    def sample(self, caption, seed):
+        *_, sketch = self.pipeline.grow(caption, seed, False)
+        try:
+            for step in range(201):
+                stage = Stage(Image.new("RGB", (8, 8), (step, 0, 0)), None, None)
+                yield Refinement(step, -9 + step / 100, dataclasses.replace(sketch, stages=(stage,)))
+        finally:
+            self.closed += 1
+
+
+@pytest.fixture
+def placed(pipeline):
+    registry = ModelRegistry({"placed": lambda: Placed(pipeline), "fake": lambda: pipeline})
+    for key in registry.keys:
+        registry[key].load()
+    return AppContext(registry, RateLimiter(most=10**6))
+
+
+def pixels_of(card):
+    content = card["image"].partition("base64,")[2]
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(content))).convert("RGB"))
+
+
+def test_a_caption_is_drawn_where_it_is_told_and_where_it_is_not(placed):
+    board = last(play.place(placed, "a red bird", 3, "placed", [0.5, 0.5, 0.5, 0.5], ME))
+    assert board["kind"] == "cards" and board["where"] == [0.5, 0.5, 0.5, 0.5] and len(board["cards"]) == 2
+    told, usual = (pixels_of(card)[..., 0] > 128 for card in board["cards"])
+    side = len(told)
+    assert told[-side // 4 :, -side // 4 :].all() and not told[: side // 3].any()
+    assert usual[side // 3 : -side // 3, side // 3 : -side // 3].all()
+
+
+@pytest.mark.parametrize(
+    ("model", "where", "message"),
+    [
+        ("placed", None, "Say where: draw a box, or place a part"),
+        ("fake", [0, 0, 1, 1], "cannot be told where to draw"),
+        ("nobody", [0, 0, 1, 1], "There is no such model"),
+    ],
+)
+def test_a_place_that_cannot_be_is_a_sentence(placed, model, where, message):
+    with pytest.raises(gr.Error, match=message):
+        list(play.place(placed, "a red bird", 3, model, where, ME))
+
+
+def test_a_walk_shows_where_it_is_and_what_it_passed_through(placed):
+    boards = list(play.sample(placed, "a red bird", 3, "placed", ME))
+    assert len(boards) == 201
+    titles = [frame["title"] for frame in boards[45]["frames"]]
+    assert titles == ["step 0: -9.00", "step 20: -8.80", "step 40: -8.60", "step 45: -8.55"]
+    assert boards[45]["curve"]["values"][-1] == -8.55 and len(boards[45]["curve"]["values"]) == 46
+    assert len(boards[-1]["frames"]) == 11 and json.dumps(boards[-1], allow_nan=False)
+
+
+def test_a_walk_that_nobody_waits_for_is_not_walked_on(placed):
+    steps = play.sample(placed, "a red bird", 3, "placed", ME)
+    shown = [next(steps) for _ in range(3)]
+    steps.close()
+    assert [len(board["curve"]["values"]) for board in shown] == [1, 2, 3]
+    gc.collect()
+    assert placed.registry["placed"]._pipeline.closed == 1
+
+
+def test_what_cannot_be_walked_with_says_why(placed):
+    with pytest.raises(gr.Error, match="has no inverter, so nothing can be sampled with it"):
+        list(play.sample(placed, "a red bird", 3, "fake", ME))
