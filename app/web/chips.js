@@ -1,14 +1,19 @@
-// The words of the caption as buttons.
+// The words of the caption as buttons, each with a thin bar: the share of the picture that it wins.
 
 import {make, named, rove} from './dom.js';
+import {percent} from './numbers.js';
 import {parseTarget} from './scene.js';
 import {WHOLE, remarksOf} from './sentences.js';
 
 /** @import {Scene} from './scene.js' */
 
 export class Chips {
-  constructor() {
+  /** @param {(() => void) | null} divide called when territories are asked for; null: they are not offered */
+  constructor(divide) {
     this.element = make('div', {class: 'mv-words', role: 'toolbar', 'aria-label': 'Words of the caption'});
+    this.button = make('button', {type: 'button', class: 'mv-divide', 'aria-pressed': 'false', title: 'Every place in the colour of the word that it listens to most',
+      onclick: divide ?? undefined}, 'Who won where');
+    this.offered = divide !== null;
     this.note = make('p', {class: 'mv-note'});
   }
 
@@ -25,6 +30,7 @@ export class Chips {
     const focused = [...this.element.querySelectorAll('button')].findIndex((button) => button === document.activeElement);
     this.element.replaceChildren(...words, ...whole, ...(blocks.length ? [make('span', {class: 'mv-row'}, 'Masks, block by block'), ...blocks] : []));
     buttons[focused]?.focus();
+    this.button.hidden = !this.offered || !scene.hasWordMaps;
     const {lines, model} = remarksOf(scene);
     this.note.replaceChildren(...lines.map((line) => make('span', {}, line)), ...(model ? [make('span', {class: 'mv-remark'}, model)] : []));
   }
@@ -32,9 +38,14 @@ export class Chips {
   /** @param {Scene} scene */
   paint(scene) {
     markTargets(this.element, scene);
+    this.button.setAttribute('aria-pressed', String(scene.divided));
     for (const button of /** @type {NodeListOf<HTMLElement>} */ (this.element.querySelectorAll('.mv-word'))) {
       const {kind, at} = parseTarget(button.dataset.target ?? '');
-      if (kind === 'word') button.style.setProperty('--heard', (scene.heard(scene.drawing.words[at]) ?? 0).toFixed(3));
+      if (kind !== 'word') continue;
+      const word = scene.drawing.words[at], heard = scene.heard(word), share = scene.shareOf(word);
+      button.style.setProperty('--heard', (heard ?? 0).toFixed(3));
+      button.style.setProperty('--bar', (heard ?? share ?? 0).toFixed(3));
+      if (word.place !== null) button.setAttribute('aria-label', share === null ? word.text : `${word.text}, wins ${percent(share)} of the picture`);
     }
   }
 }

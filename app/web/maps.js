@@ -16,8 +16,14 @@ export function unpack(packed) {
     const index = Math.floor(at / places);
     return low[index] + (bit / 255) ** 2 * (high[index] - low[index]);
   });
-  return {...packed, values, tops: {}};
+  const maps = low.map((_, index) => values.subarray(index * places, (index + 1) * places));
+  const highest = maps.map((map) => map.reduce((most, value) => Math.max(most, value), -Infinity));
+  return {...packed, values, tops: {}, lowest: maps.map((map) => map.reduce((least, value) => Math.min(least, value), Infinity)),
+    highest, summit: maps.map((map, index) => map.indexOf(highest[index]))};
 }
+
+/** The values are means over more places of the model. @param {PackedMaps} map */
+export const isShrunk = (map) => map.height < map.rows || map.width < map.columns;
 
 /** @param {Maps} map @param {number} index of the map @param {number} place row * width + column */
 export const valueAt = (map, index, place) => map.values[index * map.height * map.width + place];
@@ -32,12 +38,12 @@ export function top(map, index) {
   return map.tops[key];
 }
 
-/** The ends of the colours, of one map or of all of them together.
+/** The ends of the colours, of one map or of all of them together; values that are drawn have both.
  * @param {Maps} map @param {number} index
  * @param {{shared: boolean, cut: boolean}} how @returns {Ends}
  */
 export function endsOf(map, index, {shared, cut}) {
-  const [low, high] = shared ? [Math.min(...map.low), Math.max(...map.high)] : [map.low[index], map.high[index]];
+  const [low, high] = shared ? [Math.min(...map.lowest), Math.max(...map.highest)] : [map.lowest[index], map.highest[index]];
   const upper = cut ? top(map, shared ? undefined : index) : high;
   return upper > low && upper < 0.98 * high ? {low, high: upper, peak: high} : {low, high};
 }
@@ -68,4 +74,34 @@ export function sample(map, index, columns, rows) {
     }
   }
   return sampled;
+}
+
+/** Where a map crosses a level, as lines between the middles of its places: marching squares.
+ * @param {Maps} map @param {number} index @param {number} level
+ * @returns {number[]} x, y, x, y of each line, in [0, 1] */
+export function contour({width, height, values}, index, level) {
+  const from = index * width * height;
+  /** @type {number[]} */
+  const lines = [];
+  for (let row = 0; row + 1 < height; row++) {
+    for (let column = 0; column + 1 < width; column++) {
+      const at = from + row * width + column;
+      const corners = [values[at], values[at + 1], values[at + width + 1], values[at + width]]; // clockwise from the upper left
+      const inside = corners.map((value) => value >= level);
+      /** @type {number[][]} */
+      const crossings = [];
+      corners.forEach((value, side) => {
+        const next = (side + 1) % 4;
+        if (inside[side] === inside[next]) return;
+        const way = (level - value) / (corners[next] - value);
+        const [x, y] = [[way, 0], [1, way], [1 - way, 1], [0, 1 - way]][side];
+        crossings.push([(column + x + 0.5) / width, (row + y + 0.5) / height]);
+      });
+      if (crossings.length === 4 && inside[0] === (corners.reduce((sum, value) => sum + value, 0) / 4 >= level)) {
+        crossings.push(/** @type {number[]} */ (crossings.shift())); // a saddle: its middle is like the upper left corner
+      }
+      for (let one = 0; one + 1 < crossings.length; one += 2) lines.push(...crossings[one], ...crossings[one + 1]);
+    }
+  }
+  return lines;
 }

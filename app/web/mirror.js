@@ -6,6 +6,7 @@ import {calm, make, picture} from './dom.js';
 import {Frame} from './frame.js';
 import {History} from './history.js';
 import {clamp, keyOf} from './numbers.js';
+import {meanOf} from './painting.js';
 import {Panel} from './panel.js';
 import {RedescriptionView} from './redescription.js';
 import {Saving} from './saving.js';
@@ -21,6 +22,8 @@ import {Stages} from './stages.js';
 const REPLAY = {done: [900, 450], growing: [320, 160]}; // milliseconds from first to last stage, and between two at most
 /** @type {Record<string, number>} */
 const STEPS = {ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1};
+
+let groups = 0; // of controls on this page
 
 export class Mirror {
   /** @param {HTMLElement} root @param {MirrorOptions} [options] */
@@ -39,7 +42,7 @@ export class Mirror {
     this.frameRequest = null;
     /** Those that are pointed at together with this one. @type {Mirror[]} */
     this.partners = [];
-    this.chips = new Chips();
+    this.chips = new Chips(compact ? null : () => this.divide());
     this.frame = new Frame({
       point: (x, y, fixed) => this.pointAt(x, y, fixed),
       click: (x, y) => this.clickAt(x, y),
@@ -51,7 +54,7 @@ export class Mirror {
     this.full = compact ? null : {
       panel: new Panel(),
       read: new RedescriptionView(),
-      saving: new Saving(send, () => this.frame.view(), (text) => this.tell(text)),
+      saving: new Saving(send, () => (this.scene ? this.frame.view(this.scene) : ''), (text) => this.tell(text)),
       sheet: new Sheet(),
       history: new History((drawing) => {
         send?.('recall', {caption: drawing.caption, seed: drawing.seed, model: drawing.model});
@@ -76,10 +79,10 @@ export class Mirror {
     const {panel, read, saving, sheet, history} = this.full;
     this.root.replaceChildren(
       make('div', {class: 'mv-columns'},
-        make('section', {class: 'mv-left', 'aria-label': 'The caption'}, make('h2', {}, 'You typed'), this.chips.element, this.chips.note, panel.element),
+        make('section', {class: 'mv-left', 'aria-label': 'The caption'}, make('h2', {}, 'Your caption'), this.chips.element, this.chips.button, this.chips.note, panel.element),
         middle,
-        make('section', {class: 'mv-right', 'aria-label': 'The redescription'}, make('h2', {}, 'The picture says'), read.element, read.scores)),
-      make('div', {class: 'mv-below'}, controls(), saving.element), sheet.element, history.element);
+        make('section', {class: 'mv-right', 'aria-label': 'The redescription'}, make('h2', {}, 'What the model sees in its picture'), read.element, read.scores)),
+      make('div', {class: 'mv-below'}, controls(++groups), saving.element), sheet.element, history.element);
   }
 
   listen() {
@@ -121,6 +124,8 @@ export class Mirror {
     const before = this.scene, scene = new Scene(drawing);
     const growing = before && keyOf(before.drawing) === keyOf(drawing);
     if (before) scene.follow(before);
+    scene.divided = before?.divided ?? false;
+    scene.means = images.map(meanOf);
     this.scene = scene;
     const last = drawing.stages.length - 1;
     const wanted = Math.min(this.chosen ?? last, last);
@@ -206,6 +211,7 @@ export class Mirror {
 
   /** @param {string | null} target */
   point(target) {
+    if (this.scene?.hot === target) return;
     for (const {scene} of [this, ...this.partners]) if (scene) scene.hot = target && scene.has(target) ? target : null;
     for (const mirror of [this, ...this.partners]) mirror.repaint();
   }
@@ -215,6 +221,13 @@ export class Mirror {
     const pinned = this.scene?.pinned === target ? null : target;
     for (const {scene} of [this, ...this.partners]) if (scene) scene.pinned = pinned && scene.has(pinned) ? pinned : null;
     for (const mirror of [this, ...this.partners]) mirror.repaint();
+  }
+
+  /** Shows territories, or the picture as it is. */
+  divide() {
+    if (!this.scene) return;
+    this.scene.divided = !this.scene.divided;
+    this.repaint();
   }
 
   release() {
@@ -227,7 +240,8 @@ export class Mirror {
   pointAt(x, y, fixed) {
     const {scene} = this;
     if (!scene || (scene.spot?.fixed && !fixed)) return;
-    const heard = scene.pointAt(x, y, fixed);
+    const before = scene.spot, heard = scene.pointAt(x, y, fixed), now = scene.spot;
+    if (!fixed && before && now && before.row === now.row && before.column === now.column) return;
     this.repaint();
     if (!heard && fixed) this.tell(whyDeaf(scene));
   }

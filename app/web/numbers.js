@@ -6,6 +6,14 @@ export const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 /** A share of one as a whole percentage. @param {number} share */
 export const percent = (share) => (share > 0 && share < 0.01 ? '<1 %' : `${Math.round(100 * share)} %`);
 
+/** A share of one with two digits that count, as the values of a map have it. @param {number} share */
+export function fraction(share) {
+  if (share === 0 || share === 1) return `${100 * share} %`;
+  if (share < 0.001) return '<0.1 %';
+  if (share > 0.99 && share < 1) return '>99 %';
+  return share < 0.0995 ? `${(100 * share).toPrecision(2)} %` : `${Math.round(100 * share)} %`;
+}
+
 /** Three digits that count. @param {number} value */
 export const number = (value) => (value > 0 && value < 0.0001 ? '<0.0001' : value === 0 ? '0' : value.toPrecision(3));
 

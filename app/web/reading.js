@@ -24,7 +24,7 @@ export function reading(root) {
       : read.map((text, at) => word(text, 'plain', percent(chances[at])));
     grid.replaceChildren(
       make('figure', {}, make('img', {class: 'mb-large', src: image, alt: 'The middle of your picture'})),
-      make('div', {}, make('h2', {}, 'The picture says'), make('div', {class: 'mv-sentence', 'aria-label': `Read: ${read.join(' ')}`, role: 'group'}, words, complete ? null : '…'),
+      make('div', {}, make('h2', {}, 'What the model sees in this picture'), make('div', {class: 'mv-sentence', 'aria-label': `Read: ${read.join(' ')}`, role: 'group'}, words, complete ? null : '…'),
         matches.length ? make('p', {class: 'mv-legend'}, legend(/** @type {MatchKind[]} */ (Object.keys(SIGNS)))) : null,
         unused.length ? make('p', {class: 'mv-note'}, `Not in the vocabulary and ignored: ${unused.join(', ')}.`) : null,
         cut.length ? make('p', {class: 'mv-note'}, `Only the first ${max_words} known words count. Left out: ${cut.join(', ')}.`) : null,

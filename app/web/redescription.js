@@ -45,7 +45,7 @@ export class RedescriptionView {
     this.element.replaceChildren(
       make('p', {class: 'mv-text'}, read.words.join(' ') + (read.complete ? '' : ' …')),
       make('div', {class: 'mv-sentence', role: 'toolbar', 'aria-label': 'Words of the redescription'}, items),
-      make('p', {class: 'mv-legend'}, legend(/** @type {MatchKind[]} */ (Object.keys(SIGNS)).filter((kind) => kinds.has(kind))), make('span', {}, '% how sure the reader was')));
+      make('p', {class: 'mv-legend'}, legend(/** @type {MatchKind[]} */ (Object.keys(SIGNS)).filter((kind) => kinds.has(kind))), make('span', {}, '% = the captioner\'s confidence in this word')));
   }
 
   /** @param {Scene} scene */

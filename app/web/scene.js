@@ -2,8 +2,9 @@
 
 import {unpack, valueAt} from './maps.js';
 import {clamp} from './numbers.js';
+import {divide, sinkOf} from './territories.js';
 
-/** @import {Drawing, Found, Match, Missing, Spot, StageMaps, TargetKind, Word} from './types.js' */
+/** @import {Colour, Drawing, Found, Match, Missing, Spot, StageMaps, TargetKind, Territories, Word} from './types.js' */
 
 /** A target is written "kind place", such as "word 3"; there is one "sentence". @param {string} target
  * @returns {{kind: TargetKind, at: number}} */
@@ -32,6 +33,12 @@ export class Scene {
     this.pinned = null;
     /** @type {Spot | null} */
     this.spot = null;
+    /** The picture is shown in territories. */
+    this.divided = false;
+    /** Mean colour of every stage's picture. @type {Colour[]} */
+    this.means = drawing.stages.map(() => [128, 128, 128]);
+    /** @type {Map<string, Territories>} */
+    this.divisions = new Map();
   }
 
   /** What is pointed at, or else pinned. */
@@ -64,6 +71,32 @@ export class Scene {
 
   get size() {
     return this.drawing.stages[this.stage].size;
+  }
+
+  /** Which word wins each place of the stage that is shown, or null; `finer` times as many places a side. */
+  territories(finer = 1) {
+    const map = this.wordMaps;
+    if (!map) return null;
+    const key = `${this.stage} ${finer}`;
+    const known = this.divisions.get(key) ?? divide(map, finer * map.width, finer * map.height);
+    this.divisions.set(key, known);
+    return known;
+  }
+
+  /** The words on the L axis of the maps. */
+  get knownWords() {
+    return this.drawing.words.filter((word) => word.place !== null);
+  }
+
+  /** The function word that holds the background of this stage, or null. */
+  get sink() {
+    const territories = this.territories();
+    return territories && sinkOf(territories, this.knownWords.map((word) => word.text));
+  }
+
+  /** Share of the picture that a word wins at this stage, or null. @param {Word} word */
+  shareOf(word) {
+    return word.place === null ? null : (this.territories()?.shares[word.place] ?? null);
   }
 
   /** Takes over what is pointed at in a drawing of the same words. @param {Scene} other */

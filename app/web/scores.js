@@ -10,7 +10,7 @@ export function scoreRows(scores, brief = false) {
   return scores.map(({name, value, low, high, meaning}) => make('div', {}, make('dt', {}, name), make('dd', {},
     make('b', {}, value.toFixed(2)),
     low === null ? null : make('meter', {min: 0, max: 1, value: clamp((value - low) / (high - low), 0, 1), 'aria-hidden': 'true'}),
-    brief ? null : quiet(`${low === null ? `best ${high}, no worst` : `${low} to ${high}`}. ${meaning}`))));
+    brief ? null : quiet(`${low === null ? `at most ${high}` : `${low} to ${high}`}. ${meaning}`))));
 }
 
 /** @param {Drawing} drawing */

@@ -1,9 +1,10 @@
 // All maps of a drawing at once, small.
 
+import {DIM} from './colours.js';
 import {make, named} from './dom.js';
-import {keyOf, number} from './numbers.js';
-import {paintMap, paintPicture} from './painting.js';
-import {WHOLE} from './sentences.js';
+import {keyOf} from './numbers.js';
+import {paintGrey, paintMap, paintPicture} from './painting.js';
+import {WHOLE, valueText} from './sentences.js';
 import {settings} from './settings.js';
 
 /** @import {TargetKind} from './types.js' */
@@ -51,10 +52,12 @@ export class Sheet {
       if (!map) return [];
       const canvas = make('canvas', {width: TILE, height: TILE});
       paintPicture(canvas, this.images, stage, settings);
-      paintMap(canvas, {map, index, kind: /** @type {TargetKind} */ (target.split(' ')[0]), at: index}, settings, TILE);
-      const peak = number(map.high[index]), size = target.startsWith('mask') ? map.rows : drawing.stages[stage].size;
+      if (settings.mode === 'spotlight') paintGrey(canvas, DIM);
+      const kind = /** @type {TargetKind} */ (target.split(' ')[0]);
+      paintMap(canvas, {map, index, kind, at: index}, settings, {most: TILE, marks: false});
+      const peak = valueText(kind, map.highest[index]), size = target.startsWith('mask') ? map.rows : drawing.stages[stage].size;
       return [make('button', {type: 'button', 'data-target': target, 'data-stage': stage, 'aria-pressed': 'false',
-        'aria-label': `${name}, ${size} pixels, peak ${peak}`}, canvas, `${size} px · ${peak}`)];
+        'aria-label': `${name}, ${size} pixels, up to ${peak}`}, canvas, `${size} px · ≤ ${peak}`)];
     };
     /** @param {string} name @param {HTMLElement[]} tiles */
     const row = (name, tiles) => (tiles.length ? [make('div', {class: 'mv-tile'}, make('b', {}, named(name)), make('div', {}, tiles))] : []);

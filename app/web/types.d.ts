@@ -19,9 +19,14 @@ export interface PackedMaps {
   entropy: number[];
 }
 
-/** Maps that can be asked: values is K x height x width long. */
+/** Maps that can be asked: values is K x height x width long. What is drawn is these values, so the ends and the peaks
+ * below are of them; those above are of the whole maps. */
 export interface Maps extends PackedMaps {
   values: Float32Array;
+  lowest: number[];
+  highest: number[];
+  /** Of the highest value, row * width + column. */
+  summit: number[];
   /** What `top` has found, by the place of a map or "all". */
   tops: Record<string, number>;
 }
@@ -121,6 +126,25 @@ export interface Found {
   at: number;
   /** For a word that was read back and has no map of its own: the caption's word whose map it is. */
   partner?: number;
+}
+
+/** Which word wins each place of a picture. */
+export interface Territories {
+  height: number;
+  width: number;
+  /** Place of the winning word on the L axis, row after row. */
+  winners: Uint8Array;
+  /** Share of the places that each word wins; they sum to 1. */
+  shares: number[];
+}
+
+/** Red, green and blue, 0 to 255. */
+export type Colour = [number, number, number];
+
+/** A point of the picture, in [0, 1] from the left and from the top. */
+export interface Point {
+  x: number;
+  y: number;
 }
 
 /** Why there is no map. */

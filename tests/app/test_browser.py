@@ -283,7 +283,7 @@ def test_pointing_at_words_lights_the_picture_without_the_server(visit):
     shoot(page, "word")
     page.locator("h1").hover()
     assert pixels(page) == empty
-    page.get_by_role("button", name="the whole sentence").hover()
+    page.get_by_role("button", name="whole caption (sentence attention)").hover()
     assert pixels(page) not in [empty, *seen]
     assert asked == []
 
@@ -294,7 +294,7 @@ def test_pointing_at_the_picture_says_which_words_were_heard(visit):
     asked = requests_of(page)
     box = page.locator("#mirror .mv-frame").bounding_box()
     page.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + 0.52 * box["height"])  # where "wings" speaks
-    expect(page.locator("#mirror .mv-say")).to_have_text(re.compile(r"^This place heard “(black|wings)” \d+ %"))
+    expect(page.locator("#mirror .mv-say")).to_have_text(re.compile(r"^This place listens to “(black|wings)” \d+ %"))
     heard = page.locator("#mirror .mv-word").evaluate_all(
         "words => words.map(word => Number(word.style.getPropertyValue('--heard')))"
     )
@@ -303,7 +303,7 @@ def test_pointing_at_the_picture_says_which_words_were_heard(visit):
     page.mouse.click(box["x"] + 0.6 * box["width"], box["y"] + 0.52 * box["height"])
     page.locator("h1").hover()
     expect(page.locator("#mirror .mv-cell.mv-fixed")).to_be_visible()
-    expect(page.locator("#mirror .mv-say")).to_contain_text("This place heard")
+    expect(page.locator("#mirror .mv-say")).to_contain_text("This place listens to")
     page.keyboard.press("Escape")
     page.locator("#mirror .mv-frame").focus()
     page.keyboard.press("Escape")
@@ -336,7 +336,7 @@ def test_everything_of_the_mirror_can_be_done_with_the_keyboard(visit):
     expect(page.locator("#mirror .mv-flag")).to_have_text("“bird”")
     page.keyboard.press("Enter")
     page.keyboard.press("End")
-    expect(page.locator("#mirror .mv-flag")).to_have_text("the whole sentence")
+    expect(page.locator("#mirror .mv-flag")).to_have_text("whole caption")
     page.locator("#mirror .mv-frame").focus()
     assert pixels(page) != empty
     page.keyboard.press("ArrowRight")
@@ -392,17 +392,123 @@ def test_colours_opacity_scale_and_squares_change_the_map(visit):
     word(page, "wings").click()
     seen = [pixels(page)]
     for change in (
-        lambda: page.get_by_role("combobox", name="Colours").select_option("inferno"),
+        lambda: page.get_by_role("combobox", name="Colours").select_option("viridis"),
         lambda: page.get_by_label("Opacity").fill("0.9"),
-        lambda: page.get_by_label("Clear where low").uncheck(),
-        lambda: page.get_by_label("Cut off peaks").uncheck(),
-        lambda: page.get_by_label("One scale for all words").check(),
-        lambda: page.get_by_label("Square pixels").check(),
+        lambda: page.get_by_label("Fade low values").uncheck(),
+        lambda: page.get_by_label("Clip outliers").uncheck(),
+        lambda: page.get_by_label("Same scale for every word").check(),
+        lambda: page.get_by_label("Show raw cells").check(),
     ):
         change()
         seen.append(pixels(page))
     assert len(set(seen)) == len(seen)
-    expect(page.locator("#mirror .mv-numbers")).to_contain_text("ends of the scale: all words of this stage")
+    expect(page.locator("#mirror .mv-numbers")).to_contain_text("one scale for every word of this stage")
+
+
+def pin_raw(page, text: str) -> None:
+    """Pins a word's map, every place in its own colour and nothing let through or cut."""
+    page.get_by_label("Opacity").fill("1")
+    for name in ("Fade low values", "Clip outliers"):
+        page.get_by_label(name).uncheck()
+    page.get_by_label("Show raw cells").check()
+    word(page, text).click()
+    page.locator("h1").hover()
+
+
+def test_the_spotlight_leaves_colour_to_the_map_alone(visit):
+    page = visit()
+    light = "picture => getComputedStyle(picture).filter"
+    picture = page.locator("#mirror .mv-picture")
+    assert picture.evaluate(light) == "none"
+    word(page, "wings").hover()
+    assert picture.evaluate(light) == "grayscale(1) brightness(0.45)"
+    shoot(page, "spotlight")
+    page.get_by_role("radio", name="Heat").check()
+    word(page, "wings").hover()
+    assert picture.evaluate(light) == "none"
+    page.get_by_role("radio", name="Spotlight").focus()
+    page.keyboard.press("Space")
+    word(page, "wings").hover()
+    assert picture.evaluate(light) != "none"
+    page.locator("h1").hover()
+    assert picture.evaluate(light) == "none"
+
+
+@pytest.mark.parametrize("model", ["fake", "five"])  # of five stages the last maps are shown at half their size
+def test_the_bar_has_the_colours_of_the_map_and_ends_at_values_that_are_drawn(visit, model):
+    page = visit(f"?caption=a+red+bird&seed=1&model={model}", wait=False)
+    expect(page.locator("#mirror .mv")).to_have_attribute("data-state", "read")
+    pin_raw(page, "bird")
+    numbers = page.locator("#mirror .mv-numbers")
+    found = re.search(rf"strongest\s+(\S+ %) at row (\d+), column (\d+) of 64 {TIMES} 64", numbers.inner_text())
+    assert found
+    assert numbers.locator(".mv-bar span").last.inner_text() == found[1]
+    assert ("Shown at 64" in numbers.inner_text()) == (model == "five")
+    row, column = int(found[2]), int(found[3])
+    pixel = "(canvas, [x, y]) => [...canvas.getContext('2d').getImageData(x, y, 1, 1).data]"
+    top = numbers.locator("canvas").evaluate(pixel, [255, 0])
+    peak = page.locator("#mirror .mv-overlay").evaluate(pixel, [8 * column - 4, 8 * row - 4])
+    assert peak == top and peak[3] == 255
+
+
+def test_word_and_sentence_attention_say_what_their_values_are(visit):
+    page = visit()
+    numbers = page.locator("#mirror .mv-numbers")
+    word(page, "wings").hover()
+    expect(numbers).to_contain_text("Each place divides 100 % of its attention among the words")
+    expect(page.locator("#mirror .mv-say")).to_contain_text(re.compile(r"^“wings” wins \d+ % of the picture"))
+    colours = "bar => new Set(new Uint32Array(bar.getContext('2d').getImageData(0, 0, 256, 1).data.buffer)).size"
+    assert numbers.locator("canvas").evaluate(colours) > 60
+    page.get_by_role("button", name="whole caption").hover()
+    expect(numbers).to_contain_text("It has no unit and no upper end; places do not share 100 %.")
+    assert numbers.locator("canvas").evaluate(colours) == 6
+
+
+def test_who_won_where_divides_the_picture_among_the_words(visit):
+    page = visit()
+    draw(page, "a yellow bird with black wings")
+    asked, empty = requests_of(page), pixels(page)
+    page.get_by_role("button", name="Who won where").click()
+    assert pixels(page) != empty
+    rows = page.locator("#mirror .mv-land")
+    expect(rows.filter(has_text="black")).to_have_count(1)  # "wings" has the same map, and comes later
+    said = [row.split() for row in rows.all_inner_texts()]
+    shares = [0 if row[-2].startswith("<") else int(row[-2]) for row in said]
+    assert shares == sorted(shares, reverse=True) and sum(shares) == pytest.approx(100, abs=4)
+    names = page.locator("#mirror .mv-names span").all_inner_texts()
+    assert names and set(names) <= {row[0] for row in said}
+    chip = word(page, said[0][0])
+    assert float(chip.evaluate("chip => chip.style.getPropertyValue('--bar')")) == pytest.approx(
+        shares[0] / 100, abs=0.01
+    )
+    assert chip.get_attribute("aria-label").endswith(f"wins {shares[0]} % of the picture")
+    all_of_them = pixels(page)
+    rows.first.hover()
+    assert pixels(page) not in (empty, all_of_them)
+    rows.first.focus()
+    page.keyboard.press("ArrowDown")
+    expect(page.locator("#mirror .mv-land:focus")).to_contain_text(said[1][0])
+    page.locator("h1").hover()
+    shoot(page, "territories")
+    page.locator("#mirror .mv-strip button").first.click()
+    expect(page.locator("#mirror .mv-say")).to_contain_text("The first stage has no word attention")
+    expect(rows).to_have_count(0)
+    page.get_by_role("button", name="Who won where").click()
+    page.locator("#mirror .mv-strip button").last.click()
+    assert pixels(page) == empty and asked == []
+
+
+@pytest.mark.parametrize(("touch", "least"), [(False, 24), (True, 44)])
+def test_what_can_be_pressed_is_large_enough(visit, touch, least):
+    page = visit(width=390 if touch else 1280, height=844, is_mobile=touch, has_touch=touch)
+    page.get_by_role("button", name="Who won where").click()
+    small = page.locator("#mirror :is(button, summary, a, select, label, input[type=range]):visible").evaluate_all(
+        """(nodes, least) => nodes.map((node) => [node.textContent, node.getBoundingClientRect()])
+          .filter(([, box]) => box.width < least - 0.5 || box.height < least - 0.5)
+          .map(([text, box]) => `${text} ${box.width.toFixed()} x ${box.height.toFixed()}`)""",
+        least,
+    )
+    assert small == []
 
 
 def test_all_words_at_all_stages_side_by_side(visit):
@@ -426,7 +532,7 @@ def test_a_model_without_word_maps_says_so_and_shows_its_reader_s(visit):
     expect(page.locator("#mirror .mv-say")).to_have_text("This model has no word attention.")
     assert pixels(page) == empty
     page.locator("#mirror .mv-said", has_text="red").hover()
-    expect(page.locator("#mirror .mv-say")).to_contain_text("The map is where the reader looked for it.")
+    expect(page.locator("#mirror .mv-say")).to_contain_text("The map is where the captioner looked for it.")
     assert pixels(page) != empty
     shoot(page, "deaf")
 
@@ -680,7 +786,7 @@ def test_five_stages_have_room_and_are_reached_by_keyboard(visit, width, height,
 
 def test_masks_are_a_model_s_own_kind_of_attention(visit):
     page = visit("?caption=a+red+bird&seed=1&model=masked", wait=False)
-    expect(page.locator("#mirror .mv-note")).to_contain_text("a mask of where the sentence may change the picture")
+    expect(page.locator("#mirror .mv-note")).to_contain_text("a mask of where the caption may change the picture")
     expect(page.locator("#mirror .mv-read")).to_contain_text("this model has no reader")
     expect(page.locator("#mirror .mv-stages")).to_be_hidden()
     empty, seen = pixels(page), []
@@ -688,10 +794,10 @@ def test_masks_are_a_model_s_own_kind_of_attention(visit):
         page.locator("#mirror .mv-mask").nth(place).hover()
         seen.append(pixels(page))
     assert len({empty, *seen}) == 4
-    expect(page.locator("#mirror .mv-say")).to_contain_text("Block 3 of 3: bright is where it let the sentence change")
+    expect(page.locator("#mirror .mv-say")).to_contain_text("Block 3 of 3: bright is where it let the caption change")
     expect(page.locator("#mirror .mv-numbers")).to_contain_text(f"of 128 {TIMES} 128")
     word(page, "red").hover()
-    expect(page.locator("#mirror .mv-say")).to_contain_text("its masks are for the whole sentence")
+    expect(page.locator("#mirror .mv-say")).to_contain_text("its masks are for the whole caption")
     assert pixels(page) == empty
     page.locator("#mirror .mv-all summary").click()
     expect(page.locator("#mirror .mv-tile button")).to_have_count(3)

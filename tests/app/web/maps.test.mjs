@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 
-import {endsOf, sample, top, unpack, valueAt} from '../../../app/web/maps.js';
+import {contour, endsOf, isShrunk, sample, top, unpack, valueAt} from '../../../app/web/maps.js';
 import {packed} from './examples.mjs';
 
 const near = (actual, wanted, apart = 1e-6) => assert.ok(Math.abs(actual - wanted) <= apart, `${actual} is not ${wanted}`);
@@ -25,8 +25,12 @@ test('values are kept to within a step of the root', () => {
 test('the ends of the scale are of one map, or of all together', () => {
   const maps = unpack(packed(2, 1, [[0.1, 0.4], [0.2, 0.8]]));
   const whole = {cut: false};
-  assert.deepEqual(endsOf(maps, 0, {...whole, shared: false}), {low: 0.1, high: 0.4});
-  assert.deepEqual(endsOf(maps, 0, {...whole, shared: true}), {low: 0.1, high: 0.8});
+  for (const [shared, low, high] of [[false, 0.1, 0.4], [true, 0.1, 0.8]]) {
+    const ends = endsOf(maps, 0, {...whole, shared});
+    near(ends.low, low);
+    near(ends.high, high);
+    assert.equal(ends.peak, undefined);
+  }
 });
 
 test('a single peak does not stretch the scale when peaks are cut', () => {
@@ -58,4 +62,35 @@ test('width and height are not mixed up', () => {
   const maps = unpack(packed(4, 1, [[0, 0, 0, 1]]));
   const sampled = sample(maps, 0, 4, 8);
   for (let row = 0; row < 8; row++) assert.deepEqual([...sampled.slice(4 * row, 4 * row + 4)], [0, 0, 0, 1]);
+});
+
+test('the ends and the highest place are of the values that are drawn, also where the model has more places', () => {
+  const whole = packed(2, 2, [[0.1, 0.2, 0.42, 0.3]]);
+  const shrunk = unpack({...whole, rows: 4, columns: 4, high: [0.95], low: [0.05]});
+  assert.ok(isShrunk(shrunk) && !isShrunk(unpack(whole)));
+  const {data} = {...whole, high: [0.95], low: [0]};
+  const maps = unpack({...whole, data: Buffer.from([...Buffer.from(data, 'base64')].map((byte) => byte >> 1)).toString('base64'), rows: 4, columns: 4, high: [0.95]});
+  const {low, high} = endsOf(maps, 0, {shared: false, cut: false});
+  assert.ok([...maps.values].includes(high) && [...maps.values].includes(low));
+  assert.ok(high < 0.95);
+  assert.equal(maps.summit[0], 2);
+});
+
+test('a contour lies where the map has the level, and closes around a peak', () => {
+  const side = 33, middle = 16, cone = Array.from({length: side * side}, (_, at) => Math.max(0, 1 - Math.hypot((at % side) - middle, Math.floor(at / side) - middle) / 16));
+  const maps = unpack(packed(side, side, [cone]));
+  const lines = contour(maps, 0, 0.5);
+  assert.ok(lines.length > 100);
+  const ends = new Map();
+  for (let at = 0; at < lines.length; at += 2) {
+    near(Math.hypot(lines[at] * side - 0.5 - middle, lines[at + 1] * side - 0.5 - middle), 8, 0.15);
+    const key = `${lines[at].toFixed(6)} ${lines[at + 1].toFixed(6)}`;
+    ends.set(key, (ends.get(key) ?? 0) + 1);
+  }
+  assert.deepEqual([...new Set(ends.values())], [2]);
+});
+
+test('a flat map has no contour, a saddle has two lines', () => {
+  assert.deepEqual(contour(unpack(packed(4, 4, [new Array(16).fill(0.3)])), 0, 0.2), []);
+  assert.equal(contour(unpack(packed(2, 2, [[1, 0, 0, 1]])), 0, 0.5).length, 8);
 });

@@ -46,7 +46,7 @@ test('a place names its words by their shares', () => {
   const scene = last();
   assert.ok(scene.pointAt(0.9, 0.9, false));
   assert.deepEqual([scene.spot.row, scene.spot.column], [1, 1]);
-  assert.match(speechOf(scene), /“bird” 70 %, “red” 20 %, “a” 10 %/);
+  assert.match(speechOf(scene), /^This place listens to “bird” 70 %, “red” 20 %, “a” 10 %/);
 });
 
 test('a place stays where it is when the map of another stage has more places', () => {
