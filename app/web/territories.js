@@ -48,16 +48,17 @@ export function divide(map, columns = map.width, rows = map.height) {
   const winners = new Uint8Array(columns * rows), count = map.lowest.length;
   const best = sample(map, 0, columns, rows);
   for (let word = 1; word < count; word++) {
-    sample(map, word, columns, rows).forEach((value, at) => {
-      if (value > best[at]) {
-        best[at] = value;
+    const values = sample(map, word, columns, rows);
+    for (let at = 0; at < values.length; at++) {
+      if (values[at] > best[at]) {
+        best[at] = values[at];
         winners[at] = word;
       }
-    });
+    }
   }
-  const shares = new Array(count).fill(0);
-  for (const winner of winners) shares[winner] += 1 / winners.length;
-  return {height: rows, width: columns, winners, shares};
+  const won = new Array(count).fill(0);
+  for (let at = 0; at < winners.length; at++) won[winners[at]]++;
+  return {height: rows, width: columns, winners, shares: won.map((places) => places / winners.length)};
 }
 
 /** How far every place is from any other territory and from the border, in places. @param {Territories} territories */

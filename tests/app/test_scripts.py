@@ -46,7 +46,8 @@ def evaluate(modules: dict[str, str], entry: str = "main.js") -> str:
 
 def test_joined_modules_keep_their_names_apart():
     modules = {
-        "main.js": "import {a as mine, Twice} from './a.js';\nimport {b} from './b-c.js';\nconst hidden = 3;\n"
+        "main.js": "// Says.\n/** Many\n * lines. */\nimport {a as mine, Twice} from './a.js';\n"
+        "import {b} from './b-c.js';\nconst hidden = 3;\n"
         "export async function start() {\n  console.log(mine, b(hidden), new Twice().value);\n}\n",
         "a.js": "const hidden = 1;\nexport const a = hidden;\nexport class Twice { value = 2 * hidden; }\n",
         "b-c.js": "import {a} from './a.js';\nconst hidden = 10;\nexport function b(c) { return c + hidden + a; }\n",
