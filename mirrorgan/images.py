@@ -1,18 +1,24 @@
 """The only place where picture files are read and pixel ranges change: 0..255 in files and on screens, [-1, 1] inside.
 
+Files are read without torch; it is imported where tensors are made.
+
 Dimensions: B batch, H and W pixels.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 import numpy as np
-import torch
 from PIL import Image
-from torch import Tensor, nn
 
-Module = TypeVar("Module", bound=nn.Module)
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+Module = TypeVar("Module", bound="nn.Module")
 
 ORIENTATION = 0x0112
 """EXIF's tag that says how the camera was held."""
@@ -168,11 +174,15 @@ def _from_16_bits(values: np.ndarray, transparent: object) -> Image.Image:
 
 def from_uint8(pixels: Tensor) -> Tensor:
     """(B, H, W, 3) uint8 to (B, 3, H, W) float32 in [-1, 1], channels last in memory."""
+    import torch
+
     return (pixels.permute(0, 3, 1, 2).float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
 
 
 def to_uint8(images: Tensor) -> Tensor:
     """(B, 3, H, W) float in [-1, 1] to (B, H, W, 3) uint8, rounded (the released code truncates)."""
+    import torch
+
     return (images.float() * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
 
 
@@ -183,12 +193,16 @@ def to_pictures(images: Tensor) -> list[Image.Image]:
 
 def from_pictures(pictures: list[Image.Image]) -> Tensor:
     """Pictures of one size, made RGB by `to_rgb`, to (B, 3, H, W) float32 in [-1, 1]."""
+    import torch
+
     arrays = [np.asarray(to_rgb(picture)) for picture in pictures]
     return from_uint8(torch.from_numpy(np.stack(arrays)))
 
 
 def to_channels_last(module: Module, device: torch.device | str) -> Module:
     """Moves a module to a device, its convolutions laid out channels last: the faster layout on CPU and GPU."""
+    import torch
+
     module.to(device)
     module.to(memory_format=torch.channels_last)
     return module

@@ -1,40 +1,24 @@
-"""Checkpoint folders and names of the Hugging Face Hub: where one lies, what it says of itself, and its parts."""
+"""Checkpoint folders and names of the Hugging Face Hub: where one lies, and what it says of itself. No torch."""
 
 import contextlib
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from torch import nn
-
-from mirrorgan.backbones import Backbone, build_backbone, fold_batch_norms
-from mirrorgan.captioner import Captioner, CaptionerConfig
-from mirrorgan.checkpoint import has_part, in_order, load_part, load_tensors, read_config, read_json, read_manifest
 from mirrorgan.drawing import CheckpointError, CheckpointInfo
-from mirrorgan.generators import find_generator
-from mirrorgan.generators.base import BaseGenerator
-from mirrorgan.image_encoder import ImageEncoder, ImageEncoderConfig
 from mirrorgan.inputs import shorten
-from mirrorgan.inverter import Inverter, InverterConfig
-from mirrorgan.keypoints import KeypointConfig, KeypointGenerator
-from mirrorgan.locations import KEYPOINTS
-from mirrorgan.vocabulary import Vocabulary, check_words
+from mirrorgan.manifest import has_part, read_config, read_json, read_manifest
+from mirrorgan.vocabulary import Vocabulary
 
 CODE = Path(__file__).resolve().parent.parent
 KEPT_HERE = ("checkpoints", "packed", "runs")
 """Folders in which this project keeps things: a name that begins with one is never a repository on the Hub."""
-Seeing = TypeVar("Seeing", bound=nn.Module)
-OnTrunk = TypeVar("OnTrunk", CaptionerConfig, ImageEncoderConfig, InverterConfig)
-"""Configurations that name a frozen trunk, `backbone`."""
 Manifest = dict[str, Any]
 """What checkpoint.json says."""
 Row = dict[str, Any]
 """A line of log.jsonl, or a score of scores.json."""
-Trunks = dict[tuple[Path, str], Backbone]
-"""Frozen trunks that are loaded already, by folder and name."""
 
 
 def shipped(name: str) -> Path:
@@ -97,8 +81,14 @@ def read_about(folder: Path) -> tuple[Manifest, Vocabulary]:
     return manifest, vocabulary
 
 
-def read_info(folder: Path, manifest: Manifest, generator: BaseGenerator) -> CheckpointInfo:
-    """What checkpoint.json says of a checkpoint with this generator.
+def read_info(
+    folder: Path,
+    manifest: Manifest,
+    sizes: tuple[int, ...],
+    location: str | None = None,
+    part_names: tuple[str, ...] = (),
+) -> CheckpointInfo:
+    """What checkpoint.json says of a checkpoint whose generator has these sizes, and is told of such places.
 
     Raises:
         CheckpointError: an entry is missing.
@@ -108,8 +98,8 @@ def read_info(folder: Path, manifest: Manifest, generator: BaseGenerator) -> Che
     path = folder / "checkpoint.json"
     if missing := [key for key, value in given.items() if value is None]:
         raise CheckpointError(f"{path}: {missing[0]!r} is missing")
-    info = read_config(CheckpointInfo, {**given, "sha256": digest, "sizes": generator.sizes}, path)
-    return replace(info, location=generator.location, part_names=generator.part_names)
+    info = read_config(CheckpointInfo, {**given, "sha256": digest, "sizes": sizes}, path)
+    return replace(info, location=location, part_names=part_names)
 
 
 def read_history(folder: Path | None) -> tuple[tuple[Row, ...], tuple[Row, ...]]:
@@ -123,75 +113,6 @@ def read_history(folder: Path | None) -> tuple[tuple[Row, ...], tuple[Row, ...]]
         with contextlib.suppress(ValueError, KeyError, TypeError):
             scores = list(json.loads(path.read_text(encoding="utf-8", errors="replace"))["scores"])
     return tuple(row for row in log if isinstance(row, dict)), tuple(row for row in scores if isinstance(row, dict))
-
-
-def load_generator(folder: Path, vocabulary: str) -> BaseGenerator:
-    """The generator of a checkpoint, of whichever kind its generator.json names.
-
-    Raises:
-        FileNotFoundError: a file is missing.
-        CheckpointError: an unknown kind, or weights that do not fit.
-    """
-    path = folder / "generator.json"
-    try:
-        kind = find_generator(str(read_json(path).get("generator")))
-    except ValueError as error:
-        raise CheckpointError(f"{path}: {error}") from error
-    return load_part(folder, "generator", kind.Config, kind.Generator, vocabulary)
-
-
-def load_keypoints(folder: Path, generator: BaseGenerator, vocabulary: str) -> KeypointGenerator | None:
-    """What places parts for a generator by keypoints; None where the checkpoint has no such part, or need of it.
-
-    Raises:
-        CheckpointError: it places other parts.
-    """
-    if generator.location != KEYPOINTS or not has_part(folder, "keypoints"):
-        return None
-    keypoints = load_part(folder, "keypoints", KeypointConfig, KeypointGenerator, vocabulary)
-    if keypoints.config.part_names != generator.part_names:
-        raise CheckpointError(f"{folder}/keypoints.json: its parts are not those of generator.json")
-    return keypoints
-
-
-def load_captioner(folder: Path, vocabulary: Vocabulary, trunks: Trunks) -> Captioner:
-    """STREAM of a checkpoint, for its own dictionary."""
-    return load_on_trunk(folder, "captioner", CaptionerConfig, Captioner, vocabulary, trunks)
-
-
-def load_image_encoder(folder: Path, vocabulary: Vocabulary, trunks: Trunks) -> ImageEncoder:
-    """DAMSM's image encoder of a checkpoint, for its own dictionary."""
-    return load_on_trunk(folder, "image_encoder", ImageEncoderConfig, ImageEncoder, vocabulary, trunks)
-
-
-def load_inverter(folder: Path, vocabulary: Vocabulary, trunks: Trunks) -> Inverter:
-    """The inverter of a checkpoint, on its trunk."""
-    return load_on_trunk(folder, "inverter", InverterConfig, Inverter, vocabulary, trunks)
-
-
-def load_on_trunk(
-    folder: Path,
-    name: str,
-    config: type[OnTrunk],
-    kind: Callable[[OnTrunk, Backbone], Seeing],
-    vocabulary: Vocabulary,
-    trunks: Trunks,
-) -> Seeing:
-    """A part of a checkpoint that stands on a frozen trunk."""
-    return load_part(folder, name, config, lambda c: kind(c, load_trunk(folder, c.backbone, trunks)), vocabulary.hash)
-
-
-def load_trunk(folder: Path, name: str, trunks: Trunks) -> Backbone:
-    """A frozen trunk of a checkpoint, loaded once."""
-    if (folder, name) not in trunks:
-        try:
-            trunk = build_backbone(name)
-        except ValueError as error:
-            raise CheckpointError(f"{folder}: {error}") from error
-        load_tensors(trunk, folder / f"backbone.{name}.safetensors")
-        fold_batch_norms(trunk)
-        trunks[folder, name] = trunk
-    return trunks[folder, name]
 
 
 def named_reader(folder: Path, manifest: Manifest) -> Path | None:
@@ -216,17 +137,3 @@ def same_text_encoder(folder: Path, other: Path) -> bool:
     files = [read_json(one / "checkpoint.json").get("files", {}) for one in (folder, other)]
     names = ("text_encoder.safetensors", "text_encoder.json", "vocabulary.json")
     return all(files[0].get(name) == files[1].get(name) for name in names)
-
-
-def borrow_captioner(lender: Path, vocabulary: Vocabulary, trunks: Trunks) -> Captioner:
-    """STREAM of another checkpoint for the words of this one, in the order that they have here.
-
-    Raises:
-        FileNotFoundError: it has no captioner, or lacks a file.
-        CheckpointError: it has other words, or is damaged.
-    """
-    theirs = read_about(lender)[1]
-    check_words(vocabulary, theirs, f"{lender}: it cannot read for this checkpoint; it has", "the dictionary here")
-    captioner = load_captioner(lender, theirs, trunks)
-    captioner.load_state_dict(in_order(captioner.state_dict(), theirs, vocabulary))
-    return captioner

@@ -1,10 +1,4 @@
-"""How well a drawing fits its caption: likelihood, words and runs of words that are read back, similarity of codes.
-
-Dimensions: T tokens of the caption, its end among them if that counts.
-"""
-
-from torch import Tensor
-from torch.nn import functional as F
+"""How well a drawing fits its caption: likelihood, words and runs of words that are read back, similarity of codes."""
 
 from mirrorgan.drawing import Redescription, Score, Word
 
@@ -15,22 +9,20 @@ FUNCTION_WORDS = frozenset(
 """Words that do not say what a bird looks like; they do not count in the agreement of content words."""
 
 
-def text_scores(words: tuple[Word, ...], redescription: Redescription, told: Tensor) -> list[Score]:
-    """The scores that need no image encoder; of a caption that was cut, for the words before the cut."""
+def text_scores(words: tuple[Word, ...], redescription: Redescription, mean: float) -> list[Score]:
+    """The scores that need no image encoder; of a caption that was cut, for the words before the cut.
+
+    Args:
+        mean: see `log_likelihood`.
+    """
     words = tuple(word for word in words if not word.cut)
-    return [log_likelihood(told), content_words(words, redescription), bleu(words, redescription)]
+    return [log_likelihood(mean), content_words(words, redescription), bleu(words, redescription)]
 
 
-def token_probs(told: Tensor, words: int) -> tuple[float, ...]:
-    """Probabilities of the first `words` tokens from log-probabilities (T,)."""
-    return tuple(told[:words].exp().tolist())
-
-
-def log_likelihood(told: Tensor) -> Score:
-    """Mean log-probability of the caption's words under STREAM, given the picture; `told` is (T,), without padding."""
-    value = float(told.mean())
+def log_likelihood(mean: float) -> Score:
+    """Mean log-probability of the caption's words under STREAM, given the picture."""
     meaning = "How expected the words of the caption are to whoever describes the picture; per word, natural logarithm."
-    return Score("log-likelihood", value, float("-inf"), 0.0, meaning)
+    return Score("log-likelihood", mean, float("-inf"), 0.0, meaning)
 
 
 def content_words(words: tuple[Word, ...], redescription: Redescription) -> Score:
@@ -56,9 +48,8 @@ def bleu(words: tuple[Word, ...], redescription: Redescription) -> Score:
     return Score("BLEU", float(value), 0.0, 1.0, "Runs of one to four words that both sentences have (BLEU-4).")
 
 
-def similarity(image_code: Tensor, sentence: Tensor) -> Score:
-    """Cosine of picture and caption in DAMSM's space; both (1, D)."""
-    value = float(F.cosine_similarity(image_code, sentence)[0])
+def similarity(cosine: float) -> Score:
+    """Of picture and caption in DAMSM's space."""
     return Score(
-        "match", value, -1.0, 1.0, "How close picture and caption are to the encoders that learnt to pair them."
+        "match", cosine, -1.0, 1.0, "How close picture and caption are to the encoders that learnt to pair them."
     )

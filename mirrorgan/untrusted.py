@@ -4,6 +4,8 @@ Whatever is in such a file, reading it runs none of its code, takes memory in pr
 sentence that names the file. Only regular files are opened: a pipe or a device may never end.
 """
 
+from __future__ import annotations
+
 import io
 import json
 import math
@@ -15,14 +17,15 @@ import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any, ClassVar
+from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from mirrorgan.drawing import CheckpointError
 from mirrorgan.files import NotRegularError, kind_of, open_regular
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 JSON_LIMIT = 2**25
 """Bytes of a JSON file at most; parsed, one takes up to 25 times as much memory."""
@@ -377,6 +380,8 @@ def load_torch(path: Path) -> Any:
         FileNotFoundError: there is no such file.
         CheckpointError: it would run code, or is something else or damaged; it says what.
     """
+    import torch  # here: other files are read without it
+
     size, where = check_regular(path), readable(path)
     try:
         with path.open("rb") as file:
@@ -464,6 +469,8 @@ _NUMPY = _numpy_stand_ins()
 
 def stored(tensor: Tensor) -> bool:
     """Whether every number of a tensor is in memory by itself: it is no view that repeats what is stored."""
+    import torch
+
     if tensor.layout != torch.strided or tensor.device.type == "meta":
         return False
     return tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()

@@ -4,6 +4,8 @@ Id 0 is the end of a caption and fills up shorter ones (`<end>`), as in the rele
 Dimensions: B captions, L tokens of the longest.
 """
 
+from __future__ import annotations
+
 import difflib
 import hashlib
 import json
@@ -12,13 +14,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from mirrorgan.drawing import CheckpointError
 from mirrorgan.files import write_text
 from mirrorgan.untrusted import read_json, readable, shortened
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 END = 0
 END_WORD = "<end>"
@@ -84,7 +87,7 @@ class Vocabulary:
                 )
 
     @classmethod
-    def from_captions(cls, captions: Iterable[str], min_count: int = 1) -> "Vocabulary":
+    def from_captions(cls, captions: Iterable[str], min_count: int = 1) -> Vocabulary:
         """Every word of the captions that occurs at least `min_count` times: by frequency, then by alphabet."""
         counts = Counter(word for caption in captions for word in tokenize(caption))
         kept = [word for word, count in counts.items() if count >= min_count]
@@ -194,7 +197,7 @@ class Vocabulary:
             write_text(path.with_name(COUNTS_FILE), json.dumps(content, separators=(",", ":")) + "\n")
 
     @classmethod
-    def load(cls, path: Path) -> "Vocabulary":
+    def load(cls, path: Path) -> Vocabulary:
         """Reads what `save` wrote; without a file of counts they are not known.
 
         Raises:
@@ -212,7 +215,7 @@ class Vocabulary:
             raise CheckpointError(f"{where}: its words do not have the sha256 that it names; it was changed or damaged")
         return vocabulary.with_counts_of(path.with_name(COUNTS_FILE))
 
-    def with_counts_of(self, path: Path) -> "Vocabulary":
+    def with_counts_of(self, path: Path) -> Vocabulary:
         """The same words with the counts of a file that `save` wrote; as it is if there is no such file.
 
         Raises:
@@ -251,6 +254,8 @@ def pad(captions: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
     Raises:
         ValueError: a caption has no token at all.
     """
+    import torch  # here: words are looked up without it
+
     lengths = torch.tensor([len(caption) for caption in captions])
     if len(captions) == 0 or int(lengths.min()) == 0:
         raise ValueError("every caption needs at least one known word")

@@ -12,7 +12,7 @@ from PIL import Image
 from mirrorgan import MirrorGAN
 from mirrorgan.__main__ import main as draw_from_the_command_line
 from mirrorgan.benchmark import benchmark
-from mirrorgan.checkpoint import read_json, read_manifest, without_training_state
+from mirrorgan.manifest import read_json, read_manifest, without_training_state
 from mirrorgan.vocabulary import tokenize
 from train.adversarial import training_state
 from train.adversarial.networks import build_generator

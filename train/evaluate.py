@@ -15,8 +15,8 @@ from pathlib import Path
 
 import torch
 
-from mirrorgan.checkpoint import read_json
 from mirrorgan.console import escape_unencodable, whole_number
+from mirrorgan.manifest import read_json
 from mirrorgan.plugins import documentation
 from train.evaluation.score_curve import keep_curve
 from train.evaluation.scores import SCORES, Options, evaluate, packed_folder, pictures_seen

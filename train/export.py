@@ -11,8 +11,8 @@ With --training-state it holds what a training needs to go on from it, on any ma
 import argparse
 from pathlib import Path
 
-from mirrorgan.checkpoint import read_json
 from mirrorgan.console import escape_unencodable
+from mirrorgan.manifest import read_json
 from mirrorgan.plugins import documentation
 from train.publishing.export import Runs, export, find_examples
 from train.publishing.history import TRAININGS

@@ -14,9 +14,9 @@ import shlex
 import sys
 from pathlib import Path
 
-from mirrorgan.checkpoint import read_json
 from mirrorgan.console import escape_unencodable, whole_number
 from mirrorgan.drawing import CheckpointError
+from mirrorgan.manifest import read_json
 from mirrorgan.plugins import documentation
 from mirrorgan.released.back import write_released
 from mirrorgan.released.convert import convert

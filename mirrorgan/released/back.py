@@ -9,11 +9,12 @@ from typing import Any, Protocol, TypeVar
 import torch
 
 from mirrorgan.captioner import CaptionerConfig
-from mirrorgan.checkpoint import load_tensors, read_config, read_json, read_manifest, read_tensors
+from mirrorgan.checkpoint import load_tensors, read_tensors
 from mirrorgan.discriminators import find_discriminator
 from mirrorgan.drawing import CheckpointError
 from mirrorgan.generators import find_generator
 from mirrorgan.image_encoder import ImageEncoderConfig
+from mirrorgan.manifest import read_config, read_json, read_manifest
 from mirrorgan.released import attngan, dfgan, dmgan, encoders, ssagan, stackgan, stream
 from mirrorgan.released.layout import TITLES, Contents, Part, give, spoken
 from mirrorgan.released.reading import State

@@ -9,19 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mirrorgan.checkpoint import (
-    has_part,
-    in_order,
-    read_json,
-    read_manifest,
-    read_tensors,
-    sha256,
-    write_manifest,
-    write_tensors,
-)
+from mirrorgan.checkpoint import in_order, read_tensors, write_tensors
 from mirrorgan.drawing import CaptionError, CheckpointError
 from mirrorgan.files import write_text
-from mirrorgan.loading import load_captioner
+from mirrorgan.manifest import has_part, read_json, read_manifest, sha256, write_manifest
 from mirrorgan.pipeline import MirrorGAN
 from mirrorgan.released import attngan, dfgan, dmgan, encoders, ssagan, stackgan, stream
 from mirrorgan.released.layout import TITLES, Part, Released, count_parameters, same, spoken
@@ -36,6 +27,7 @@ from mirrorgan.released.reading import (
     find_states,
     read_captions,
 )
+from mirrorgan.torch_networks import load_captioner
 from mirrorgan.untrusted import check_regular, readable
 from mirrorgan.vocabulary import Vocabulary, check_words
 

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from mirrorgan.checkpoint import load_part, read_json
+from mirrorgan.checkpoint import load_part
 from mirrorgan.discriminators import find_discriminator
 from mirrorgan.discriminators.base import BaseDiscriminator
 from mirrorgan.drawing import CheckpointError
+from mirrorgan.manifest import read_json
 from mirrorgan.vocabulary import Vocabulary
 
 

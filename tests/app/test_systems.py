@@ -16,6 +16,7 @@ from mirrorgan import MirrorGAN
 from mirrorgan.drawing import CheckpointInfo
 from mirrorgan.generators import available_generators, find_generator
 from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
+from mirrorgan.torch_networks import TorchNetworks
 from mirrorgan.vocabulary import Vocabulary
 
 CAPTION = "a small red bird with a long beak"
@@ -35,7 +36,7 @@ def untrained(system):
     text = TextEncoder(TextEncoderConfig(vocabulary_size=len(words), text_dim=8, embedding_dim=5)).eval()
     generator = module.Generator(config).eval().requires_grad_(False)
     info = CheckpointInfo(system, 64 * "0", False, "random weights", (CAPTION,), 12, generator.sizes)
-    return MirrorGAN(info, words, text.requires_grad_(False), generator, None, None)
+    return MirrorGAN(info, words, TorchNetworks(text.requires_grad_(False), generator))
 
 
 @pytest.fixture

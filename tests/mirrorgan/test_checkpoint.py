@@ -7,20 +7,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from mirrorgan.checkpoint import (
-    load_part,
-    load_tensors,
-    read_config,
-    read_json,
-    read_manifest,
-    read_tensors,
-    same_weights,
-    save_part,
-    save_tensors,
-    sha256,
-    write_manifest,
-)
+from mirrorgan.checkpoint import load_part, load_tensors, read_tensors, same_weights, save_part, save_tensors
 from mirrorgan.drawing import CheckpointError
+from mirrorgan.manifest import read_config, read_json, read_manifest, sha256, write_manifest
 
 HASH = "c0ffee" + 58 * "0"
 

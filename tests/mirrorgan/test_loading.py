@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from mirrorgan import CheckpointError, MirrorGAN, loading
-from mirrorgan.checkpoint import read_json, read_tensors, write_manifest, write_tensors
+from mirrorgan.checkpoint import read_tensors, write_tensors
 from mirrorgan.loading import CODE, find_folder, shipped
+from mirrorgan.manifest import read_json, write_manifest
 from mirrorgan.vocabulary import Vocabulary
 from tests.mirrorgan.tiny_checkpoint import CAPTION, TRUNK, WORDS, assert_same, respoil, write_checkpoint
 

@@ -13,7 +13,8 @@ from mirrorgan.captioner import Captioner
 from mirrorgan.drawing import Drawing, Sketch
 from mirrorgan.images import to_pictures
 from mirrorgan.layers import truncated
-from mirrorgan.pipeline import middle, slerp
+from mirrorgan.pipeline import middle
+from mirrorgan.torch_networks import slerp
 from mirrorgan.vocabulary import Vocabulary, pad
 from tests.mirrorgan.tiny_checkpoint import (
     CAPTION,

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from mirrorgan import CaptionError, CheckpointError, MirrorGAN
-from mirrorgan.checkpoint import read_json, save_part, write_manifest
+from mirrorgan.checkpoint import save_part
 from mirrorgan.keypoints import KeypointConfig, KeypointGenerator
+from mirrorgan.manifest import read_json, write_manifest
 from tests.mirrorgan.tiny_checkpoint import CAPTION, WORDS, write_checkpoint
 
 

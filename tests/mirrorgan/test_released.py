@@ -8,12 +8,12 @@ import torch
 import torchvision
 
 from mirrorgan.captioner import CaptionerConfig
-from mirrorgan.checkpoint import load_part, read_json, read_tensors, save_part, write_manifest
+from mirrorgan.checkpoint import load_part, read_tensors, save_part
 from mirrorgan.drawing import CheckpointError
 from mirrorgan.generators import find_generator, mirrorgan
 from mirrorgan.image_encoder import ImageEncoderConfig
 from mirrorgan.layers import truncated
-from mirrorgan.loading import load_generator
+from mirrorgan.manifest import read_json, write_manifest
 from mirrorgan.pipeline import MirrorGAN
 from mirrorgan.released import attngan, dfgan, encoders, ssagan, stream
 from mirrorgan.released.__main__ import main as released_command
@@ -22,6 +22,7 @@ from mirrorgan.released.convert import convert
 from mirrorgan.released.discriminators import load_discriminators
 from mirrorgan.released.options import Options
 from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
+from mirrorgan.torch_networks import load_generator
 from mirrorgan.vocabulary import Vocabulary, pad
 
 LENGTHS = (6, 4, 1)

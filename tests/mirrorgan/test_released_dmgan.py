@@ -5,17 +5,18 @@ import shutil
 import pytest
 import torch
 
-from mirrorgan.checkpoint import load_part, read_json, save_part, write_manifest
+from mirrorgan.checkpoint import load_part, save_part
 from mirrorgan.discriminators import pyramid
 from mirrorgan.drawing import CheckpointError
 from mirrorgan.generators import dmgan as ours
-from mirrorgan.loading import load_generator
+from mirrorgan.manifest import read_json, write_manifest
 from mirrorgan.released import dmgan
 from mirrorgan.released.back import write_released
 from mirrorgan.released.convert import convert
 from mirrorgan.released.discriminators import load_discriminators
 from mirrorgan.released.options import Options
 from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
+from mirrorgan.torch_networks import load_generator
 from mirrorgan.vocabulary import Vocabulary, pad
 
 close = {"rtol": 1e-5, "atol": 1e-5}

@@ -9,8 +9,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from mirrorgan.checkpoint import read_json, read_tensors, write_manifest
+from mirrorgan.checkpoint import read_tensors
 from mirrorgan.drawing import CheckpointError
+from mirrorgan.manifest import read_json, write_manifest
 from mirrorgan.pipeline import MirrorGAN
 from mirrorgan.released.__main__ import main as released_command
 from mirrorgan.released.convert import borrow_captioner, convert

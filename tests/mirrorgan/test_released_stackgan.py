@@ -3,16 +3,16 @@
 import pytest
 import torch
 
-from mirrorgan.checkpoint import read_json
 from mirrorgan.discriminators import pyramid
 from mirrorgan.drawing import CheckpointError
 from mirrorgan.generators import stackgan as ours
-from mirrorgan.loading import load_generator
+from mirrorgan.manifest import read_json
 from mirrorgan.released import stackgan
 from mirrorgan.released.back import write_released
 from mirrorgan.released.convert import convert
 from mirrorgan.released.discriminators import load_discriminators
 from mirrorgan.released.options import Options
+from mirrorgan.torch_networks import load_generator
 from mirrorgan.vocabulary import Vocabulary
 
 close = {"rtol": 1e-5, "atol": 1e-5}

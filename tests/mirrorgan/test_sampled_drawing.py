@@ -8,8 +8,9 @@ import torch
 
 from mirrorgan import CheckpointError, MirrorGAN
 from mirrorgan.backbones import build_backbone
-from mirrorgan.checkpoint import read_json, save_part, save_tensors, write_manifest
+from mirrorgan.checkpoint import save_part, save_tensors
 from mirrorgan.inverter import Inverter, InverterConfig
+from mirrorgan.manifest import read_json, write_manifest
 from mirrorgan.sampler import SamplerConfig, start_at
 from tests.mirrorgan.tiny_checkpoint import CAPTION, TRUNK, WORDS, write_checkpoint
 

@@ -14,8 +14,9 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from mirrorgan.checkpoint import read_json, read_tensors, write_manifest
+from mirrorgan.checkpoint import read_tensors
 from mirrorgan.drawing import CheckpointError
+from mirrorgan.manifest import read_json, write_manifest
 from mirrorgan.untrusted import Numbers, as_text, load_torch, read_pickle, readable, stored
 from mirrorgan.vocabulary import Vocabulary
 

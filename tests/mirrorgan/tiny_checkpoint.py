@@ -8,10 +8,11 @@ import torch
 
 from mirrorgan.backbones import build_backbone
 from mirrorgan.captioner import Captioner, CaptionerConfig
-from mirrorgan.checkpoint import save_part, save_tensors, write_manifest
+from mirrorgan.checkpoint import save_part, save_tensors
 from mirrorgan.drawing import Drawing
 from mirrorgan.generators import find_generator
 from mirrorgan.image_encoder import ImageEncoder, ImageEncoderConfig
+from mirrorgan.manifest import write_manifest
 from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
 from mirrorgan.vocabulary import Vocabulary
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mirrorgan.checkpoint import sha256
+from mirrorgan.manifest import sha256
 from train import gan
 from train.bundle import main
 from train.encoders import trunks

@@ -3,7 +3,7 @@ import shutil
 
 import pytest
 
-from mirrorgan.checkpoint import read_json
+from mirrorgan.manifest import read_json
 from train import card as card_command
 from train import gan
 from train.encoders.captioner import PRESETS as CAPTIONERS

@@ -8,8 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
-from mirrorgan.checkpoint import read_json, read_tensors, write_tensors
+from mirrorgan.checkpoint import read_tensors, write_tensors
 from mirrorgan.generators.mirrorgan import Config as GeneratorConfig
+from mirrorgan.manifest import read_json
 from mirrorgan.pipeline import MirrorGAN
 from train import compare as command_text
 from train import gan

@@ -15,9 +15,10 @@ from torch import nn
 
 from mirrorgan import CheckpointError
 from mirrorgan.captioner import Captioner
-from mirrorgan.checkpoint import read_json, read_tensors, sha256, write_manifest, write_tensors
+from mirrorgan.checkpoint import read_tensors, write_tensors
 from mirrorgan.generators.base import GeneratorOutput, StageOutput
 from mirrorgan.images import from_uint8
+from mirrorgan.manifest import read_json, sha256, write_manifest
 from train import evaluate as evaluate_command
 from train.data.packed import load_packed
 from train.evaluation import scores as module
@@ -358,7 +359,7 @@ def test_read_back_words_have_maps_in_photographs_and_drawings_held_to_boxes(
         model = load(*arguments)
         config = replace(model.captioner.config, attention_dim=4)
         torch.manual_seed(3)
-        model.captioner = Captioner(config, model.captioner.backbone).eval()
+        model.networks.captioner = Captioner(config, model.captioner.backbone).eval()
         return model
 
     monkeypatch.setattr(module.MirrorGAN, "load", attentive)

@@ -8,9 +8,10 @@ import torch
 from PIL import Image
 
 from mirrorgan import CheckpointError, MirrorGAN
-from mirrorgan.checkpoint import read_json, read_manifest, read_tensors, save_part, write_tensors
+from mirrorgan.checkpoint import read_tensors, save_part, write_tensors
 from mirrorgan.drawing import Stage
 from mirrorgan.generators.mirrorgan import Config, Generator
+from mirrorgan.manifest import read_json, read_manifest
 from train import export as export_command
 from train.data.packed import load_packed
 from train.publishing import export as module

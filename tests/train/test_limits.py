@@ -52,7 +52,7 @@ def test_every_caption_is_drawn_or_refused_and_told_with_what_became_of_it(folde
 
 def test_what_nobody_reads_back_is_told_so(folder, of_birds):
     model = MirrorGAN.load(folder)
-    model.captioner = None
+    model.networks.captioner = None
     assert write_limits(model, folder)
     write_card(folder)
     assert "| Counts | two red birds | two, birds | not read back |" in (folder / "README.md").read_text(

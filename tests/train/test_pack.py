@@ -16,8 +16,8 @@ import pytest
 import torch
 from PIL import Image
 
-from mirrorgan.checkpoint import sha256
 from mirrorgan.drawing import CheckpointError
+from mirrorgan.manifest import sha256
 from mirrorgan.vocabulary import Vocabulary, tokenize
 from train import pack as pack_command
 from train.data import packing as module

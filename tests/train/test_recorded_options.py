@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mirrorgan.checkpoint import read_json
+from mirrorgan.manifest import read_json
 from train.adversarial import training_state
 from train.adversarial.config import GanConfig
 from train.adversarial.presets import PRESETS

@@ -14,11 +14,12 @@ import torch
 
 from mirrorgan import CheckpointError, MirrorGAN
 from mirrorgan.backbones import build_backbone
-from mirrorgan.checkpoint import read_json, read_manifest, read_tensors, save_part, sha256, write_tensors
+from mirrorgan.checkpoint import read_tensors, save_part, write_tensors
 from mirrorgan.discriminators.projected import Config as JudgeConfig
 from mirrorgan.discriminators.projected import Discriminator
 from mirrorgan.generators.mirrorgan import Config as GeneratorConfig
 from mirrorgan.generators.mirrorgan import Generator
+from mirrorgan.manifest import read_json, read_manifest, sha256
 from train.adversarial import training_state
 from train.adversarial.frechet_loss import REFRESH, FrechetLoss
 from train.adversarial.networks import build_networks, recalibrate

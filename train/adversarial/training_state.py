@@ -27,9 +27,10 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from mirrorgan.checkpoint import TRAINING_STATE, read_json, read_tensors, same_weights, sha256
+from mirrorgan.checkpoint import read_tensors, same_weights
 from mirrorgan.drawing import CheckpointError
 from mirrorgan.expert import NAME as EXPERT
+from mirrorgan.manifest import TRAINING_STATE, read_json, sha256
 from train.adversarial.config import GanConfig
 from train.adversarial.networks import Networks
 from train.runtime.command import as_json, typed

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mirrorgan.checkpoint import read_json
+from mirrorgan.manifest import read_json
 from train.data.datasets import find_dataset
 from train.data.datasets.base import Box, DataError
 from train.data.packed import PackedSplit

@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from tqdm import tqdm
 
-from mirrorgan.checkpoint import sha256
+from mirrorgan.manifest import sha256
 from mirrorgan.vocabulary import Vocabulary
 from train.data.datasets.base import DataError, read_json
 

@@ -21,8 +21,8 @@ from safetensors.torch import save
 from torch import Tensor
 from tqdm import tqdm
 
-from mirrorgan.checkpoint import sha256
 from mirrorgan.images import PictureError, picture_size, read_picture, to_rgb
+from mirrorgan.manifest import sha256
 from mirrorgan.untrusted import readable
 from mirrorgan.vocabulary import Vocabulary, tokenize
 from train.data.datasets import find_dataset

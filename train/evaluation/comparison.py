@@ -13,7 +13,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
-from mirrorgan.checkpoint import read_json, read_tensors, same_weights
+from mirrorgan.checkpoint import read_tensors, same_weights
+from mirrorgan.manifest import read_json
 from mirrorgan.pipeline import MirrorGAN
 from train.adversarial.sample_grid import sheet_captions
 from train.data.packed import load_packed

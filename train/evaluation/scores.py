@@ -24,11 +24,12 @@ from tqdm import tqdm
 
 from mirrorgan.backbones import fold_batch_norms
 from mirrorgan.captioner import Captioner, CaptionerConfig
-from mirrorgan.checkpoint import load_part, read_json, read_tensors, same_weights, sha256
+from mirrorgan.checkpoint import load_part, read_tensors, same_weights
 from mirrorgan.drawing import CheckpointError
 from mirrorgan.generators.base import GeneratorOutput
 from mirrorgan.image_encoder import ImageEncoder, ImageEncoderConfig
 from mirrorgan.images import from_uint8, to_channels_last, to_pictures
+from mirrorgan.manifest import read_json, sha256
 from mirrorgan.pipeline import MirrorGAN
 from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
 from mirrorgan.vocabulary import Vocabulary, pad

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mirrorgan.backbones import check_hash, fold_batch_norms, installed_weights, load_imagenet, resize
-from mirrorgan.checkpoint import sha256
 from mirrorgan.drawing import CheckpointError
 from mirrorgan.images import from_uint8, to_channels_last
+from mirrorgan.manifest import sha256
 from mirrorgan.untrusted import load_torch
 from train.metrics import check_finite
 from train.runtime.device import autocast, has_bfloat16

@@ -15,8 +15,9 @@ from typing import IO, Any, BinaryIO, cast
 
 from tqdm import tqdm
 
-from mirrorgan.checkpoint import TRAINING_STATE, read_json, save_tensors, sha256
+from mirrorgan.checkpoint import save_tensors
 from mirrorgan.expert import NAME as EXPERT
+from mirrorgan.manifest import TRAINING_STATE, read_json, sha256
 from train.adversarial.config import GanConfig
 from train.encoders.trunks import find_trunk
 from train.runtime.files import atomic_dir, write_text

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from mirrorgan.benchmark import benchmark, processor
-from mirrorgan.checkpoint import TRAINING_STATE, has_part, read_json, without_training_state
 from mirrorgan.drawing import CheckpointError
+from mirrorgan.manifest import TRAINING_STATE, has_part, read_json, without_training_state
 from mirrorgan.pipeline import MirrorGAN
 from train.publishing.history import picture_sizes
 from train.runtime.files import write_text

@@ -7,17 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mirrorgan.checkpoint import (
-    read_json,
-    read_tensors,
-    same_weights,
-    save_tensors,
-    sha256,
-    without_training_state,
-    write_manifest,
-    write_tensors,
-)
+from mirrorgan.checkpoint import read_tensors, same_weights, save_tensors, write_tensors
 from mirrorgan.drawing import CheckpointError
+from mirrorgan.manifest import read_json, sha256, without_training_state, write_manifest
 from mirrorgan.pipeline import MirrorGAN
 from mirrorgan.vocabulary import COUNTS_FILE, Vocabulary
 from train.adversarial import training_state

@@ -11,9 +11,10 @@ from typing import Any
 
 import torch
 
-from mirrorgan.checkpoint import read_config, read_json, read_tensors
+from mirrorgan.checkpoint import read_tensors
 from mirrorgan.drawing import CheckpointError
 from mirrorgan.generators import find_generator
+from mirrorgan.manifest import read_config, read_json
 from train.adversarial.presets import PRESETS
 from train.encoders import captioner, damsm
 from train.runtime.command import as_json, typed

@@ -5,7 +5,7 @@ The token is that of the environment (HF_TOKEN) or of `hf auth login`; this prog
 
 from pathlib import Path
 
-from mirrorgan.checkpoint import read_json, read_manifest
+from mirrorgan.manifest import read_json, read_manifest
 
 SENT = ("README.md", "*.json", "*.jsonl", "*.safetensors", "*.png", "*.jpg")
 """Patterns of what belongs to a checkpoint; anything else in its folder stays at home."""

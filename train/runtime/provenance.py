@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from mirrorgan.checkpoint import sha256
+from mirrorgan.manifest import sha256
 
 ROOT = Path(__file__).parents[2]
 CODE = ("mirrorgan", "train")

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mirrorgan.checkpoint import read_json
+from mirrorgan.manifest import read_json
 
 
 class Dropped(NamedTuple):

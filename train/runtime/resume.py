@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from mirrorgan.checkpoint import read_json
 from mirrorgan.drawing import CheckpointError
+from mirrorgan.manifest import read_json
 from train.runtime.run_log import read_sessions
 from train.runtime.state import STATE, load_state
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mirrorgan.checkpoint import read_json
+from mirrorgan.manifest import read_json
 from train.runtime.files import write_text
 
 ORIGIN = "grown_from.json"
