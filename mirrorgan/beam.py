@@ -33,16 +33,18 @@ class BeamSearch:
         width: paths at most, at least 1.
         longest: words at most.
         ends: sentences end by themselves; False: at `longest`.
+        cost: (longest + 1, V) nats that a word costs at each step: in the search, not in the log-probabilities. None:
+            nothing.
 
     Attributes:
         paths: unfinished sentences; at first one, without a token.
         finished: the search is over.
     """
 
-    def __init__(self, width: int, longest: int, ends: bool = True) -> None:
+    def __init__(self, width: int, longest: int, ends: bool = True, cost: np.ndarray | None = None) -> None:
         if width < 1 or longest < 1:
             raise ValueError(f"beam search takes a width and a length of at least 1, not {width} and {longest}")
-        self.width, self.longest, self.ends = width, longest, ends
+        self.width, self.longest, self.ends, self._cost = width, longest, ends, cost
         self.paths: list[Path] = [Path((), ())]
         self._done: list[Path] = []
         self.finished = False
@@ -66,7 +68,10 @@ class BeamSearch:
                 if self.ends and int(row.argmax()) == END:
                     self._done.append(Path((*path.tokens, END), (*path.logs, float(row[END])), path.notes))
             return self._finish()
-        totals = logs + np.array([sum(path.logs) for path in self.paths], dtype=np.float32)[:, None]
+        before = [sum(path.logs) - self._paid(path) for path in self.paths]
+        totals = logs + np.array(before, dtype=np.float32)[:, None]
+        if self._cost is not None:
+            totals = totals - self._cost[step]
         grown = []
         for place in best(totals.reshape(-1), self.width):
             origin, token = divmod(place, logs.shape[1])
@@ -87,7 +92,25 @@ class BeamSearch:
     def sentences(self) -> list[Path]:
         """Up to `width` sentences, best first: those that came to their end, or if none did those that were cut."""
         found = self._done or self.paths
-        return sorted(found, key=lambda path: sum(path.logs) / len(path.logs), reverse=True)[: self.width]
+        ranked = sorted(found, key=lambda path: (sum(path.logs) - self._paid(path)) / len(path.logs), reverse=True)
+        return ranked[: self.width]
+
+    def _paid(self, path: Path) -> float:
+        if self._cost is None or not path.tokens:
+            return 0.0
+        return float(self._cost[np.arange(len(path.tokens)), path.tokens].sum())
+
+
+def diversity(sentences: Sequence[Sequence[int]], longest: int, size: int, strength: float = 1.0) -> np.ndarray:
+    """What a word costs at each step because other sentences have it there, (longest + 1, size) float32.
+
+    The Hamming diversity of Vijayakumar et al., "Diverse Beam Search" (AAAI 2018), Eq. 4: `strength`, their lambda, for
+    every sentence with that word at that step.
+    """
+    cost = np.zeros((longest + 1, size), dtype=np.float32)
+    for tokens in sentences:
+        cost[np.arange(len(tokens)), list(tokens)] += np.float32(strength)
+    return cost
 
 
 def best(values: np.ndarray, count: int) -> list[int]:
@@ -97,4 +120,5 @@ def best(values: np.ndarray, count: int) -> list[int]:
         return []
     least = np.partition(values, -count)[-count]
     candidates = np.flatnonzero(values >= least)
-    return candidates[np.argsort(-values[candidates], kind="stable")][:count].tolist()
+    places: list[int] = candidates[np.argsort(-values[candidates], kind="stable")][:count].tolist()
+    return places

@@ -40,6 +40,8 @@ Trunks = dict[tuple[Path, str], Backbone]
 
 
 class Caption(NamedTuple):
+    """A caption as the text encoder gives it."""
+
     words: Tensor
     """(1, L, D)."""
     sentence: Tensor

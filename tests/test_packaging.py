@@ -1,5 +1,6 @@
 """`pip install .` brings `mirrorgan` and nothing else, and every list of requirements says the same."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -25,13 +26,18 @@ def listed(name: str) -> list[str]:
 
 
 def test_a_space_installs_the_package_s_requirements_and_the_page_s():
-    assert sorted(listed("requirements.txt")) == sorted(PROJECT["dependencies"] + EXTRAS["app"])
+    assert sorted(listed("requirements.txt")) == sorted(PROJECT["dependencies"] + EXTRAS["torch"] + EXTRAS["app"])
 
 
 def test_the_file_for_development_adds_training_and_checking():
     assert "-r requirements.txt" in (ROOT / "requirements-dev.txt").read_text(encoding="utf-8").splitlines()
-    further = {*EXTRAS["train"], *EXTRAS["dev"]} - set(listed("requirements.txt"))
-    assert sorted(listed("requirements-dev.txt")) == sorted(further)
+    wanted = {one for extra in ("train", "onnx", "export", "dev") for one in EXTRAS[extra]}
+    assert sorted(listed("requirements-dev.txt")) == sorted(wanted - set(listed("requirements.txt")))
+
+
+def test_drawing_with_onnxruntime_asks_for_nothing_of_torch():
+    asked = [re.match(r"[\w-]+", one).group() for one in PROJECT["dependencies"] + EXTRAS["onnx"]]
+    assert "onnxruntime" in asked and not {"torch", "torchvision", "timm", "safetensors", "onnx"} & set(asked)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +66,7 @@ def test_the_wheel_holds_every_file_of_mirrorgan_and_no_other_package(wheel):
 def test_the_wheel_says_what_it_needs(wheel):
     (metadata,) = (text for name, text in wheel.items() if name.endswith(".dist-info/METADATA"))
     fields = [line.partition(": ") for line in metadata.split("\n\n")[0].splitlines()]
-    assert {value for name, _, value in fields if name == "Provides-Extra"} == {"app", "train", "dev"}
+    assert {value for name, _, value in fields if name == "Provides-Extra"} == set(EXTRAS)
     needed = [value for name, _, value in fields if name == "Requires-Dist" and "extra ==" not in value]
     assert len(needed) == len(PROJECT["dependencies"])
     assert ("Requires-Python", ": ", PROJECT["requires-python"]) in fields

@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from mirrorgan.beam import END, BeamSearch, best
+from mirrorgan.beam import END, BeamSearch, best, diversity
 
 
 def search(table, width, longest, ends=True):
@@ -58,6 +58,17 @@ def test_a_beam_of_one_takes_the_most_probable_token_every_time(seed):
 @pytest.mark.parametrize("seed", range(5))
 def test_sentences_that_do_not_end_have_the_longest_length(seed):
     assert all(len(path.tokens) == 4 and END not in path.tokens for path in search(table_of(seed), 3, 4, ends=False))
+
+
+def test_a_word_that_costs_enough_is_not_said_there_and_its_probability_stays_its_own():
+    table, free = table_of(1), search(table_of(1), 3, 4)[0]
+    cost = diversity([free.tokens], 4, 4, strength=50.0)
+    beam = BeamSearch(3, 4, cost=cost)
+    while not beam.finished:
+        beam.advance(np.stack([table(path.tokens) for path in beam.paths]))
+    found = beam.sentences()[0]
+    assert all(a != b for a, b in zip(found.tokens, free.tokens, strict=False))
+    assert found.logs == tuple(float(table(found.tokens[:n])[token]) for n, token in enumerate(found.tokens))
 
 
 @pytest.mark.parametrize("seed", range(5))

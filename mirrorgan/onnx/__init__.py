@@ -1,0 +1,1 @@
+"""The networks of a checkpoint as ONNX: written with torch, run by onnxruntime without it."""
