@@ -3,6 +3,8 @@
 Dimensions: B batch, L words, D word channels, C image channels, Z condition channels, H and W feature-map size.
 """
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
@@ -32,6 +34,21 @@ def check_mask_mode(mode: str) -> None:
         raise ValueError(f"mask_mode must be one of {', '.join(MASK_MODES)}, not {mode!r}")
 
 
+class WordAttentionAt(NamedTuple):
+    """What Eq. 4 computes at one sub-region, for a caption without padding."""
+
+    query: Tensor
+    """The sub-region's features f_j, (C,)."""
+    keys: Tensor
+    """The words' projections U w_l, (L, C)."""
+    scores: Tensor
+    """f_j . U w_l, (L,)."""
+    weights: Tensor
+    """Softmax of the scores, (L,); sums to 1."""
+    mix: Tensor
+    """Sum over words of weight times key, (C,): the word context there."""
+
+
 class WordAttention(nn.Module):
     """Lets each sub-region of an image listen to the words that describe it.
 
@@ -46,6 +63,13 @@ class WordAttention(nn.Module):
         check_mask_mode(mask_mode)
         self.mask_mode = mask_mode
         self.project = nn.Linear(word_dim, image_dim, bias=False)  # U in Eq. 4
+
+    def at(self, features: Tensor, words: Tensor, row: int, column: int) -> WordAttentionAt:
+        """The numbers of one sub-region of one picture: features (1, C, H, W), words (1, L, D) without padding."""
+        query, keys = features[0, :, row, column], self.project(words)[0]
+        scores = keys @ query
+        weights = scores.softmax(dim=0)
+        return WordAttentionAt(query, keys, scores, weights, weights @ keys)
 
     def forward(self, features: Tensor, words: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Mixes the words into every sub-region.
@@ -66,6 +90,21 @@ class WordAttention(nn.Module):
         attention = scores.masked_fill(~real, float("-inf")).softmax(dim=1)
         context = torch.einsum("blhw,blc->bchw", attention, keys)
         return context, attention
+
+
+class SentenceAttentionAt(NamedTuple):
+    """What Eq. 5 computes at one sub-region, channel by channel."""
+
+    query: Tensor
+    """The sub-region's features f_j, (C,)."""
+    value: Tensor
+    """The sentence's projection V s_ca, (C,), the same everywhere."""
+    scores: Tensor
+    """f_j .* (V s_ca), after the 1x1 convolution if there is one, (C,)."""
+    weights: Tensor
+    """Softmax of the scores, (C,): sums to 1 over channels, or with the axis "spatial" over the sub-regions."""
+    mix: Tensor
+    """Value times weight, (C,): the sentence context there."""
 
 
 class SentenceAttention(nn.Module):
@@ -89,6 +128,16 @@ class SentenceAttention(nn.Module):
         self.axis = axis
         self.project = nn.Linear(condition_dim, image_dim, bias=bias)  # V in Eq. 5
         self.preconv = nn.Conv2d(image_dim, image_dim, kernel_size=1, bias=False) if preconv else nn.Identity()
+
+    def at(self, features: Tensor, conditioning: Tensor, row: int, column: int) -> SentenceAttentionAt:
+        """The numbers of one sub-region of one picture: features (1, C, H, W), conditioning (1, Z)."""
+        context, attention = self(features, conditioning)
+        value = self.project(conditioning)
+        here = features[:, :, row : row + 1, column : column + 1]
+        scores = self.preconv(here * value[:, :, None, None])[0, :, 0, 0]
+        return SentenceAttentionAt(
+            here[0, :, 0, 0], value[0], scores, attention[0, :, row, column], context[0, :, row, column]
+        )
 
     def forward(self, features: Tensor, conditioning: Tensor) -> tuple[Tensor, Tensor]:
         """Weighs the sentence in every sub-region.

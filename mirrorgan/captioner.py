@@ -9,7 +9,7 @@ H hidden size of the LSTM, N regions, A attention, P and C channels of the backb
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -60,6 +60,18 @@ class Sentence:
     """True if the end was reached."""
     log_likelihood: float
     """Of all tokens, and of the end if it was reached; natural logarithm."""
+
+
+class LSTMStates(NamedTuple):
+    """An LSTM along one sentence of L words: T = L + 1 steps, the first of which takes the picture. Each (T, H)."""
+
+    input_gate: Tensor
+    """In [0, 1], as the other gates."""
+    forget_gate: Tensor
+    output_gate: Tensor
+    cell: Tensor
+    hidden: Tensor
+    """What the next word is chosen from; in [-1, 1]."""
 
 
 class RegionAttention(nn.Module):
@@ -202,6 +214,27 @@ class Captioner(nn.Module):
         logs[:, : 1 if self.config.ends else None, END] = float("-inf")
         best = logs.topk(min(count, logs.shape[2] - 1), dim=2)
         return self._squared(weights, tokens.shape[1]), best.indices, best.values.exp()
+
+    @torch.inference_mode()
+    def states(self, seen: Tensor, tokens: Tensor) -> LSTMStates:
+        """The LSTM's gates and states at every step of one sentence, (1, L): after the picture and after every word.
+
+        i, f, o = sigmoid(W x_t + U h_{t-1} + b), g = tanh(...), c_t = f c_{t-1} + i g, h_t = o tanh(c_t)
+        (Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000), as PyTorch's LSTM has them.
+        """
+        inputs = torch.cat([self.whole(seen)[:, None], self.embedding(tokens).to(seen.dtype)], dim=1)[0]
+        lstm = self.lstm
+        weights: list[Any] = [lstm.weight_ih_l0, lstm.weight_hh_l0, lstm.bias_ih_l0, lstm.bias_hh_l0]
+        hidden = cell = inputs.new_zeros(self.config.hidden_dim)
+        found = []
+        for one in inputs:
+            parts = weights[0] @ one + weights[2] + weights[1] @ hidden + weights[3]
+            gate_in, gate_forget, candidate, gate_out = parts.chunk(4)
+            gate_in, gate_forget, gate_out = gate_in.sigmoid(), gate_forget.sigmoid(), gate_out.sigmoid()
+            cell = gate_forget * cell + gate_in * candidate.tanh()
+            hidden = gate_out * cell.tanh()
+            found.append((gate_in, gate_forget, gate_out, cell, hidden))
+        return LSTMStates(*(torch.stack(part) for part in zip(*found, strict=True)))
 
     @staticmethod
     def _squared(weights: Tensor | None, length: int) -> Tensor | None:

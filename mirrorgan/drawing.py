@@ -14,6 +14,9 @@ from PIL import Image
 
 from mirrorgan.alignment import Alignment, align
 
+VERSION = "0.1.0"
+"""Of this program, as pyproject.toml has it."""
+
 
 class CaptionError(ValueError):
     """The caption (or seed, or place) cannot be drawn; the message says why in words for whoever typed it."""
@@ -211,6 +214,7 @@ class Drawing(Sketch):
             "caption": self.caption,
             "seed": self.seed,
             "checkpoint": self.checkpoint,
+            "version": VERSION,
             "words": [asdict(word) for word in self.words],
             "expected": list(self.expected),
             "redescription": None if self.redescription is None else self.redescription.plain,
@@ -272,6 +276,81 @@ class CheckpointInfo:
     """What it can be told of the place of what it draws: "box" or "keypoints"; None: nothing."""
     part_names: tuple[str, ...] = ()
     """Of the parts that keypoints are of."""
+
+
+@dataclass(frozen=True, eq=False)
+class WordLook:
+    """Word attention at one place, Eq. 4 of MirrorGAN; C image channels."""
+
+    words: tuple[str, ...]
+    """The L words that share the place."""
+    query: np.ndarray
+    """(C,) features of the place, f_j."""
+    keys: np.ndarray
+    """(L, C) projected words, U w_l."""
+    scores: np.ndarray
+    """(L,) f_j . U w_l."""
+    weights: np.ndarray
+    """(L,) in [0, 1], softmax of the scores; sums to 1: these are the values of the word maps there."""
+    mix: np.ndarray
+    """(C,) sum of weight times key: the word context."""
+
+
+@dataclass(frozen=True, eq=False)
+class SentenceLook:
+    """Sentence attention at one place, Eq. 5 of MirrorGAN: every channel by itself, nothing is shared among words."""
+
+    query: np.ndarray
+    """(C,) features of the place, f_j."""
+    value: np.ndarray
+    """(C,) projected sentence, V s_ca: the same at every place."""
+    scores: np.ndarray
+    """(C,) f_j .* (V s_ca), after a 1x1 convolution if the model has one."""
+    weights: np.ndarray
+    """(C,) in [0, 1], softmax of the scores over `sums_over`."""
+    mix: np.ndarray
+    """(C,) value times weight: the sentence context. Its length is the value of the sentence map there."""
+    sums_over: str
+    """What the softmax runs over: "channels" of one place, or "places" of one channel."""
+
+
+@dataclass(frozen=True, eq=False)
+class Closeup:
+    """The real numbers of both attentions at one place of one stage. All arrays are float32."""
+
+    size: int
+    """Pixels of the stage that they lead to."""
+    row: int
+    """On the map of the stage, from 0 at the top."""
+    column: int
+    words: WordLook | None
+    """None if the model has no word attention."""
+    sentence: SentenceLook | None
+    """None if it has no sentence attention."""
+
+
+@dataclass(frozen=True, eq=False)
+class ReaderStep:
+    """One step of STREAM: what it held when it chose a word."""
+
+    word: str
+    """What was read."""
+    probability: float
+    alternatives: tuple[tuple[str, float], ...]
+    """As in `Redescription`."""
+    looks: np.ndarray | None
+    """(N, N) float32 that sums to 1: the attention over regions of the picture; None if there is none."""
+    input_gate: float
+    """Mean of the gate's values, in [0, 1]: how much of the newest input (at first the picture, then each word) was
+    written."""
+    forget_gate: float
+    """The same: how much was kept of what was held."""
+    output_gate: float
+    """The same: how much was shown to the choice of a word."""
+    cell: float
+    """Euclidean length of the memory cell."""
+    hidden: float
+    """Euclidean length of the hidden state."""
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,10 @@ from mirrorgan.drawing import (
     CaptionError,
     CheckpointError,
     CheckpointInfo,
+    Closeup,
     Drawing,
     Inside,
+    ReaderStep,
     Reading,
     Redescription,
     Refinement,
@@ -346,6 +348,44 @@ class MirrorGAN:
             known = Said(ids, own.probabilities, own.complete, own.log_likelihood or 0.0)
         first, *others = self.networks.readings(self.networks.picture(shown.image), known, count)
         return own or self._redescription(first), *(self._redescription(said) for said in others)
+
+    def closeup(self, caption: str, seed: int, size: int, row: int, column: int) -> Closeup:
+        """The numbers that word and sentence attention compute at one place of one stage, as drawn by `draw`.
+
+        Args:
+            size: of a stage with attention, in pixels.
+            row: on its map, whose sides are half of that; from 0 at the top.
+            column: the same, from 0 at the left.
+
+        Raises:
+            CaptionError: see `draw`.
+            CheckpointError: the model's system has no such attention, or is not run by torch.
+            ValueError: there is no such stage or place; the message says which there are.
+        """
+        caption, seed = clean(caption), check_seed(seed)
+        words = self.look_up(caption)
+        known = tuple(word.text for word in words if word.known)
+        return self._torch.closeup(seed, self._tokens(words), known, (size, row, column), self.info.name)
+
+    def reader_steps(self, shown: Drawing | Reading) -> tuple[ReaderStep, ...]:
+        """How STREAM came to its sentence, a step a word; the picture is read in 8 bits a channel, as it is saved.
+
+        Raises:
+            CheckpointError: there is no captioner, or it is not run by torch.
+        """
+        self._check_reader("show how a picture is read")
+        networks = self._torch
+        picture = networks.picture(shown.image)
+        said = shown.redescription or self._redescription(networks.read(picture).said)
+        states = networks.reader_states(picture, [self.vocabulary.ids[word] for word in said.words])
+        again = self._redescription(states.said)
+        return tuple(
+            ReaderStep(
+                word, said.probabilities[at], again.alternatives[at], None if again.maps is None else again.maps[at],
+                *states.gates[at],
+            )
+            for at, word in enumerate(said.words)
+        )  # fmt: skip
 
     def walk(self, start: tuple[str, int], end: tuple[str, int], frames: int) -> Iterator[Sketch]:
         """Draws the way from one (caption, seed) to another in even steps; the ends are exactly the two drawings.

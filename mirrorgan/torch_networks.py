@@ -17,9 +17,10 @@ from torch.nn import functional as F
 from mirrorgan.backbones import Backbone, build_backbone, fold_batch_norms
 from mirrorgan.captioner import Captioner, CaptionerConfig, Sentence
 from mirrorgan.checkpoint import in_order, load_part, load_tensors
-from mirrorgan.drawing import CheckpointError, Stage
+from mirrorgan.drawing import CheckpointError, Closeup, SentenceLook, Stage, WordLook
 from mirrorgan.generators import find_generator
 from mirrorgan.generators.base import BaseGenerator, StageOutput
+from mirrorgan.generators.mirrorgan import Generator as AttentiveGenerator
 from mirrorgan.image_encoder import ImageEncoder, ImageEncoderConfig
 from mirrorgan.images import from_pictures, to_channels_last, to_pictures
 from mirrorgan.inverter import Inverter, InverterConfig
@@ -50,6 +51,15 @@ class Caption(NamedTuple):
     """(1, L) ids."""
     mask: Tensor
     """(1, L) bool, all true."""
+
+
+class ReaderStates(NamedTuple):
+    """What STREAM held at every step of a sentence of L words."""
+
+    said: Said
+    """The sentence, with its looks and alternatives."""
+    gates: list[list[float]]
+    """L + 1 rows: the gates' means (input, forget, output), and the lengths of cell and hidden state."""
 
 
 class TorchNetworks(Networks):
@@ -208,6 +218,48 @@ class TorchNetworks(Networks):
         assert self.image_encoder is not None
         return float(F.cosine_similarity(self.image_encoder(picture)[1], caption.sentence)[0])
 
+    @torch.inference_mode()
+    def closeup(
+        self, seed: int, tokens: Sequence[int], words: tuple[str, ...], where: tuple[int, int, int], system: str
+    ) -> Closeup:
+        """See `MirrorGAN.closeup`.
+
+        Args:
+            words: of the tokens.
+            where: size of the stage, row, column.
+            system: what to call the model.
+
+        Raises:
+            CheckpointError: the system has no such attention.
+            ValueError: there is no such stage or place.
+        """
+        generator = self.generator
+        if not isinstance(generator, AttentiveGenerator):
+            raise CheckpointError(f"{system} has no attention over words or sentence; MirrorGAN and AttnGAN have")
+        caption = self.encode(tokens)
+        heard, weighed = generator.attention_at(self.noise(seed), caption.sentence, caption.words, caption.mask, *where)
+        over = "channels" if generator.config.sentence_axis == "channel" else "places"
+        return Closeup(
+            *where,
+            None if heard is None else WordLook(words, *map(as_array, heard)),
+            None if weighed is None else SentenceLook(
+                as_array(weighed.query), as_array(weighed.value), as_array(weighed.scores), as_array(weighed.weights),
+                as_array(weighed.mix), over,
+            ),
+        )  # fmt: skip
+
+    @torch.inference_mode()
+    def reader_states(self, picture: Any, tokens: Sequence[int]) -> "ReaderStates":
+        """The LSTM of STREAM along the ids of a sentence that was read from a picture. Only if it `reads`."""
+        captioner = self.captioner
+        assert captioner is not None
+        seen = captioner.see(picture)
+        said = as_said(captioner, seen, Sentence(list(tokens), [1.0] * len(tokens), True, 0.0))
+        states = captioner.states(seen, torch.tensor([list(tokens)], device=seen.device))
+        means = torch.stack([states.input_gate, states.forget_gate, states.output_gate]).mean(dim=2)
+        lengths = torch.stack([states.cell, states.hidden]).norm(dim=2)
+        return ReaderStates(said, torch.cat([means, lengths]).T.tolist())
+
     def truncated(self, truncation: float | None) -> "TorchNetworks":
         other = copy.copy(self)
         other.generator = self.generator.truncated(truncation)
@@ -286,6 +338,11 @@ def as_said(captioner: Captioner, seen: Tensor, said: Sentence) -> Said:
             tuple(zip(*step, strict=True)) for step in zip(ids[0].tolist(), chances[0].tolist(), strict=True)
         ),
     )  # fmt: skip
+
+
+def as_array(tensor: Tensor) -> np.ndarray:
+    """A tensor as float32."""
+    return tensor.detach().float().cpu().numpy()
 
 
 def as_stage(output: StageOutput) -> Stage:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mirrorgan.attention import SentenceAttention, WordAttention
+from mirrorgan.attention import SentenceAttention, SentenceAttentionAt, WordAttention, WordAttentionAt
 from mirrorgan.generators.base import BaseGenerator, Crop, GeneratorOutput, StagedConfig, StageOutput
 from mirrorgan.layers import (
     ConditioningAugmentation,
@@ -201,6 +201,34 @@ class Generator(BaseGenerator):
         words, sentence = self._standardized(words, sentence)
         z, sample = noise.split([self.config.noise_dim, self.config.condition_dim], dim=1)
         return self._stages(z, self.condition(sentence, sample)[0], sentence, words, mask)
+
+    def attention_at(
+        self, noise: Tensor, sentence: Tensor, words: Tensor, mask: Tensor, size: int, row: int, column: int
+    ) -> tuple[WordAttentionAt | None, SentenceAttentionAt | None]:
+        """What Eq. 4 and 5 compute at one sub-region of the stage that draws `size` pixels, for one caption.
+
+        Raises:
+            ValueError: no stage of that size has attention, or the place lies outside its map.
+        """
+        words, sentence = self._standardized(words, sentence)
+        z, sample = noise.split([self.config.noise_dim, self.config.condition_dim], dim=1)
+        conditioning = self.condition(sentence, sample)[0]
+        weighed = conditioning if self.config.sentence_of == "conditioning" else sentence
+        features = self.first(conditioning, z)
+        for stage in self.stages:
+            assert isinstance(stage, AttentiveStage)
+            if 2 * features.shape[2] == size:
+                if not (0 <= row < features.shape[2] and 0 <= column < features.shape[3]):
+                    raise ValueError(
+                        f"row {row}, column {column} lies outside the map; it has {features.shape[2]} rows and columns"
+                    )
+                return (
+                    None if stage.words is None else stage.words.at(features, words, row, column),
+                    None if stage.sentence is None else stage.sentence.at(features, weighed, row, column),
+                )
+            features = stage(features, words, mask, weighed)[0]
+        sizes = [self.config.first_size * 2**number for number in range(1, len(self.stages) + 1)]
+        raise ValueError(f"no stage of {size} pixels has attention; those of {', '.join(map(str, sizes))} have")
 
     def _standardized(self, words: Tensor, sentence: Tensor) -> tuple[Tensor, Tensor]:
         """Words and sentence by the sentence's statistics."""

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 
@@ -160,3 +162,45 @@ def test_options_that_do_not_exist_are_refused_and_the_others_named():
         SentenceAttention(4, 3, axis="batch")
     with pytest.raises(ValueError, match="fixed, legacy, not 'none'"):
         WordAttention(4, 3, mask_mode="none")
+
+
+def test_the_numbers_of_a_place_are_equation_4_by_hand(inputs):
+    features, words, _ = inputs
+    attend = WordAttention(6, 3)
+    context, attention = attend(features[:1], words[:1], MASK[:1])
+    found = attend.at(features[:1], words[:1], 1, 3)
+    f = features[0, :, 1, 3]
+    keys = [attend.project.weight @ word for word in words[0]]
+    scores = [float((f * key).sum().detach()) for key in keys]
+    total = sum(math.exp(score) for score in scores)
+    weights = [math.exp(score) / total for score in scores]
+    torch.testing.assert_close(found.query, f)
+    torch.testing.assert_close(found.keys, torch.stack(keys))
+    torch.testing.assert_close(found.scores, torch.tensor(scores))
+    torch.testing.assert_close(found.weights, torch.tensor(weights))
+    torch.testing.assert_close(found.mix, sum(weight * key for weight, key in zip(weights, keys, strict=True)))
+    torch.testing.assert_close(found.weights, attention[0, :, 1, 3])
+    torch.testing.assert_close(found.mix, context[0, :, 1, 3])
+
+
+@pytest.mark.parametrize("preconv", [True, False])
+@pytest.mark.parametrize("axis", ["channel", "spatial"])
+def test_the_numbers_of_a_place_are_equation_5_by_hand(inputs, axis, preconv):
+    features, conditioning = inputs[0][:1], torch.randn(1, 4)
+    attend = SentenceAttention(4, 3, axis=axis, preconv=preconv)
+    found = attend.at(features, conditioning, 1, 3)
+    value = attend.project.weight @ conditioning[0] + attend.project.bias
+
+    def scores(row, column):
+        product = features[0, :, row, column] * value
+        return attend.preconv.weight[:, :, 0, 0] @ product if preconv else product
+
+    torch.testing.assert_close(found.value, value)
+    torch.testing.assert_close(found.scores, scores(1, 3))
+    if axis == "channel":
+        totals = sum(score.exp() for score in scores(1, 3)).expand(3)
+    else:
+        totals = sum(scores(row, column).exp() for row in range(2) for column in range(5))
+    torch.testing.assert_close(found.weights, scores(1, 3).exp() / totals)
+    torch.testing.assert_close(found.mix, found.value * found.weights)
+    torch.testing.assert_close(found.mix, attend(features, conditioning)[0][0, :, 1, 3])

@@ -475,3 +475,17 @@ def test_sentences_unlike_each_other_are_the_best_that_avoid_those_before(tiny_b
             assert found[place].log_likelihood == pytest.approx(sum(logs), abs=1e-4)  # without the cost
         differ += found[1].tokens != plain[1].tokens
     assert differ  # or the cost would not matter
+
+
+def test_the_states_are_the_lstm_s_equations_by_hand(captioner):
+    seen, tokens = look(captioner, 1), torch.tensor([[3, 1, 4]])
+    states = captioner.states(seen, tokens)
+    expected = hidden_step_by_step(captioner, seen[0], [3, 1, 4])
+    assert states.hidden.shape == (4, 7)
+    torch.testing.assert_close(states.hidden, torch.stack(list(expected)), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(states.hidden, states.output_gate * states.cell.tanh())
+    for gate in (states.input_gate, states.forget_gate, states.output_gate):
+        assert ((gate > 0) & (gate < 1)).all()
+    # c_t less what was kept of c_{t-1} is what was written: at most the input gate.
+    before = torch.cat([torch.zeros(1, 7), states.cell[:-1]])
+    assert ((states.cell - states.forget_gate * before).abs() <= states.input_gate).all()

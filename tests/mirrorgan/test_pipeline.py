@@ -474,15 +474,15 @@ def test_an_unknown_word_changes_nothing_of_the_picture(model):
     assert not differ(model.draw("a zzzyx red bird", 1), model.draw("a red bird", 1))
 
 
-@pytest.mark.parametrize("caption", ["!?", "...", "🐦🐦", "鳥", "\u0301", "\N{REPLACEMENT CHARACTER}" * 2])
+@pytest.mark.parametrize("caption", ["!?", "...", "🐦🐦", "\u0301", "\N{REPLACEMENT CHARACTER}" * 2])
 def test_a_caption_without_a_word_is_answered_in_words(model, caption):
     with pytest.raises(CaptionError, match="There is no word in this caption"):
         model.draw(caption, 0)
 
 
 def test_only_unknown_words_are_named_with_what_is_near(model):
-    with pytest.raises(CaptionError, match=r"known: yelow \(near: yellow\), zzzyx\."):
-        model.draw("yelow zzzyx", 0)
+    with pytest.raises(CaptionError, match=r"known: yelow \(near: yellow\), zzzyx, 鳥\."):
+        model.draw("yelow zzzyx 鳥", 0)
 
 
 def test_a_caption_that_is_too_long_is_answered_in_words(model):
@@ -588,3 +588,48 @@ def test_a_model_of_birds_says_what_it_does_not_draw(counted):
 
 def test_a_model_of_anything_may_draw_cars(model):
     assert not model.draws_birds and model.draw("a red car", 0).off_topic == ()
+
+
+# --------------------------------------------------------------------------------------------------------- a close look
+
+
+@pytest.mark.parametrize("stage", [1, 2])
+def test_the_numbers_of_a_place_are_those_of_the_drawing(model, drawing, stage):
+    shown = drawing.stages[stage]
+    for row, column in ((0, 0), (3, 11), (len(shown.sentence_attention) - 1, 2)):
+        close = model.closeup(CAPTION, 3, shown.size, row, column)
+        assert (close.size, close.row, close.column) == (shown.size, row, column)
+        assert close.words.words == drawing.known_words
+        assert close.words.weights == pytest.approx(shown.word_attention[:, row, column], rel=1e-4)
+        assert close.words.weights.sum() == pytest.approx(1)
+        assert close.words.scores == pytest.approx(close.words.keys @ close.words.query, abs=1e-5)
+        assert close.words.mix == pytest.approx(close.words.weights @ close.words.keys, abs=1e-5)
+        assert close.sentence.sums_over == "channels" and close.sentence.weights.sum() == pytest.approx(1)
+        assert np.linalg.norm(close.sentence.mix) == pytest.approx(shown.sentence_attention[row, column], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("size", "row", "column", "message"),
+    [(16, 0, 0, "those of 32, 64 have"), (32, 16, 0, "16 rows and columns"), (64, -1, 0, "outside"), (0, 0, 0, "have")],
+)
+def test_a_place_that_is_not_there_is_answered_in_words(model, size, row, column, message):
+    with pytest.raises(ValueError, match=message):
+        model.closeup(CAPTION, 3, size, row, column)
+
+
+def test_a_system_without_attention_has_no_close_look(tmp_path):
+    model = MirrorGAN.load(write_checkpoint(tmp_path / "ssagan", system="ssagan", **ONE_PICTURE, mask_channels=3))
+    with pytest.raises(CheckpointError, match="no attention"):
+        model.closeup(CAPTION, 3, 64, 0, 0)
+
+
+def test_every_step_of_the_reader_is_a_word_of_the_redescription(tmp_path):
+    model = MirrorGAN.load(write_checkpoint(tmp_path / "tiny", attention_dim=5))
+    drawing = model.draw(CAPTION, 3)
+    steps = model.reader_steps(drawing)
+    assert tuple(step.word for step in steps) == drawing.redescription.words
+    assert tuple(step.probability for step in steps) == drawing.redescription.probabilities
+    for step in steps:
+        assert step.looks.shape == (4, 4) and step.looks.sum() == pytest.approx(1)
+        assert all(0 < gate < 1 for gate in (step.input_gate, step.forget_gate, step.output_gate))
+        assert step.cell > 0 and 0 < step.hidden < 7**0.5 and step.alternatives
