@@ -12,11 +12,11 @@ from typing import Any, NamedTuple, TypedDict
 import gradio as gr
 
 from app import markup
-from app.export import MEDIA, PRICES, keep
+from app.export import MEDIA, PRICES, View, keep
 from app.inside import inside_of
 from app.limits import MAX_SEED, RateLimiter, RefusedError
 from app.models import EXAMPLE_SEED, ModelRegistry, ModelWorker
-from app.payload import payload, thumbnail
+from app.payload import closeup_of, payload, readings_of, steps_of, thumbnail
 from app.render import address
 from mirrorgan.drawing import CaptionError, CheckpointError, Drawing, Sketch
 
@@ -41,6 +41,7 @@ class AppContext(NamedTuple):
         self.rate_limiter.spend(*visitor, drawings)
 
 
+READINGS = 3
 EXPECTED = (RefusedError, CaptionError, CheckpointError)
 """What goes wrong because of what was asked; the message is a sentence for whoever asked it."""
 
@@ -223,7 +224,7 @@ def keep_file(context: AppContext, details: Mapping[str, Any], visitor: Visitor)
     """A file of a drawing, as an address that holds it and a name.
 
     Args:
-        details: kind, caption, seed and model, as the viewer sent them.
+        details: kind, caption, seed and model, as the viewer sent them; for a figure also colours and shared.
     """
     kind, caption, model = details.get("kind"), details.get("caption"), details.get("model")
     try:
@@ -232,10 +233,44 @@ def keep_file(context: AppContext, details: Mapping[str, Any], visitor: Visitor)
         model_worker = context.registry[model]
         context.pay(visitor, PRICES[kind] + (0 if model_worker.has(caption, details.get("seed")) else 1))
         drawing = model_worker.draw(caption, details.get("seed"))
-        file = keep(kind, drawing, _shown(model_worker, drawing, drawing.caption, str(model)))
+        file = keep(kind, drawing, _shown(model_worker, drawing, drawing.caption, str(model)), View.of(details))
     except EXPECTED as error:
         raise said(error) from error
     return {"name": file.name, "href": f"data:{file.media};base64,{base64.b64encode(file.content).decode()}"}
+
+
+# Looking closer
+
+
+def look_closer(context: AppContext, details: Mapping[str, Any], visitor: Visitor) -> dict[str, Any]:
+    """The numbers of both attentions at one place of a drawing; see `payload.closeup_of`.
+
+    Args:
+        details: caption, seed, model, size (pixels of a stage), row and column of its map, as the viewer sent them.
+    """
+    asked = [details.get(name) for name in ("caption", "seed", "size", "row", "column")]
+    try:
+        context.pay(visitor, 0.3)
+        return closeup_of(context.registry[details.get("model")].closeup(*asked))
+    except EXPECTED as error:
+        raise said(error) from error
+
+
+def read_again(context: AppContext, details: Mapping[str, Any], visitor: Visitor) -> dict[str, Any]:
+    """Three readings of a drawing's picture and the steps of the first; see `payload.readings_of` and `steps_of`.
+
+    Args:
+        details: caption, seed and model, as the viewer sent them.
+    """
+    caption, seed, model = (details.get(name) for name in ("caption", "seed", "model"))
+    try:
+        worker = context.registry[model]
+        context.pay(visitor, 0.5 + (0 if worker.has(caption, seed) else 1))
+        drawing = worker.draw(caption, seed)
+        readings, steps = worker.readings(drawing, READINGS), worker.reader_steps(drawing)
+    except EXPECTED as error:
+        raise said(error) from error
+    return {"readings": readings_of(readings, drawing.words), "steps": steps_of(steps)}
 
 
 # For programs
@@ -249,6 +284,7 @@ class Answer(TypedDict):
     checkpoint: str
     images: list[str]
     redescription: str | None
+    verdict: str | None
     words: list[dict[str, Any]]
     unknown_words: list[str]
     cut_words: list[str]
@@ -275,6 +311,7 @@ def draw_for_programs(context: AppContext, caption: object, seed: object, model:
         "checkpoint": drawing.checkpoint,
         "images": [address(stage.image) for stage in drawing.stages],
         "redescription": read.text if read else None,
+        "verdict": drawing.alignment.verdict if drawing.alignment else None,
         "words": [
             {"word": word, "probability": float(probability)}
             for word, probability in (zip(read.words, read.probabilities, strict=True) if read else ())

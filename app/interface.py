@@ -209,8 +209,50 @@ def build_demo(registry: ModelRegistry, rate_limiter: RateLimiter | None = None)
             """
             return playing.read_for_programs(context, picture, caption, model, _visitor(request))
 
+        def look_closer(
+            caption: str,
+            seed: int,
+            size: int,
+            row: int,
+            column: int,
+            model: str = registry.first,
+            request: gr.Request | None = None,
+        ) -> dict[str, Any]:
+            """The numbers that word and sentence attention compute at one place of a drawing.
+
+            Args:
+                caption: English words, at most 400 characters.
+                seed: 0 to 4294967295.
+                size: Pixels of a stage with attention.
+                row: Of its map, whose sides are half of that, from 0 at the top.
+                column: The same, from 0 at the left.
+                model: One of the checkpoints of this page.
+
+            Returns:
+                Query, keys, scores, weights and mix of both attentions.
+            """
+            details = {"caption": caption, "seed": seed, "size": size, "row": row, "column": column, "model": model}
+            return callbacks.look_closer(context, details, _visitor(request))
+
+        def read_again(
+            caption: str, seed: int = EXAMPLE_SEED, model: str = registry.first, request: gr.Request | None = None
+        ) -> dict[str, Any]:
+            """Reads the picture of a caption in three ways, and shows step by step how the first was read.
+
+            Args:
+                caption: English words, at most 400 characters.
+                seed: 0 to 4294967295.
+                model: One of the checkpoints of this page.
+
+            Returns:
+                The readings, best first, and the steps of the first.
+            """
+            return callbacks.read_again(context, {"caption": caption, "seed": seed, "model": model}, _visitor(request))
+
         gr.api(draw_caption, api_name="draw", **work)
         gr.api(read_picture, api_name="read", **play)
+        gr.api(look_closer, api_name="closeup", **work)
+        gr.api(read_again, api_name="readings", **work)
 
     demo.queue(max_size=QUEUE, api_open=False, default_concurrency_limit=1)
     return demo

@@ -16,9 +16,12 @@ from mirrorgan.drawing import (
     CaptionError,
     CheckpointError,
     CheckpointInfo,
+    Closeup,
     Drawing,
     Inside,
+    ReaderStep,
     Reading,
+    Redescription,
     Refinement,
     Sketch,
 )
@@ -52,6 +55,12 @@ class Pipeline(Protocol):
     def sample(self, caption: str, seed: int) -> Iterator[Refinement]: ...
 
     def inside(self) -> Inside: ...
+
+    def readings(self, shown: Drawing | Reading, count: int = 3) -> tuple[Redescription, ...]: ...
+
+    def closeup(self, caption: str, seed: int, size: int, row: int, column: int) -> Closeup: ...
+
+    def reader_steps(self, shown: Drawing | Reading) -> tuple[ReaderStep, ...]: ...
 
 
 class ModelWorker:
@@ -201,6 +210,34 @@ class ModelWorker:
         text, number = caption_from(caption), seed_from(seed)
         pipeline = self.ready()
         yield from self._work(lambda: pipeline.sample(text, number))
+
+    def readings(self, drawing: Drawing, count: int) -> tuple[Redescription, ...]:
+        """Several readings of a drawing's picture, the first as it was. Raises as `draw` does."""
+        pipeline = self.ready()
+        (readings,) = self._work(lambda: iter([pipeline.readings(drawing, count)]))
+        return readings
+
+    def closeup(self, caption: object, seed: object, size: object, row: object, column: object) -> Closeup:
+        """Both attentions at one place of a drawing. Raises as `draw` does, and RefusedError if there is no such
+        place."""
+        text, number = caption_from(caption), seed_from(seed)
+        place = [one for one in (size, row, column) if isinstance(one, int) and not isinstance(one, bool)]
+        if len(place) < 3:
+            raise RefusedError("A place is three whole numbers: pixels of the stage, row and column of its map.")
+        pipeline = self.ready()
+        try:
+            (close,) = self._work(lambda: iter([pipeline.closeup(text, number, *place)]))
+        except CaptionError:
+            raise
+        except ValueError as error:
+            raise RefusedError(str(error)) from error
+        return close
+
+    def reader_steps(self, drawing: Drawing) -> tuple[ReaderStep, ...]:
+        """How the picture of a drawing was read. Raises as `draw` does."""
+        pipeline = self.ready()
+        (steps,) = self._work(lambda: iter([pipeline.reader_steps(drawing)]))
+        return steps
 
     def inside(self) -> Inside:
         """What the model is made of. Raises as `ready` does."""

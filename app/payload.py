@@ -6,6 +6,7 @@ Dimensions: K maps, H and W size of a map.
 """
 
 import base64
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,12 +15,25 @@ from PIL import Image
 
 from app.compare import compare
 from app.render import address, numbers_of
-from mirrorgan.drawing import Drawing, Reading, Score, Sketch, Stage, Word
+from mirrorgan.drawing import (
+    Closeup,
+    Drawing,
+    ReaderStep,
+    Reading,
+    Redescription,
+    Score,
+    SentenceLook,
+    Sketch,
+    Stage,
+    Word,
+    WordLook,
+)
 
 LARGEST_MAP = 64
 """Maps of more places a side are sent as means over blocks, so that a drawing does not grow with its largest stages;
 their numbers are of the whole map, and what is exported (`app.export`) keeps it whole."""
 THUMB = 96
+NUMBERS_OF_A_STEP = ("input_gate", "forget_gate", "output_gate", "cell", "hidden")
 EXACT_PICTURE = 128
 """Pictures up to this many pixels a side are sent without loss."""
 
@@ -115,6 +129,55 @@ def read_of(shown: Drawing | Reading) -> dict[str, Any] | None:
 
 def _aligned(words: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{name: word[name] for name in ("kind", "status", "partner")} | {"of": list(word["of"])} for word in words]
+
+
+def closeup_of(close: Closeup) -> dict[str, Any]:
+    """The numbers of both attentions at one place, as plain JSON with four digits that count; see `drawing.Closeup`.
+
+    Returns:
+        size, row, column; words: None, or words, scores, weights (L each), query, mix (C each) and keys (L x C);
+        sentence: None, or query, value, scores, weights, mix (C each) and sums_over.
+    """
+
+    def plain(look: WordLook | SentenceLook | None) -> dict[str, Any] | None:
+        if look is None:
+            return None
+        return {
+            name: _digits(value) if isinstance(value, np.ndarray) else list(value) if name == "words" else value
+            for name, value in vars(look).items()
+        }
+
+    place = {"size": close.size, "row": close.row, "column": close.column}
+    return place | {"words": plain(close.words), "sentence": plain(close.sentence)}
+
+
+def steps_of(steps: Sequence[ReaderStep]) -> list[dict[str, Any]]:
+    """STREAM's steps as plain JSON, a word each: word, chance, alternatives ([word, chance] each), looks (N x N or
+    None), input_gate, forget_gate, output_gate, cell and hidden; see `drawing.ReaderStep`."""
+    return [
+        {
+            "word": step.word,
+            "chance": round(step.probability, 4),
+            "alternatives": [[word, round(chance, 4)] for word, chance in step.alternatives],
+            "looks": None if step.looks is None else _digits(step.looks),
+            **{name: round(getattr(step, name), 4) for name in NUMBERS_OF_A_STEP},
+        }
+        for step in steps
+    ]
+
+
+def readings_of(readings: Sequence[Redescription], words: Sequence[Word]) -> list[dict[str, Any]]:
+    """Several readings of a picture as `read_of` shows one, but for the maps: what was read back first."""
+    shown = []
+    for read in readings:
+        reading = Reading(Image.new("RGB", (1, 1)), dataclasses.replace(read, maps=None), tuple(words), (), ())
+        shown.append(read_of(reading) or {})
+    return shown
+
+
+def _digits(values: np.ndarray) -> Any:
+    """Numbers as nested lists, with four digits that count."""
+    return [_digits(row) for row in values] if values.ndim > 1 else [float(f"{value:.4g}") for value in values]
 
 
 def pack(maps: np.ndarray) -> dict[str, Any]:

@@ -14,7 +14,17 @@ from typing import Any
 from PIL import Image
 
 from app.models import Pipeline
-from mirrorgan.drawing import CheckpointInfo, Drawing, Inside, Reading, Refinement, Sketch
+from mirrorgan.drawing import (
+    CheckpointInfo,
+    Closeup,
+    Drawing,
+    Inside,
+    ReaderStep,
+    Reading,
+    Redescription,
+    Refinement,
+    Sketch,
+)
 
 SECONDS = 20
 """A way uphill takes at most, with loading."""
@@ -80,3 +90,12 @@ class ZeroGPUPipeline:
 
     def inside(self) -> Inside:
         return self._pipeline.inside()
+
+    def readings(self, shown: Drawing | Reading, count: int = 3) -> tuple[Redescription, ...]:
+        return self._pipeline.readings(shown, count)
+
+    def closeup(self, caption: str, seed: int, size: int, row: int, column: int) -> Closeup:
+        return self._pipeline.closeup(caption, seed, size, row, column)
+
+    def reader_steps(self, shown: Drawing | Reading) -> tuple[ReaderStep, ...]:
+        return self._pipeline.reader_steps(shown)

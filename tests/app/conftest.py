@@ -22,15 +22,19 @@ from mirrorgan.drawing import (
     CaptionError,
     CheckpointError,
     CheckpointInfo,
+    Closeup,
     Drawing,
     Inside,
+    ReaderStep,
     Reading,
     Redescription,
     Refinement,
     Score,
+    SentenceLook,
     Sketch,
     Stage,
     Word,
+    WordLook,
 )
 
 PAINTS = {
@@ -119,6 +123,34 @@ class FakePipeline:
 
     def sample(self, caption: str, seed: int) -> Iterator[Refinement]:
         raise CheckpointError(f"{self.info.name} has no inverter, so nothing can be sampled with it")
+
+    def readings(self, shown: Drawing | Reading, count: int = 3) -> tuple[Redescription, ...]:
+        assert shown.redescription is not None
+        others = (("this", "is", "a", "bird"), ("a", "red", "one"), ("a", "bird"), ("it",))
+        return shown.redescription, *(
+            Redescription(words, (0.5,) * len(words), True, log_likelihood=-len(words)) for words in others[: count - 1]
+        )
+
+    def closeup(self, caption: str, seed: int, size: int, row: int, column: int) -> Closeup:
+        stage = next((one for one in self.draw(caption, seed).stages[1:] if one.size == size), None)
+        if stage is None or not (0 <= row < size // 2 and 0 <= column < size // 2):
+            raise ValueError(f"no place {row}, {column} in a stage of {size} pixels")
+        words = tuple(caption.split())
+        weights = np.full(len(words), 1 / len(words), np.float32)
+        keys = np.eye(len(words), 3, dtype=np.float32)
+        three = np.array([1 / 3, 2.0, -1e-7], np.float32)
+        return Closeup(
+            size, row, column, WordLook(words, three, keys, keys @ three, weights, weights @ keys),
+            SentenceLook(three, three, three, three, three, "channels"),
+        )  # fmt: skip
+
+    def reader_steps(self, shown: Drawing | Reading) -> tuple[ReaderStep, ...]:
+        read = shown.redescription
+        assert read is not None
+        return tuple(
+            ReaderStep(word, chance, ((word, chance),), np.full((2, 2), 0.25, np.float32), 0.5, 0.6, 0.7, 2.0, 1.0)
+            for word, chance in zip(read.words, read.probabilities, strict=True)
+        )
 
     def inside(self) -> Inside:
         log = tuple({"step": step, "seconds": 1.0, "kl": 1 / (1 + step), "note": "x"} for step in range(400))

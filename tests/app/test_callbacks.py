@@ -1,6 +1,7 @@
 import base64
 import dataclasses
 import io
+import json
 
 import gradio as gr
 import pytest
@@ -263,3 +264,29 @@ def test_a_program_gets_pictures_and_words(context):
     assert answer["redescription"] == " ".join(word["word"] for word in answer["words"])
     with pytest.raises(gr.Error, match="Type a caption"):
         callbacks.draw_for_programs(context, "", 0, "fake", ME)
+
+
+def test_the_numbers_of_a_place_are_small_json(context):
+    details = {"caption": "a red bird", "seed": 3, "model": "fake", "size": 64, "row": 5, "column": 31}
+    close = json.loads(json.dumps(callbacks.look_closer(context, details, ME), allow_nan=False))
+    assert (close["size"], close["row"], close["column"]) == (64, 5, 31)
+    assert close["words"]["words"] == ["a", "red", "bird"] and close["words"]["keys"][1] == [0.0, 1.0, 0.0]
+    assert close["words"]["query"] == [0.3333, 2.0, -1e-07] and close["sentence"]["sums_over"] == "channels"
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"row": 32}, {"row": -1}, {"row": "0"}, {"size": True}, {"size": 32}, {"column": None}]
+)
+def test_a_place_that_is_not_there_is_refused(context, wrong):
+    details = {"caption": "a red bird", "seed": 3, "model": "fake", "size": 64, "row": 5, "column": 31}
+    with pytest.raises(gr.Error, match="place"):
+        callbacks.look_closer(context, details | wrong, ME)
+
+
+def test_a_picture_is_read_again_in_three_ways_with_the_steps_of_the_first(context):
+    answer = callbacks.read_again(context, {"caption": "a red bird", "seed": 3, "model": "fake"}, ME)
+    first, *others = json.loads(json.dumps(answer, allow_nan=False))["readings"]
+    assert [" ".join(reading["words"]) for reading in others] == ["this is a bird", "a red one"]
+    assert first["verdict"].startswith("It saw everything: red.") and first["maps"] is None
+    assert [step["word"] for step in answer["steps"]] == first["words"]
+    assert answer["steps"][0]["looks"] == [[0.25, 0.25], [0.25, 0.25]] and answer["steps"][0]["forget_gate"] == 0.6

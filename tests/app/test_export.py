@@ -5,14 +5,16 @@ import io
 import json
 import re
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from app.export import GROWN, MEDIA, PRICES, animation, in_one_palette, keep
+from app.export import GROWN, MEDIA, PRICES, View, animation, figure, in_one_palette, keep
 from app.payload import payload
 from app.render import SQUARE
+from mirrorgan.drawing import VERSION
 
 HOSTILE = "a </script><script>alert(1)</script> $\\frac{1}{2}$ ${1} bird 🐦"
 
@@ -39,7 +41,9 @@ def test_the_maps_are_exact_and_whole(staged):
     drawing = staged.draw("a small yellow bird", 7)
     with np.load(io.BytesIO(kept("npz", drawing).content)) as maps:
         names = {f"{kind}_{size}" for kind in ("words", "sentence") for size in staged.info.sizes[1:]}
-        assert set(maps) == names | {"words"}
+        assert set(maps) == names | {"words", "caption", "seed", "checkpoint", "version"}
+        assert (str(maps["caption"]), int(maps["seed"])) == (drawing.caption, 7)
+        assert str(maps["checkpoint"]) == drawing.checkpoint and str(maps["version"]) == VERSION
         assert maps["words"].tolist() == list(drawing.known_words)
         for stage in drawing.stages[1:]:
             np.testing.assert_array_equal(maps[f"words_{stage.size}"], stage.word_attention)
@@ -59,6 +63,27 @@ def test_the_figure_grows_by_a_row_of_words_for_every_attentive_stage(staged):
         for stages in (drawing.stages, drawing.stages[:1])
     )
     assert tall - low >= 120 * (len(drawing.stages) - 1)  # pixels
+
+
+def test_a_figure_keeps_its_text_as_text_and_says_how_to_draw_it_again(drawing):
+    content = kept("pdf", drawing).content
+    assert b"/Type3" not in content and b"/CIDFontType2" in content  # the latter is what Type 42 becomes in a PDF
+    image = Image.open(io.BytesIO(kept("figure", drawing).content))
+    assert json.loads(image.text["Description"]) == {
+        "caption": drawing.caption, "seed": 7, "checkpoint": drawing.checkpoint, "version": VERSION
+    }  # fmt: skip
+
+
+def test_a_figure_follows_the_view(drawing):
+    views = [View(), View("viridis"), View(shared=False)]
+    assert len({figure(drawing, "png", view) for view in views}) == 3
+    assert View.of({"colours": "viridis", "shared": False}) == View("viridis", False)
+    assert View.of({"colours": "<b>", "shared": "no"}) == View.of({}) == View()
+
+
+def test_the_version_is_that_of_the_package():
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
+    assert f'version = "{VERSION}"' in text
 
 
 def test_the_archive_has_everything(drawing):

@@ -82,7 +82,7 @@ def test_the_same_caption_and_seed_give_the_same_answer(client):
 
 def test_only_two_calls_are_public_and_their_values_have_types(client):
     endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-    assert list(endpoints) == ["/draw", "/read"]
+    assert list(endpoints) == ["/draw", "/read", "/closeup", "/readings"]
     assert [value["type"]["type"] for value in endpoints["/read"]["parameters"]] == ["string"] * 3
     caption, seed, model = endpoints["/draw"]["parameters"]
     assert model["parameter_name"] == "model" and model["parameter_default"] == "fake"
