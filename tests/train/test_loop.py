@@ -17,6 +17,7 @@ from train.adversarial.training import GanTraining
 from train.encoders.captioner import CaptionerPretraining, CaptionerTraining
 from train.encoders.damsm import DamsmConfig, DamsmPretraining
 from train.encoders.expert import ExpertPretraining, ExpertTraining
+from train.encoders.inverter import InverterPretraining, InverterTraining
 from train.runtime import logger, loop
 from train.runtime.distributed import World
 from train.runtime.logger import RunLogger
@@ -28,9 +29,15 @@ TRAININGS = {
     "damsm": DamsmPretraining,
     "captioner": CaptionerPretraining,
     "expert": ExpertPretraining,
+    "inverter": InverterPretraining,
 }
 SMALL = {"name": "small", "steps": 3, "batch": 4, "device": "cpu", "report_every": 1, "save_minutes": 1e-9}
-ON_TRUNKS = {"damsm": DamsmConfig, "captioner": CaptionerTraining, "expert": ExpertTraining}
+ON_TRUNKS = {
+    "damsm": DamsmConfig,
+    "captioner": CaptionerTraining,
+    "expert": ExpertTraining,
+    "inverter": InverterTraining,
+}
 
 
 @pytest.fixture(params=TRAININGS)
@@ -50,14 +57,15 @@ def config(training, config, packed, tiny_backbone, tmp_path, monkeypatch):
     monkeypatch.setattr(RunLogger, "_write_report", lambda self: None)
     monkeypatch.setattr(logger, "code_version", lambda: "of this test")
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard.writer", None)
-    for module in ("pretraining", "expert"):
+    for module in ("pretraining", "expert", "inverter"):
         monkeypatch.setattr(f"train.encoders.{module}.load_trunk", lambda name, weights: tiny_backbone)
     monkeypatch.setattr("train.adversarial.training.draw_sheet", lambda *given: [Image.new("RGB", (2, 2))])
     monkeypatch.setattr("train.adversarial.training.recalibrate", functools.partial(recalibrate, batches=1))
     if training == "gan":
         return dataclasses.replace(config, **SMALL)
+    narrow = {"look_size": 32, "channels": 2, "discriminator_channels": 2} if training == "inverter" else {}
     return ON_TRUNKS[training](
-        **SMALL, data=packed, backbone="tiny", image_size=32, held_out=2, validate_every=2, learning_rate=1e-3
+        **SMALL, **narrow, data=packed, backbone="tiny", image_size=32, held_out=2, validate_every=2, learning_rate=1e-3
     )
 
 
