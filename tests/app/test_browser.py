@@ -795,7 +795,7 @@ def test_masks_are_a_model_s_own_kind_of_attention(visit):
         seen.append(pixels(page))
     assert len({empty, *seen}) == 4
     expect(page.locator("#mirror .mv-say")).to_contain_text("Block 3 of 3: bright is where it let the caption change")
-    expect(page.locator("#mirror .mv-numbers")).to_contain_text(f"of 128 {TIMES} 128")
+    expect(page.locator("#mirror .mv-numbers")).to_contain_text(f"a mean of the model's 128 {TIMES} 128 places")
     word(page, "red").hover()
     expect(page.locator("#mirror .mv-say")).to_contain_text("its masks are for the whole caption")
     assert pixels(page) == empty
