@@ -16,6 +16,7 @@ from app import logs
 from app import zerogpu as lent
 from app.interface import build_demo, launch
 from app.models import ModelRegistry, Pipeline
+from app.stills import first
 from mirrorgan.console import escape_unencodable, whole_number
 from mirrorgan.loading import shipped
 
@@ -74,7 +75,7 @@ def main() -> None:
     if len(set(names)) < len(names):
         names = [str(place) for place in places]
     registry = ModelRegistry({name: loader(place, places[0]) for name, place in zip(names, places, strict=True)})
-    demo = build_demo(registry)
+    demo = build_demo(registry, still=first(places[0], names[0]))
     where = {"server_name": arguments.host, "server_port": arguments.port}
     launch(demo, **where, prevent_thread_lock=True, mcp_server=arguments.mcp)
     registry[registry.first].open()  # after the page is up: loading would make it wait

@@ -14,7 +14,7 @@ import gradio as gr
 from app import markup
 from app.export import MEDIA, PRICES, View, keep
 from app.inside import inside_of
-from app.limits import MAX_SEED, RateLimiter, RefusedError
+from app.limits import MAX_SEED, RateLimiter, RefusedError, SeedError
 from app.models import EXAMPLE_SEED, ModelRegistry, ModelWorker
 from app.payload import closeup_of, payload, readings_of, steps_of, thumbnail
 from app.render import address
@@ -57,13 +57,18 @@ def said(error: Exception) -> gr.Error:
 def draw(
     context: AppContext, caption: object, seed: object, model: object, visitor: Visitor
 ) -> Iterator[tuple[Update, str]]:
-    """Yields the first stage, then all stages, then the drawing with its sentence; and an empty hint."""
+    """Yields the first stage, then all stages, then the drawing with its sentence; and an empty hint. What goes wrong
+    is said by the hint, which stands under the box; nothing else changes."""
     try:
         context.pay(visitor, 1)
         for shown in _growing(context.registry[model], caption, seed, model):
             yield shown, ""
     except EXPECTED as error:
-        raise said(error) from error
+        yield gr.skip(), _hint(error)
+
+
+def _hint(error: Exception) -> str:
+    return markup.hint(str(error), "seed" if isinstance(error, SeedError) else "caption")
 
 
 def live(
@@ -78,7 +83,7 @@ def live(
         for shown in _growing(context.registry[model], caption, seed, model, read_back=False):
             yield shown, ""
     except EXPECTED as error:
-        yield gr.skip(), markup.hint(str(error))
+        yield gr.skip(), _hint(error)
 
 
 def _growing(
@@ -102,10 +107,13 @@ def _shown(model_worker: ModelWorker, sketch: Sketch, asked: str, model: str) ->
 
 
 def new_seed() -> int:
-    return secrets.randbelow(MAX_SEED + 1)
+    """A seed that can be read out: at most four digits."""
+    return secrets.randbelow(10_000)
 
 
 # Arriving, examples, models
+
+UNDRAWABLE = "This link cannot be drawn, so here is an example."
 
 
 def arrive(
@@ -125,33 +133,56 @@ def arrive(
         shown: What the viewer shows already; None at first.
 
     Returns:
-        State of the model, its examples, whether to call again, [caption, seed, model] for the empty boxes, and the
-        payload: the drawing of the link, or the first example if nothing was typed yet.
+        State of the model, its examples, whether to call again, [caption, seed, model] for the empty boxes, the
+        payload: the drawing of the link, or the first example if nothing was typed yet; and a hint if the link cannot
+        be followed, in which case the first example is drawn instead.
     """
+    shown = shown if not (isinstance(shown, dict) and shown.get("still")) else None
     wanted = link.get("model") if link.get("model") in context.registry.keys else None
     model = wanted if wanted and not shown else model or context.registry.first
     model_worker = context.registry[model]
     model_worker.open()
     state, examples = about(context, model)
     head = (state, examples, gr.Timer(active=not model_worker.settled))
-    stay = (gr.skip(), gr.skip())
+    stay = (gr.skip(), gr.skip(), gr.skip())
     if model_worker.info is None or shown:
         return *head, *stay
-    if link.get("caption"):
+    trouble = _wrong_in(context, link)
+    if link.get("caption") and not trouble:
         caption, seed = link["caption"], _seed_in(link)
     elif not (caption or "").strip() and model_worker.examples:
         caption, seed = model_worker.examples[0], EXAMPLE_SEED
     else:
         return *head, *stay
     try:
-        if not model_worker.has(caption, seed):
-            context.pay(visitor, 1)
-        drawn = model_worker.draw(caption, seed)
+        try:
+            drawn = _arriving(context, model_worker, caption, seed, visitor)
+        except EXPECTED as error:
+            if not model_worker.examples:
+                raise
+            trouble = f"{UNDRAWABLE} {error}"
+            drawn = model_worker.draw(model_worker.examples[0], EXAMPLE_SEED)
     except EXPECTED as error:
-        gr.Warning(markup.escape(error))
-        return *head, *stay
+        return *head, gr.skip(), gr.skip(), _hint(error)
     shown = _shown(model_worker, drawn, drawn.caption, model) | {"offered": True}
-    return *head, [drawn.caption, drawn.seed, model], shown
+    return *head, [drawn.caption, drawn.seed, model], shown, markup.hint(trouble)
+
+
+def _arriving(
+    context: AppContext, model_worker: ModelWorker, caption: object, seed: object, visitor: Visitor
+) -> Drawing:
+    if not model_worker.has(caption, seed):
+        context.pay(visitor, 1)
+    return model_worker.draw(caption, seed)
+
+
+def _wrong_in(context: AppContext, link: Mapping[str, str]) -> str:
+    """What is wrong in a link before its caption is looked at; empty if nothing is."""
+    if link.get("caption") and "seed" in link and _seed_in(link) is None:
+        return f"{UNDRAWABLE} Its seed is no whole number from 0 to {MAX_SEED}: {link['seed'][:20]}."
+    if "model" in link and link["model"] not in context.registry.keys:
+        return f"{UNDRAWABLE} It names a model that is not here: {link['model'][:60]}."
+    return ""
 
 
 def about(context: AppContext, model: object) -> tuple[str, dict[str, Any]]:
@@ -174,7 +205,7 @@ def choose_model(
     try:
         context.registry[model].ready()
     except RefusedError as error:
-        yield *about(context, model), gr.skip(), markup.hint(str(error))
+        yield *about(context, model), gr.skip(), _hint(error)
         return
     for shown, hint in draw(context, caption, seed, model, visitor):
         yield *about(context, model), shown, hint
@@ -324,4 +355,5 @@ def draw_for_programs(context: AppContext, caption: object, seed: object, model:
 
 def _seed_in(link: Mapping[str, str]) -> int | None:
     text = link.get("seed", str(EXAMPLE_SEED))
-    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 10 else None
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) <= 10 else None
+    return number if number is not None and number <= MAX_SEED else None

@@ -1,14 +1,14 @@
 """The page: its components in reading order, then which callback each event calls."""
 
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import gradio as gr
 from starlette.middleware import Middleware
 
-from app import callbacks, markup
+from app import callbacks, markup, stills
 from app import tools_tab as playing
 from app.callbacks import Answer, AppContext, Visitor
 from app.connections import end_idle_connections
@@ -16,16 +16,17 @@ from app.fair_queue import FairQueue
 from app.gate import Gate, PublicHeaders, trust_the_proxy_of_spaces
 from app.limits import RateLimiter, address_of
 from app.models import EXAMPLE_SEED, ModelRegistry
+from app.preview import NAME, SAYS, Preview
+from app.stills import ICON
 from app.theme import build_theme
 from app.tools_tab import TOGETHER, ReadAnswer
 from app.uploads import KEPT_SECONDS, UploadStore
-from app.viewer import HEAD, board, viewer
+from app.viewer import HEAD, board, gallery, viewer
 from app.viewer import examples as examples_view
 from app.viewer import inside as inside_view
 
-TITLE = """
-<header class="mg-title"><h1>MirrorGAN</h1>
-<p>Type a caption, watch it become a picture, and read back what the picture says.</p></header>
+TITLE = f"""
+<header class="mg-title"><h1>MirrorGAN</h1><p>{SAYS}</p></header>
 """
 TAKE_OFFER = """
 (offer, caption, seed, model) => offer && !caption.trim() ? offer : [caption, seed, model]
@@ -42,6 +43,7 @@ LAUNCH: dict[str, Any] = {
     "run_history": False,
     "ssr_mode": False,  # works, but nothing here is seen without scripts: it only adds requests and a second process
     "footer_links": ["api"],
+    "favicon_path": str(ICON),
     "state_session_capacity": 200,
     "css_paths": [HERE / "viewer.css", HERE / "page.css"],
     "head": HEAD,
@@ -51,46 +53,62 @@ QUEUE = 64
 """Events that may wait, of all addresses together; of one see `app.gate.PLACES`."""
 
 
-def build_demo(registry: ModelRegistry, rate_limiter: RateLimiter | None = None) -> gr.Blocks:
+def build_demo(
+    registry: ModelRegistry, rate_limiter: RateLimiter | None = None, still: dict[str, Any] | None = None
+) -> gr.Blocks:
+    """
+    Args:
+        still: What the viewer shows until the first model is there, see `app.stills.first`.
+    """
     context = AppContext(registry, rate_limiter or RateLimiter())
-    demo = gr.Blocks(title="MirrorGAN", analytics_enabled=False, delete_cache=(60, KEPT_SECONDS))
+    demo = gr.Blocks(title=NAME, analytics_enabled=False, delete_cache=(60, KEPT_SECONDS))
     with demo:
         offer = gr.JSON(visible=False)  # caption, seed and model for the boxes, unless somebody types meanwhile
         file = gr.JSON(visible=False)
         timer = gr.Timer(1.0)
-        gr.HTML(TITLE)
 
         with gr.Row(elem_classes="mg-ask", equal_height=False):
+            gr.HTML(TITLE, elem_id="title")
             caption = gr.Textbox(
                 label="Caption",
+                show_label=False,
                 placeholder="a small yellow bird with black wings",
                 lines=1,
-                max_lines=3,
+                max_lines=2,
                 scale=6,
-                min_width=260,
+                min_width=160,
                 autofocus=True,
                 elem_id="caption",
             )
-            seed = gr.Number(EXAMPLE_SEED, label="Seed", scale=2, min_width=130, elem_id="seed")
-            model = gr.Dropdown(
-                list(registry.keys),
-                value=registry.first,
-                label="Model",
-                scale=2,
-                min_width=130,
-                visible=len(registry.keys) > 1,
-                elem_id="model",
-            )
-            draw = gr.Button("Draw", variant="primary", scale=1, min_width=100, elem_id="draw")
-            again = gr.Button("New noise", scale=1, min_width=120, elem_id="new-noise")
-        hint = gr.HTML(elem_id="hint")
-        gr.HTML('<p role="status"></p>', elem_id="place")  # in the queue; web/gradio.js writes it
+            draw = gr.Button("Draw", variant="primary", scale=0, min_width=84, elem_id="draw")
+        with gr.Row(elem_classes="mg-under"):  # one line of a fixed height, so that what it says moves nothing
+            hint = gr.HTML(elem_id="hint")
+            gr.HTML(markup.UNDER, elem_id="place")  # web/page.js writes it
         examples = examples_view(elem_id="examples")
         status = gr.HTML(markup.status(None, None), elem_id="status")
 
-        with gr.Tabs(elem_id="tabs") as tabs:
+        with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as tabs:
             with gr.Tab("Draw", id="draw"):
-                mirror = viewer(elem_id="mirror")
+                mirror = viewer(still, elem_id="mirror")
+                with gr.Row(elem_classes="mg-controls", equal_height=False, elem_id="controls"):  # under the picture
+                    seed = gr.Number(
+                        EXAMPLE_SEED,
+                        label="Seed",
+                        scale=0,
+                        min_width=90,
+                        elem_id="seed",
+                    )
+                    model = gr.Dropdown(
+                        list(registry.keys),
+                        value=registry.first,
+                        label="Model",
+                        scale=0,
+                        min_width=110,
+                        visible=len(registry.keys) > 1,
+                        elem_id="model",
+                    )
+                    again = gr.Button("Another bird (new seed)", scale=0, min_width=180, elem_id="new-noise")
+                wall = gallery(stills.failures(registry.first), elem_id="gallery")
             with gr.Tab("Play", id="play") as play_tab:
                 plays = _build_plays(registry)
             with gr.Tab("Read a picture", id="read"):
@@ -149,6 +167,8 @@ def build_demo(registry: ModelRegistry, rate_limiter: RateLimiter | None = None)
             return callbacks.keep_file(context, _details(event), _visitor(request))
 
         mirror.select(recall, None, asked, **view)
+        for opening in (mirror.submit, wall.select):
+            opening(recall, None, asked, **view).then(ask, asked, [mirror, hint], **waiting, **work)
 
         others = [plays["change"].inputs[0], plays["walk"].inputs[0]]
         play_tab.select(playing.suggest, [caption, *others], others, **view)
@@ -156,16 +176,27 @@ def build_demo(registry: ModelRegistry, rate_limiter: RateLimiter | None = None)
         for name, callback in PLAYS.items():
             part = plays[name]
             part.run.click(
-                _for_visitor(partial(callback, context)), [*asked, *part.inputs], part.board, **waiting, **play
+                _on_board(_for_visitor(partial(callback, context))),
+                [*asked, *part.inputs],
+                part.board,
+                **waiting,
+                **play,
             )
             opened = part.board.select(recall, None, asked, **view)
             opened = opened.then(lambda: gr.Tabs(selected="draw"), None, tabs, **view)
             opened.then(ask, asked, [mirror, hint], **waiting, **work)
 
-        def read_upload(request: gr.Request, picture: Any, caption: Any, model: Any) -> dict[str, Any]:
-            return playing.read_picture(context, picture, caption, model, _visitor(request))
+        def read_upload(request: gr.Request, picture: Any, caption: Any, model: Any) -> Iterator[dict[str, Any]]:
+            yield playing.read_picture(context, picture, caption, model, _visitor(request))
 
-        gr.on([look.click, fits.submit, upload.upload], read_upload, [upload, fits, model], reading, **waiting, **play)
+        gr.on(
+            [look.click, fits.submit, upload.upload],
+            _on_board(read_upload),
+            [upload, fits, model],
+            reading,
+            **waiting,
+            **play,
+        )
         gr.on([inside_tab.select, model.input], partial(callbacks.show_inside, context), model, inside, **view)
         mirror.download(keep, None, file, **waiting, **files).then(None, file, None, js=SAVE, **quiet)
 
@@ -175,7 +206,7 @@ def build_demo(registry: ModelRegistry, rate_limiter: RateLimiter | None = None)
 
         gr.on(
             [demo.load, timer.tick],
-            arrive, [*asked, mirror], [status, examples, timer, offer, mirror], **view,
+            arrive, [*asked, mirror], [status, examples, timer, offer, mirror, hint], **view,
         ).then(None, [offer, *asked], asked, js=TAKE_OFFER, **quiet)  # fmt: skip
 
         def draw_caption(
@@ -291,7 +322,7 @@ def _build_plays(registry: ModelRegistry) -> dict[str, Part]:
     def other_caption(name: str, label: str) -> Callable[[], Any]:
         return lambda: gr.Textbox(label=label, scale=4, min_width=240, elem_id=f"other-{name}")
 
-    with gr.Tabs(elem_id="plays"):
+    with gr.Tabs(elem_id="plays", overflow_behavior="wrap"):
         return {
             "change": part(
                 "change", "Change a word",
@@ -354,7 +385,7 @@ def launch(demo: gr.Blocks, **where: Any) -> tuple[Any, str, str]:
     )
     on_spaces = trust_the_proxy_of_spaces()
     settings = {**LAUNCH, "theme": build_theme(), **where, "prevent_thread_lock": True}
-    served = demo.launch(**settings, app_kwargs={"middleware": [gate]})
+    served = demo.launch(**settings, app_kwargs={"middleware": [gate, Middleware(Preview)]})
     config = demo.server.config
     config.loaded_app = PublicHeaders(config.loaded_app, on_spaces)  # around all else, from the next connection on
     end_idle_connections(config)
@@ -377,5 +408,18 @@ def _for_visitor(callback: Any) -> Any:
 
     def called(request: gr.Request, *values: Any) -> Iterator[Any]:
         yield from callback(*values, _visitor(request))
+
+    return called
+
+
+def _on_board(callback: Callable[..., Iterator[Any]]) -> Any:
+    """A callback of a board whose errors are said on the board, under the button that was pressed, and nowhere else."""
+
+    @wraps(callback)
+    def called(request: gr.Request, *values: Any) -> Iterator[Any]:
+        try:
+            yield from callback(request, *values)
+        except gr.Error as error:
+            yield {"kind": "trouble", "text": str(error.__cause__ or error.message)}
 
     return called

@@ -20,6 +20,10 @@ class RefusedError(ValueError):
     """A request is refused; the message says why in words for whoever sent it."""
 
 
+class SeedError(RefusedError):
+    """A request is refused because of its seed."""
+
+
 def caption_from(value: object) -> str:
     """Returns the caption as it was sent.
 
@@ -45,19 +49,19 @@ def seed_from(value: object) -> int:
     """Returns the seed as a whole number from 0 to 2**32 - 1.
 
     Raises:
-        RefusedError: It is no such number.
+        SeedError: It is no such number.
     """
     allowed = f"The seed must be a whole number from 0 to {MAX_SEED}"
     if value is None:
-        raise RefusedError(f"Type a seed. {allowed}.")
+        raise SeedError(f"Type a seed. {allowed}.")
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise RefusedError(f"{allowed}; this is no number.")
+        raise SeedError(f"{allowed}; this is no number.")
     if isinstance(value, float) and not math.isfinite(value):
-        raise RefusedError(f"{allowed}; this is no number.")
+        raise SeedError(f"{allowed}; this is no number.")
     if value != int(value):
-        raise RefusedError(f"{allowed}, without a fraction.")
+        raise SeedError(f"{allowed}, without a fraction.")
     if not 0 <= value <= MAX_SEED:
-        raise RefusedError(f"{allowed}; this one is {'below 0' if value < 0 else 'too large'}.")
+        raise SeedError(f"{allowed}; this one is {'below 0' if value < 0 else 'too large'}.")
     return int(value)
 
 

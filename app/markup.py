@@ -15,6 +15,14 @@ def escape(text: object) -> str:
     return html.escape(str(text), quote=True).translate(_TEMPLATE_CHARACTERS)
 
 
+UNDER = (
+    '<p class="mg-place" role="status"></p><p class="mg-live" role="status"></p>'
+    '<p class="mg-count" aria-hidden="true"></p><p class="mg-offline" role="status"></p>'
+)
+"""Lines under the caption that the page's script writes: the place in the queue, what was drawn for who does not see
+it, the characters that are left, and that the server cannot be reached."""
+
+
 def status(info: CheckpointInfo | None, trouble: str | None) -> str:
     """Whether the model is there, which one it is, and whether it has learnt anything."""
     if trouble:
@@ -38,9 +46,9 @@ def status(info: CheckpointInfo | None, trouble: str | None) -> str:
     )
 
 
-def hint(text: str) -> str:
-    """A quiet line under the caption; nothing if there is nothing to say."""
-    return f'<p class="mg-hint" role="status">{escape(text)}</p>' if text else ""
+def hint(text: str, box: str = "caption") -> str:
+    """A quiet line under the box that it belongs to, "caption" or "seed"; nothing if there is nothing to say."""
+    return f'<p class="mg-hint" role="status" data-box="{box}">{escape(text)}</p>' if text else ""
 
 
 def explanation(text: str) -> str:

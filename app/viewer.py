@@ -16,14 +16,23 @@ else window.addEventListener('mirrorgan', mount, {once: true});
 """
 
 
-def viewer(**options: Any) -> gr.HTML:
+def viewer(value: Any = None, **options: Any) -> gr.HTML:
     """The viewer. Its value is what `app.payload.payload` makes, or None. One that is `offered` comes for an empty box;
-    if somebody has typed meanwhile, it is not shown.
+    if somebody has typed meanwhile, it is not shown. One that is a `still` is shown until a model is there.
 
-    Events: `select` with caption, seed and model when a drawing of before is shown again; `download` with kind too
-    when a file of it is wanted.
+    Events: `select` with caption, seed and model when a drawing of before is shown again; `submit` with the same when
+    it has to be drawn again, because the page was reloaded since; `download` with kind too when a file of it is
+    wanted.
     """
-    return _mounted("viewer", **options)
+    return _mounted("viewer", value=value, **options)
+
+
+def gallery(value: Any, **options: Any) -> gr.HTML:
+    """Drawings that are shipped with the page. Its value is what `app.stills.failures` reads.
+
+    Event: `select` with caption, seed and model when one is opened.
+    """
+    return _mounted("gallery", value=value, **options)
 
 
 def board(**options: Any) -> gr.HTML:

@@ -45,4 +45,5 @@ export function download(address, name) {
   document.body.append(link);
   link.click();
   link.remove();
+  document.dispatchEvent(new Event('mirrorgan-saved'));
 }

@@ -1,5 +1,6 @@
 // The mirror: a drawing that explains itself by being touched. Nothing is fetched.
 
+import {card} from './card.js';
 import {Chips} from './chips.js';
 import {controls} from './controls.js';
 import {calm, make, picture} from './dom.js';
@@ -27,10 +28,11 @@ let groups = 0; // of controls on this page
 
 export class Mirror {
   /** @param {HTMLElement} root @param {MirrorOptions} [options] */
-  constructor(root, {send = null, compact = false, typed = null} = {}) {
+  constructor(root, {send = null, compact = false, typed = null, controls: below = null} = {}) {
     this.root = root;
     this.compact = compact;
     this.typed = typed;
+    this.below = below;
     /** @type {Scene | null} */
     this.scene = null;
     /** @type {Drawing | null} */
@@ -54,12 +56,12 @@ export class Mirror {
     this.full = compact ? null : {
       panel: new Panel(),
       read: new RedescriptionView(),
-      saving: new Saving(send, () => (this.scene ? this.frame.view(this.scene) : ''), (text) => this.tell(text)),
+      saving: new Saving(send, () => (this.scene ? this.frame.view(this.scene) : ''), (text) => this.tell(text), () => this.card()),
       sheet: new Sheet(),
       history: new History((drawing) => {
         send?.('recall', {caption: drawing.caption, seed: drawing.seed, model: drawing.model});
         this.show(drawing, false);
-      }),
+      }, ({caption, seed, model}) => send?.('open', {caption, seed, model}), send !== null),
     };
     this.remembers = send !== null;
     this.arrange();
@@ -70,7 +72,7 @@ export class Mirror {
   arrange() {
     this.root.classList.add('mv');
     this.root.dataset.state = 'empty';
-    const middle = make('section', {class: 'mv-middle', 'aria-label': 'The picture'}, this.frame.element, this.say, this.stages.element);
+    const middle = make('section', {class: 'mv-middle', 'aria-label': 'The picture'}, this.frame.element, this.say, this.stages.element, this.below);
     if (!this.full) {
       this.root.classList.add('mv-compact');
       this.root.replaceChildren(middle, this.chips.element, this.chips.note);
@@ -129,7 +131,7 @@ export class Mirror {
     this.scene = scene;
     const last = drawing.stages.length - 1;
     const wanted = Math.min(this.chosen ?? last, last);
-    this.root.dataset.state = drawing.done ? 'read' : 'sketch';
+    this.root.dataset.state = drawing.still ? 'still' : drawing.done ? 'read' : 'sketch';
     this.root.dataset.stages = String(drawing.stages.length);
     this.frame.show(images);
     this.chips.show(scene);
@@ -148,7 +150,7 @@ export class Mirror {
    * @param {Drawing} drawing */
   isLate(drawing) {
     const here = this.coming;
-    if (!here?.done || drawing.done) return false;
+    if (!here?.done || here.still || drawing.done) return false;
     if (keyOf(drawing) === keyOf(here)) return true;
     const typed = this.typed?.();
     return here.asked === typed?.caption && String(here.seed) === typed.seed && drawing.asked !== typed.caption;
@@ -298,6 +300,14 @@ export class Mirror {
     const {row = height >> 1, column = width >> 1} = scene.spot ?? {};
     const jump = Math.max(1, width >> 4) * step;
     this.pointAt((column + (across ? jump : 0) + 0.5) / width, (row + (across ? 0 : jump) + 0.5) / height, true);
+  }
+
+  /** Address of a card with what is seen. */
+  async card() {
+    if (!this.scene) return '';
+    const view = picture(this.frame.view(this.scene));
+    await view.decode();
+    return card(view, this.scene.drawing, location.protocol.startsWith('http') ? location.host : '');
   }
 
   /** @param {string} text */

@@ -24,7 +24,7 @@ export class RedescriptionView {
     const {read, words} = drawing;
     if (!read) {
       this.element.replaceChildren(make('p', {class: 'mv-wait'}, drawing.done ? 'Nothing: this model has no reader (STREAM), so its pictures are not read back.'
-        : 'Press Enter, and the picture is read back.'));
+        : 'Reading the picture…'));
       return;
     }
     /** @type {HTMLElement[]} */

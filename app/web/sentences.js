@@ -122,7 +122,7 @@ export function remarksOf(scene) {
     `${quoted(word.text)} is not in the vocabulary and was ignored.` + (word.near ? ` Nearest known word: ${quoted(word.near)}.` : ''));
   const cut = words.filter((word) => word.cut).map((word) => quoted(word.text));
   if (cut.length) lines.push(`Only the first ${max_words} known words were drawn. Left out: ${cut.join(', ')}.`);
-  const model = scene.hasWordMaps || !scene.complete ? null
+  const model = scene.hasWordMaps || !scene.complete || scene.drawing.still ? null
     : scene.masks.length ? 'This model does not listen to single words. Each of its blocks draws a mask of where the caption may change the picture: bright is where it may.'
       : scene.hasSentenceMap ? 'This model does not listen to single words: it has no word maps.' : 'This model listens to the caption only as a whole, before it draws: it has no maps.';
   return {lines: [...new Set(lines)], model};

@@ -31,6 +31,7 @@ export class FilmStrip {
   /** @param {StripValue} value */
   show({frames, of, files = [], curve = null, best = null, there_and_back}) {
     const before = this.frames;
+    if (frames.length < before.length) this.stop(); // another run begins
     this.frames = frames.map((frame, at) => ({...frame, picture: before[at]?.title === frame.title ? before[at].picture : picture(frame.image)}));
     this.back = there_and_back;
     this.row.replaceChildren(...frames.map(({title, image}, at) => make('button', {type: 'button', class: at === best ? 'mb-best' : null, 'aria-label': title,
@@ -41,6 +42,7 @@ export class FilmStrip {
     this.button.disabled = frames.length < 2;
     const done = frames.length === of, last = frames.length - 1;
     this.frames[last].picture.decode().catch(() => null).then(() => {
+      if (this.frames.length !== last + 1) return; // more of them came meanwhile
       if (done && best !== null) this.place(best);
       else if (done && !calm() && !this.timer) this.play();
       else this.place(last);
@@ -68,8 +70,12 @@ export class FilmStrip {
     /** @param {number} now */
     const step = (now) => {
       if (!this.root.isConnected) return this.stop();
-      const last = this.frames.length - 1, round = this.back ? 2 * last : last + 2, at = ((now - began) / EACH) % round;
-      this.place(this.back ? (at <= last ? at : round - at) : Math.min(at, last));
+      const last = this.frames.length - 1, round = this.back ? 2 * last : last, at = (now - began) / EACH;
+      if (at >= round) { // once there, and back where the way is one to go back
+        this.place(this.back ? 0 : last);
+        return this.stop();
+      }
+      this.place(at <= last ? at : round - at);
       this.timer = requestAnimationFrame(step);
     };
     this.timer = requestAnimationFrame(step);

@@ -112,6 +112,24 @@ export interface Drawing {
   timings: [string, number][];
   /** It comes for an empty box. */
   offered?: boolean;
+  /** A picture that is shipped with the page: it has no maps, and stays until a model is there. */
+  still?: boolean;
+}
+
+/** A drawing of before, as a session keeps it: its last picture, and what is needed to draw it again. */
+export interface Kept {
+  caption: string;
+  seed: number;
+  model: string;
+  checkpoint: string;
+  image: string;
+  /** Where the page was not reloaded since. */
+  drawing?: Drawing;
+}
+
+/** What app/stills/ holds as failures.json. */
+export interface GalleryValue {
+  cards: {caption: string; seed: number; model: string; says: string; read: string | null; image: string}[];
 }
 
 /** A word of the caption, the sentence, a mask or a word that was read back, by its place. */
@@ -169,6 +187,8 @@ export type Send = (what: 'keep' | 'recall' | 'open', details: Record<string, un
 export interface MirrorOptions {
   /** Left out on a page of its own: it saves only what needs no server. */
   send?: Send | null;
+  /** Stands under the picture: the boxes for seed and model, and the like. */
+  controls?: HTMLElement | null;
   /** Words and picture only. */
   compact?: boolean;
   /** What stands in the caption's box at this moment, if there is one. */
@@ -222,7 +242,12 @@ export interface ReadingValue {
   max_words: number;
 }
 
-export type BoardValue = PairValue | ModelsValue | CardsValue | StripValue | ReadingValue;
+export interface TroubleValue {
+  kind: 'trouble';
+  text: string;
+}
+
+export type BoardValue = TroubleValue | PairValue | ModelsValue | CardsValue | StripValue | ReadingValue;
 
 export interface ExamplesValue {
   cards: {image: string; caption: string}[];

@@ -143,20 +143,22 @@ def test_a_caption_becomes_stages_and_a_sentence(visit):
     shoot(page, "desktop")
 
 
-def test_the_picture_follows_what_is_typed_and_enter_reads_it_back(visit):
+def test_the_picture_follows_what_is_typed_and_a_pause_reads_it_back(visit):
     page = visit()
     box = page.locator(CAPTION)
-    before = pixels(page, "#mirror .mv-picture")
+    before, drawn = pixels(page, "#mirror .mv-picture"), page.url
     box.fill("")
     box.press_sequentially("a green bird", delay=20)
     expect(page.locator("#mirror .mv-frame")).to_have_attribute("aria-label", re.compile("Drawing of: a green bird"))
-    expect(page.locator("#mirror .mv")).to_have_attribute("data-state", "sketch")
     expect(page.locator("#mirror .mv-strip button:not(:disabled)")).to_have_count(3)
-    expect(page.locator("#mirror .mv-read")).to_contain_text("Press Enter")
     assert pixels(page, "#mirror .mv-picture") != before
+    expect(page.locator("#mirror .mv-text")).to_contain_text("green bird")  # nobody has pressed Enter
+    expect(page.locator("#place .mg-live")).to_have_text(
+        f"Drawn with seed {EXAMPLE_SEED}. It reads: this green bird and a short beak."
+    )
+    assert page.title() == "a green bird - MirrorGAN"
+    assert page.url == f"{drawn.split('?')[0]}?caption=a+green+bird&seed={EXAMPLE_SEED}&model=fake"
     expect(page.locator("#seed input")).to_have_value(str(EXAMPLE_SEED))
-    box.press("Enter")
-    expect(page.locator("#mirror .mv-text")).to_contain_text("green bird")
 
 
 def test_what_cannot_be_drawn_yet_is_only_a_hint_while_typing(visit):
@@ -191,7 +193,8 @@ def test_what_is_typed_before_the_page_has_settled_stays_and_is_drawn(browser, p
         expect(page.locator("#examples")).to_be_visible()
         expect(page.locator(CAPTION)).to_have_value("a red bird")
         page.reload()
-        expect(page.locator(CAPTION)).to_have_value(pipeline.info.examples[0])
+        expect(page.locator("#mirror .mv-text")).to_contain_text("red bird")
+        expect(page.locator(CAPTION)).to_have_value("a red bird")
     finally:
         opened.set()
         page.close()
@@ -252,7 +255,7 @@ def test_who_waits_sees_the_place_in_the_queue(browser, pipeline, monkeypatch):
             page.locator(CAPTION).fill(f"a long bird {number}")
             page.get_by_role("button", name="Draw", exact=True).click()
         place = pages[-1].locator("#place")
-        expect(place).to_contain_text(re.compile(r"You are number \d of \d in the queue\."))
+        expect(place).to_contain_text(re.compile(r"Others are drawing\. You are .+ in the queue\."))
         shoot(pages[-1], "queue")
         ready.set()
         expect(place).to_have_text("")
@@ -540,14 +543,41 @@ def test_a_model_without_word_maps_says_so_and_shows_its_reader_s(visit):
 # Seeds, links, history, files
 
 
-def test_the_first_screen_shows_the_drawing_and_every_example_as_a_picture(visit):
-    for width, height in ((1280, 900), (390, 844)):
-        page = visit(width=width, height=height)
+SHIFTS = """
+  window.shifted = 0;
+  new PerformanceObserver((list) => {
+    for (const entry of list.getEntries()) window.shifted += entry.value;
+  }).observe({type: 'layout-shift', buffered: true});
+"""
+
+
+def test_caption_picture_and_words_are_on_the_first_screen_and_nothing_moves(browser, url):
+    for width, height in ((1280, 800), (390, 844), (360, 640), (844, 390)):
+        touch = {"is_mobile": True, "has_touch": True} if width < 900 else {}
+        page = browser.new_page(viewport={"width": width, "height": height}, reduced_motion="reduce", **touch)
+        page.set_default_timeout(PATIENCE)
+        page.add_init_script(SHIFTS)
+        page.goto(url)
+        expect(page.locator("#mirror .mv")).to_have_attribute("data-state", "read")
+        boxes = {
+            name: page.locator(name).first.bounding_box()
+            for name in ("#caption", "#mirror .mv-frame", "#mirror .mv-words")
+        }
+        below = {name: box["y"] + box["height"] for name, box in boxes.items() if box["y"] + box["height"] > height}
+        assert below == {}, (width, height)
+        assert boxes["#mirror .mv-frame"]["width"] > 0.6 * min(width, height), "large enough to see"
+        tabs = [tab.bounding_box() for tab in page.get_by_role("tab").locator("visible=true").all()]
+        assert all(tab["x"] >= 0 and tab["x"] + tab["width"] <= width for tab in tabs)
+        open_tab(page, "Play")
+        expect(page.locator("#plays [role=tab]").locator("visible=true")).to_have_count(7)
+        open_tab(page, "Draw")
         examples = page.locator("#examples img")
         expect(examples).to_have_count(3)
         assert examples.evaluate_all("images => images.every(image => image.naturalWidth > 0)")
-        frame = page.locator("#mirror .mv-frame").bounding_box()
-        assert frame["y"] + frame["height"] / 2 < height
+        page.locator(CAPTION).fill("a red bird with a white belly")
+        expect(page.locator("#mirror .mv-text")).to_contain_text("red bird with a white belly")
+        assert page.evaluate("window.shifted") < (0.05 if width > 900 else 0.1), (width, height)
+        page.close()
 
 
 def test_no_tab_is_narrower_than_another(visit):
@@ -563,9 +593,10 @@ def test_an_example_new_noise_and_what_was_before(visit):
     page.get_by_role("button", name="a blue bird with a long black tail").click()
     expect(page.locator("#mirror .mv-seed")).to_contain_text(f"seed {EXAMPLE_SEED} · fake")
     expect(page.locator(CAPTION)).to_have_value("a blue bird with a long black tail")
-    page.get_by_role("button", name="New noise").click()
+    page.get_by_role("button", name="Another bird (new seed)").click()
     expect(page.locator("#mirror .mv-seed")).not_to_contain_text(f"seed {EXAMPLE_SEED} ·")
     seed = page.locator("#seed input").input_value()
+    assert len(seed) <= 4
     expect(page.locator("#mirror .mv-seed")).to_contain_text(f"seed {seed} ")
     registry = page.locator("#mirror .mv-shelf button")
     expect(registry).to_have_count(3)
@@ -579,7 +610,7 @@ def test_a_link_opens_its_drawing_and_the_page_links_to_itself(visit):
     page = visit("?caption=a+purple+bird&seed=4294967295")
     expect(page.locator("#mirror .mv-seed")).to_contain_text("seed 4294967295")
     expect(page.locator(CAPTION)).to_have_value("a purple bird")
-    link = page.get_by_role("link", name="Link", exact=True).get_attribute("href")
+    link = page.get_by_role("link", name="Copy link", exact=True).get_attribute("href")
     assert link.endswith("?caption=a+purple+bird&seed=4294967295&model=fake")
 
 
@@ -625,17 +656,6 @@ def test_files_that_are_saved_are_what_they_say(visit, browser, tmp_path):
 def open_tab(page, *names: str) -> None:
     for name in names:
         page.get_by_role("tab", name=name, exact=True).click()
-
-
-def open_tab_anywhere(page, name: str) -> None:
-    """Opens a tab even where there is room for some of them only."""
-    tab = page.get_by_role("tab", name=name, exact=True)
-    more = page.locator(".overflow-menu > button")  # behind it are tabs that there is no room for
-    expect(tab.or_(more).locator("visible=true").first).to_be_visible()
-    if not tab.is_visible():
-        more.locator("visible=true").first.click()
-    listed = page.locator(".overflow-dropdown button", has_text=name)
-    tab.or_(listed).locator("visible=true").first.click()
 
 
 def test_a_changed_word_before_and_after(visit):
@@ -772,7 +792,7 @@ def test_five_stages_have_room_and_are_reached_by_keyboard(visit, width, height,
     expect(page.locator("#mirror .mv-tile button")).to_have_count(4 * 4)
     shoot(page, f"five-{width}")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    open_tab_anywhere(page, "Inside")
+    open_tab(page, "Inside")
     box = page.locator('#inside .mb-box[data-part="stage 256"]')
     expect(box).to_contain_text(f"3 {TIMES} 128 {TIMES} 128")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -809,7 +829,8 @@ def test_what_a_model_cannot_do_is_said_where_it_is_asked(visit):
     expect(page.locator("#mirror .mv-read")).to_contain_text("this model has no reader")
     open_tab(page, "Play", "Uphill")
     page.get_by_role("button", name="Climb").click()
-    expect(page.get_by_test_id("toast-body")).to_contain_text("has no captioner, so it cannot climb")
+    expect(page.locator("#board-uphill .mb-trouble")).to_contain_text("has no captioner, so it cannot climb")
+    expect(page.get_by_test_id("toast-body")).to_have_count(0)
     open_tab(page, "Inside")
     expect(page.locator("#inside")).to_contain_text("nothing reads the picture back")
     expect(page.locator("#inside .mb-box")).to_have_count(3)
@@ -837,7 +858,7 @@ def test_what_is_no_picture_is_refused_in_words(visit):
     page.locator("#upload input[type=file]").set_input_files(
         {"name": "bird.png", "mimeType": "image/png", "buffer": svg}
     )
-    expect(page.get_by_test_id("toast-body")).to_contain_text("Please use one of: PNG")
+    expect(page.locator("#reading .mb-trouble")).to_contain_text("Please use one of: PNG")
 
 
 def test_the_inside_lights_up_with_the_last_drawing(visit):
@@ -870,9 +891,15 @@ def test_an_error_is_a_sentence_and_keeps_the_page(visit, caption, seed, sentenc
     page.locator("#seed input").fill(seed)
     page.locator(CAPTION).fill(caption)
     page.get_by_role("button", name="Draw", exact=True).click()
-    expect(page.get_by_test_id("toast-body")).to_contain_text(sentence)
+    expect(page.locator("#hint")).to_contain_text(sentence)
+    expect(page.get_by_test_id("toast-body")).to_have_count(0)
+    expect(page.locator("#caption [aria-invalid], #seed [aria-invalid]")).to_have_count(1)
+    expect(page.locator("#mirror .mv")).to_have_attribute("data-outdated", "")  # the picture is of something else
     expect(page.locator("#mirror .mv-text")).to_have_text(drawn)
     expect(page.locator(CAPTION)).to_have_value(caption)
+    page.locator("#seed input").fill(str(EXAMPLE_SEED))
+    page.locator(CAPTION).fill("a red bird")
+    expect(page.locator("#hint")).to_have_text("")
 
 
 def test_who_asks_for_too_much_at_a_time_reads_why(visit, monkeypatch):
@@ -905,6 +932,90 @@ def test_hostile_captions_are_shown_as_they_are(visit):
     shoot(page, "hostile")
 
 
+@pytest.mark.parametrize(
+    ("link", "said"),
+    [
+        ("?caption=zzzz", "None of these words is known"),
+        ("?caption=a+red+bird&seed=abc", "no whole number from 0 to 4294967295: abc."),
+        ("?caption=a+red+bird&seed=5&model=nobody", "a model that is not here: nobody."),
+    ],
+)
+def test_a_bad_link_opens_an_example_and_says_why(visit, link, said):
+    page = visit(link)
+    expect(page.locator("#hint")).to_contain_text("This link cannot be drawn, so here is an example.")
+    expect(page.locator("#hint")).to_contain_text(said)
+    expect(page.locator(CAPTION)).to_have_value("a small yellow bird with black wings")
+
+
+def test_a_refresh_keeps_what_was_typed_and_what_was_drawn(visit):
+    page = visit()
+    draw(page, "a red bird")
+    page.locator(CAPTION).fill("qqq zzz")  # cannot be drawn, so the address stays
+    expect(page.locator("#hint")).to_contain_text("None of these words")
+    page.reload()
+    expect(page.locator("#hint")).to_contain_text("None of these words")
+    expect(page.locator(CAPTION)).to_have_value("qqq zzz")
+    draw(page, "a blue bird")
+    shelf = page.locator("#mirror .mv-shelf button")
+    expect(shelf).to_have_count(3)
+    expect(shelf.nth(1)).to_contain_text("a red bird")
+    shelf.nth(1).click()  # of before the refresh: only its picture was kept, so it is drawn again
+    expect(page.locator("#mirror .mv-text")).to_contain_text("this red bird")
+    expect(page.locator(CAPTION)).to_have_value("a red bird")
+    page.context.set_offline(True)
+    expect(page.locator("#place .mg-offline")).to_contain_text("pointing at what is drawn")
+    page.context.set_offline(False)
+
+
+def test_the_save_menu_stays_on_the_screen_and_closes(visit):
+    page = visit(width=1024, height=800)
+    menu, summary = page.locator("#mirror .mv-files > div"), page.locator("#mirror .mv-files summary")
+    for leave in (lambda: page.keyboard.press("Escape"), lambda: page.locator("h1").click()):
+        summary.click()
+        box = menu.bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= 1024
+        leave()
+        expect(menu).to_be_hidden()
+    with page.expect_download() as event:
+        page.get_by_role("button", name="Share card").click()
+    assert Image.open(event.value.path()).size == (1200, 630)
+    expect(page.locator("#mirror .mv-kept")).to_have_text("The card is saved.")
+
+
+def test_a_run_that_begins_while_another_is_shown_breaks_nothing_and_fades_when_the_caption_changes(visit):
+    page = visit(reduced_motion="no-preference")
+    open_tab(page, "Play", "Less noise")
+    board = page.locator("#board-noise")
+    for _ in range(2):  # the second one while the first one plays
+        page.get_by_role("button", name="From none to all").click()
+        expect(board.locator(".mb-frames button")).to_have_count(5)
+    expect(board.get_by_role("button", name="Play")).to_be_visible()  # once there and back, then it rests
+    page.locator(CAPTION).fill("a red bird")
+    expect(board.locator(".mb")).to_have_attribute("data-outdated", "")
+
+
+def test_a_failure_of_the_gallery_is_drawn_when_it_is_opened(visit):
+    page = visit()
+    page.locator("#gallery button", has_text="two birds").click()
+    expect(page.locator("#hint")).to_contain_text("None of these words is known")  # the painter knows one bird only
+    expect(page.locator(CAPTION)).to_have_value("two birds")
+
+
+def test_the_first_visit_ends_with_an_invitation_to_point(browser, url):
+    page = browser.new_page(reduced_motion="reduce")
+    page.set_default_timeout(PATIENCE)
+    page.goto(url)
+    tip = page.locator("#mirror .mv-tip")
+    expect(tip).to_have_text("hover me")
+    expect(page.locator("#mirror .mv-asks")).to_contain_text("yellow")
+    word(page, "yellow").hover()
+    expect(tip).to_have_count(0)
+    page.reload()
+    expect(page.locator("#mirror .mv")).to_have_attribute("data-state", "read")
+    expect(tip).to_have_count(0)
+    page.close()
+
+
 def test_a_hostile_link_is_shown_as_it_is(visit):
     page = visit("?caption=%3Cimg%20src%3Dx%20onerror%3Dwindow.hurt%3D1%3E%20%24%7Bwindow.hurt%3D1%7D%20bird")
     expect(page.locator(CAPTION)).to_have_value("<img src=x onerror=window.hurt=1> ${window.hurt=1} bird")
@@ -927,7 +1038,7 @@ def test_a_phone_scrolls_only_down_and_a_tap_pins(visit):
     draw(page, "this bird has a very" + "long" * 30 + " tail and is red with black wings")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert page.locator("#mirror .mv-frame").bounding_box()["width"] > 300
-    places = [page.locator(f"#mirror {name}").bounding_box()["y"] for name in (".mv-words", ".mv-frame", ".mv-read")]
+    places = [page.locator(f"#mirror {name}").bounding_box()["y"] for name in (".mv-frame", ".mv-words", ".mv-read")]
     assert places == sorted(places)
     empty = pixels(page)
     word(page, "wings").tap()
@@ -937,7 +1048,7 @@ def test_a_phone_scrolls_only_down_and_a_tap_pins(visit):
     expect(page.locator("#mirror .mv-cell.mv-fixed")).to_be_visible()
     shoot(page, "phone")
     for name in ("Play", "Read a picture", "Inside"):
-        open_tab_anywhere(page, name)
+        open_tab(page, name)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, name
 
 
