@@ -147,7 +147,7 @@ def arrive(
     stay = (gr.skip(), gr.skip(), gr.skip())
     if model_worker.info is None or shown:
         return *head, *stay
-    trouble = _wrong_in(context, link)
+    trouble = _wrong_in(link)
     if link.get("caption") and not trouble:
         caption, seed = link["caption"], _seed_in(link)
     elif not (caption or "").strip() and model_worker.examples:
@@ -164,8 +164,10 @@ def arrive(
             drawn = model_worker.draw(model_worker.examples[0], EXAMPLE_SEED)
     except EXPECTED as error:
         return *head, gr.skip(), gr.skip(), _hint(error)
+    if not trouble and "model" in link and not wanted:
+        trouble = f"This page has no model of the name {link['model'][:60]}, so {model} drew the caption."
     shown = _shown(model_worker, drawn, drawn.caption, model) | {"offered": True}
-    return *head, [drawn.caption, drawn.seed, model], shown, markup.hint(trouble)
+    return *head, [drawn.caption, drawn.seed, model], shown, markup.hint(trouble) or gr.skip()
 
 
 def _arriving(
@@ -176,12 +178,10 @@ def _arriving(
     return model_worker.draw(caption, seed)
 
 
-def _wrong_in(context: AppContext, link: Mapping[str, str]) -> str:
+def _wrong_in(link: Mapping[str, str]) -> str:
     """What is wrong in a link before its caption is looked at; empty if nothing is."""
     if link.get("caption") and "seed" in link and _seed_in(link) is None:
         return f"{UNDRAWABLE} Its seed is no whole number from 0 to {MAX_SEED}: {link['seed'][:20]}."
-    if "model" in link and link["model"] not in context.registry.keys:
-        return f"{UNDRAWABLE} It names a model that is not here: {link['model'][:60]}."
     return ""
 
 

@@ -9,14 +9,13 @@ import {welcome} from './welcome.js';
 /** @import {Drawing} from './types.js' */
 
 const PAUSE = 700; // milliseconds after the last key until a drawing is read back by itself
-const HELD = 1000; // milliseconds that a place in the queue is not said
 const LONGEST = 400; // characters of a caption
 const COUNTED = 300; // characters from which they are counted
 
 /** @param {string} selector @returns {HTMLElement | null} */
-const find = (selector) => document.querySelector(selector);
-const caption = () => /** @type {HTMLTextAreaElement | null} */ (find('#caption textarea, #caption input'));
-const seed = () => /** @type {HTMLInputElement | null} */ (find('#seed input'));
+export const find = (selector) => document.querySelector(selector);
+export const caption = () => /** @type {HTMLTextAreaElement | null} */ (find('#caption textarea, #caption input'));
+export const seed = () => /** @type {HTMLInputElement | null} */ (find('#seed input'));
 
 export const typed = () => ({caption: caption()?.value, seed: seed()?.value});
 
@@ -24,7 +23,7 @@ export const typed = () => ({caption: caption()?.value, seed: seed()?.value});
 export const asked = () => JSON.stringify(typed());
 
 /** @param {HTMLElement | null} element @param {string} text */
-function say(element, text) {
+export function say(element, text) {
   if (element && element.textContent !== text) element.textContent = text;
 }
 
@@ -38,13 +37,6 @@ function fill(box, text) {
 /** What a screen reader says of a finished drawing. @param {Drawing} drawing */
 export function sentenceOf({seed, read}) {
   return `Drawn with seed ${seed}. ${read ? `It reads: ${read.words.join(' ')}.` : 'This model does not read it back.'}`;
-}
-
-/** The place in the queue, from gradio's "queue: 2/3"; nothing if there is none. @param {string | null} text */
-export function placeOf(text) {
-  const [, place, all] = text?.match(/queue: (\d+)\/(\d+)/) ?? [];
-  if (place === undefined) return '';
-  return place === '1' ? 'Others are drawing. You are next in the queue.' : `Others are drawing. You are number ${place} of ${all} in the queue.`;
 }
 
 /** @param {HTMLElement} mirror the viewer's root */
@@ -96,7 +88,6 @@ export function follow(mirror) {
     say(find('#place .mg-live'), sentenceOf(drawing));
     if (drawing.offered) welcome(mirror);
   });
-  tellPlace();
   tellOffline();
   restore();
 }
@@ -108,24 +99,6 @@ function restore() {
   if (caption()?.value) return;
   fill(seed(), before.seed);
   fill(caption(), before.caption);
-}
-
-/** Says who is ahead; gradio names a place for an instant even where nobody is. */
-function tellPlace() {
-  const from = find('#hint'), to = find('#place .mg-place');
-  if (!from || !to) return;
-  let timer = 0;
-  new MutationObserver(() => {
-    const text = placeOf(from.textContent);
-    clearTimeout(timer);
-    if (!text || to.textContent) say(to, text);
-    else timer = window.setTimeout(() => say(to, placeOf(from.textContent)), HELD);
-    const hint = /** @type {HTMLElement | null} */ (from.querySelector('.mg-hint'));
-    for (const [box, name] of /** @type {const} */ ([[caption(), 'caption'], [seed(), 'seed']])) {
-      if (hint?.dataset.box === name) box?.setAttribute('aria-invalid', 'true');
-      else box?.removeAttribute('aria-invalid');
-    }
-  }).observe(from, {subtree: true, childList: true, characterData: true});
 }
 
 function tellOffline() {

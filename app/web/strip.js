@@ -70,7 +70,7 @@ export class FilmStrip {
     /** @param {number} now */
     const step = (now) => {
       if (!this.root.isConnected) return this.stop();
-      const last = this.frames.length - 1, round = this.back ? 2 * last : last, at = (now - began) / EACH;
+      const last = this.frames.length - 1, round = this.back ? 2 * last : last, at = Math.max(0, now - began) / EACH; // a frame may have begun before
       if (at >= round) { // once there, and back where the way is one to go back
         this.place(this.back ? 0 : last);
         return this.stop();

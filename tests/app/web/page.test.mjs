@@ -4,7 +4,8 @@ import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import {searchOf, titleOf} from '../../../app/web/address.js';
 import {linesOf} from '../../../app/web/card.js';
-import {placeOf, sentenceOf} from '../../../app/web/page.js';
+import {placeOf} from '../../../app/web/gradio.js';
+import {sentenceOf} from '../../../app/web/page.js';
 import {MOST, parse} from '../../../app/web/session.js';
 import {wordToTry} from '../../../app/web/welcome.js';
 
