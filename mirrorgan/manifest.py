@@ -59,7 +59,7 @@ def read_config(kind: type[Config], given: Any, path: Path) -> Config:
     hints = typing.get_type_hints(kind)
     values = {key: _as_typed(value) for key, value in given.items()}
     for key, value in values.items():
-        if key in hints and not _is(value, hints[key]):
+        if key in hints and not is_of_type(value, hints[key]):
             wanted = getattr(hints[key], "__name__", None) if isinstance(hints[key], type) else None
             raise CheckpointError(
                 f"{readable(path)}: {key} is {shortened(given[key])}; {wanted or str(hints[key])} was expected"
@@ -78,19 +78,19 @@ def _as_typed(value: Any) -> Any:
     return value
 
 
-def _is(value: Any, hint: Any) -> bool:
+def is_of_type(value: Any, hint: Any) -> bool:
     """Whether a value from JSON is of the type that a field of a configuration has."""
     origin, within = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
-        return any(_is(value, one) for one in within)
+        return any(is_of_type(value, one) for one in within)
     if origin is typing.Literal:
         return any(value == one and type(value) is type(one) for one in within)
     if origin is tuple:
         if not isinstance(value, tuple):
             return False
         if len(within) == 2 and within[1] is Ellipsis:
-            return all(_is(one, within[0]) for one in value)
-        return len(value) == len(within) and all(_is(one, kind) for one, kind in zip(value, within, strict=True))
+            return all(is_of_type(one, within[0]) for one in value)
+        return len(value) == len(within) and all(is_of_type(one, kind) for one, kind in zip(value, within, strict=True))
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST
     if hint is float:
@@ -166,7 +166,7 @@ ENTRIES: dict[str, Any] = {
 
 def _check_entries(manifest: dict[str, Any], where: str) -> None:
     for key, kind in ENTRIES.items():
-        if key in manifest and not _is(_as_typed(manifest[key]), kind):
+        if key in manifest and not is_of_type(_as_typed(manifest[key]), kind):
             wanted = "a list of texts" if key == "examples" else {str: "a text", bool: "true or false"}.get(kind)
             raise CheckpointError(
                 f"{where}: {key} is {shortened(manifest[key])}; {wanted or 'a whole number'} was expected"

@@ -4,6 +4,7 @@ And what a module or a class says of itself, for the help of its command.
 """
 
 import ast
+import functools
 import importlib
 import inspect
 import pkgutil
@@ -11,10 +12,24 @@ import sys
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from types import ModuleType
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 Kind = TypeVar("Kind")
+
+
+class PluginConfig:
+    """What the configurations of plug-ins that are networks have in common: each is a frozen dataclass, `Config`."""
+
+    supplied: ClassVar[frozenset[str]] = frozenset()
+    """Fields whose values follow from what the network is built beside. Whoever builds it sets them, nobody chooses
+    them."""
+
+    @property
+    def plugin(self) -> str:
+        """The name of the plug-in: that of the file that defines this configuration."""
+        return type(self).__module__.rpartition(".")[2]
 
 
 @dataclass(frozen=True)
@@ -63,3 +78,21 @@ def documentation(owner: str | type, first: int = 0, last: int | None = None) ->
     node = tree.body[0] if isinstance(thing, type) else tree
     text = ast.get_docstring(node) if isinstance(node, ast.Module | ast.ClassDef) else None
     return "\n\n".join((text or "").split("\n\n")[first:last])
+
+
+@functools.cache
+def field_help(config: type) -> dict[str, str]:
+    """The string literal below each field of a dataclass, base classes included."""
+    found: dict[str, str] = {}
+    for cls in reversed(config.__mro__[:-1]):
+        try:
+            body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
+        except (OSError, TypeError):
+            continue
+        assert isinstance(body, ast.ClassDef)
+        for field, below in pairwise(body.body):
+            if not (isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)):
+                continue
+            if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
+                found[field.target.id] = " ".join(str(below.value.value).split())
+    return found

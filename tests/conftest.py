@@ -1,6 +1,5 @@
 """What all tests share: a fixed seed, and a trunk and a data set that are small enough for a test."""
 
-import dataclasses
 import json
 import os
 import pickle
@@ -30,7 +29,7 @@ from train.data.packing import pack
 from train.encoders import captioner as stream
 from train.encoders import damsm
 from train.publishing.export import Runs
-from train.runtime.command import as_json
+from train.runtime.options import as_json, with_options
 
 
 @pytest.fixture(autouse=True)
@@ -141,30 +140,37 @@ def runs(tiny_backbone, packed, tmp_path):
     def begin(name, preset, **options):
         run = folder / name
         (run / "best").mkdir(parents=True)
-        config = dataclasses.replace(preset, data=packed, name=name, backbone="tiny", **options)
+        config = with_options(preset, {"data": packed, "name": name, **options})
         (run / "config.json").write_text(json.dumps(as_json(config)), encoding="utf-8")
         vocabulary.save(run / "best/vocabulary.json")
         save_tensors(tiny_backbone, run / "best/backbone.tiny.safetensors")
         return run
 
-    encoders = begin("encoders", damsm.PRESETS["birds"], batch=16)
+    encoders = begin("encoders", damsm.PRESETS["birds"], backbone="tiny", batch=16)
     text = TextEncoderConfig(vocabulary_size=len(vocabulary), text_dim=8, embedding_dim=5)
     save_part(TextEncoder(text), text, encoders / "best", "text_encoder", vocabulary.hash)
     see = ImageEncoderConfig(backbone="tiny", image_size=32, text_dim=8)
     save_part(ImageEncoder(see, tiny_backbone), see, encoders / "best", "image_encoder", vocabulary.hash)
-    captioner = begin("captioner", stream.PRESETS["birds"])
+    captioner = begin("captioner", stream.PRESETS["birds"], backbone="tiny")
     read = CaptionerConfig(
         vocabulary_size=len(vocabulary), backbone="tiny", image_size=32, embedding_dim=6, hidden_dim=7, longest=6
     )
     save_part(Captioner(read, tiny_backbone), read, captioner / "best", "captioner", vocabulary.hash)
     first: dict[str, torch.Tensor] = {}
     for name, channels, options in (
-        ("first", (4,), {"look_sizes": (64,)}),
-        ("second", (4, 4), {"look_sizes": (0, 64), "first_trained": 1, "grow_from": folder / "first"}),
+        ("first", (4,), {"disc_input_sizes": (64,)}),
+        ("second", (4, 4), {"disc_input_sizes": (0, 64), "first_trained": 1, "init_from": folder / "first"}),
     ):
         preset = gan.PRESETS["birds-32"]
-        options |= {"encoders": encoders / "best", "captioner": captioner / "best", "first_size": 16, "batch": 4}
-        run = begin(name, preset, channels=channels, **options)
+        options |= {
+            "encoders": encoders / "best",
+            "captioner": captioner / "best",
+            "generator.first_size": 16,
+            "generator.channels": channels,
+            "discriminator.backbone": "tiny",
+            "batch": 4,
+        }
+        run = begin(name, preset, **options)
         shape = GeneratorConfig(
             text_dim=8, noise_dim=6, condition_dim=5, first_size=16, channels=channels, residual_blocks=1
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from train.runtime import command
+from train.runtime import command_line as command
 
 ROOT = Path(__file__).parent.parent
 PAGES = {
@@ -164,8 +164,8 @@ def test_what_pip_is_asked_to_install_is_here():
 
 @pytest.mark.parametrize("installs", ["requirements.txt && python app.py", "requirements-dev.txt && python -m pytest"])
 def test_running_and_checking_take_one_command_each(installs):
-    command_line = f"python3 -m venv .venv && . .venv/bin/activate && pip install -r {installs}"
-    assert f"    {command_line}\n" in README
+    line = f"python3 -m venv .venv && . .venv/bin/activate && pip install -r {installs}"
+    assert f"    {line}\n" in README
 
 
 def test_the_space_gets_the_gradio_that_was_tested():

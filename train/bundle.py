@@ -23,7 +23,7 @@ from mirrorgan.console import escape_unencodable
 from mirrorgan.plugins import documentation
 from train.adversarial.presets import PRESETS
 from train.publishing.bundle import needs, of_run, unpack, write
-from train.runtime.command import fail, parse
+from train.runtime.command_line import fail, parse
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -7,7 +7,7 @@ Epochs are chosen by CIDEr on classes held out of the training split.
 
 from mirrorgan.console import escape_unencodable
 from train.encoders.captioner import PRESETS, train
-from train.runtime.command import fail, parse
+from train.runtime.command_line import fail, parse
 from train.runtime.state import StoppedEarly
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from mirrorgan.console import escape_unencodable, whole_number
-from mirrorgan.plugins import documentation
+from mirrorgan.plugins import documentation, field_help
 from train.publishing.card import CardText, read_card_text, time_drawing, write_card, write_card_text
-from train.runtime.command import fail, field_help
+from train.runtime.command_line import fail
 
 
 def main() -> None:

@@ -13,18 +13,22 @@ pixels, the largest that two cores can train, of the same data, encoders and num
 go on from there), in batches of 16, each of 1.4 to 1.7 million parameters:
 
     python -m train.gan birds-paper --name 64-birds-paper --encoders runs/birds-damsm/best \\
-        --captioner runs/birds-captioner/best --first-size 16 --look-sizes 16 32 64 --batch 16 --steps 800
+        --captioner runs/birds-captioner/best --generator.first-size 16 --disc-input-sizes 16 32 64 --batch 16 \\
+        --steps 800
     python -m train.gan attngan-paper --name 64-attngan-paper --encoders runs/birds-damsm/best \\
-        --captioner runs/birds-captioner/best --first-size 16 --look-sizes 16 32 64 --batch 16 --steps 800
-    python -m train.gan birds --name 64-without-stream --first-size 16 --channels 32 32 32 --look-sizes 0 64 64 \\
-        --look-pixels 0 0 64 --batch 16 --steps 800 --frechet 0 --redescription 0 --word-guidance 0
-    python -m train.gan birds --name 64-without-sentence --first-size 16 --channels 32 32 32 --look-sizes 0 64 64 \\
-        --look-pixels 0 0 64 --batch 16 --steps 800 --frechet 0 --sentence-attention no
-    python -m train.gan birds --name 64-ours --first-size 16 --channels 32 32 32 --look-sizes 0 64 64 \\
-        --look-pixels 0 0 64 --batch 16 --steps 800 --frechet 0
-    python -m train.compare runs/64-birds-paper runs/64-attngan-paper runs/64-without-stream runs/64-without-sentence \\
-        runs/64-ours --captioner runs/birds-regions --judge runs/birds-judge --judge-encoders runs/birds-judge-damsm \\
-        --out runs/comparison-64
+        --captioner runs/birds-captioner/best --generator.first-size 16 --disc-input-sizes 16 32 64 --batch 16 \\
+        --steps 800
+    python -m train.gan birds --name 64-without-stream --generator.first-size 16 --generator.channels 32 32 32 \\
+        --disc-input-sizes 0 64 64 --pixel-head-sizes 0 0 64 --batch 16 --steps 800 --losses.frechet 0 \\
+        --losses.redescription 0 --losses.word-maps 0
+    python -m train.gan birds --name 64-without-sentence --generator.first-size 16 --generator.channels 32 32 32 \\
+        --disc-input-sizes 0 64 64 --pixel-head-sizes 0 0 64 --batch 16 --steps 800 --losses.frechet 0 \\
+        --generator.no-sentence-attention
+    python -m train.gan birds --name 64-ours --generator.first-size 16 --generator.channels 32 32 32 \\
+        --disc-input-sizes 0 64 64 --pixel-head-sizes 0 0 64 --batch 16 --steps 800 --losses.frechet 0
+    python -m train.compare runs/64-birds-paper runs/64-attngan-paper runs/64-without-stream \\
+        runs/64-without-sentence runs/64-ours --captioner runs/birds-regions --judge runs/birds-judge \\
+        --judge-encoders runs/birds-judge-damsm --out runs/comparison-64
 
 Ours has since learnt by the Frechet loss, too (train/adversarial/frechet_loss.py), at other rates; of as many pictures:
 
@@ -39,15 +43,17 @@ second of CPU time (one thread, a few steps, of the published batch): AttnGAN 1.
 7.8; DF-GAN 1.75 million, 26.5; StackGAN++ 3.39 million, 13.2; GAN-INT-CLS 18.8 million, 16.0:
 
     python -m train.gan ssagan-paper --name 64-ssagan-paper --encoders runs/birds-damsm/best \\
-        --captioner runs/birds-captioner/best --first-size 64 --look-sizes 64 --channels 16 \\
-        --discriminator-channels 16 --ema 0.999 --batch 16 --steps 800
+        --captioner runs/birds-captioner/best --generator.first-size 64 --disc-input-sizes 64 \\
+        --generator.channels 16 --discriminator.channels 16 --optimizer.ema 0.999 --batch 16 --steps 800
     python -m train.gan dfgan-paper --name 64-dfgan-paper --encoders runs/birds-damsm/best \\
-        --captioner runs/birds-captioner/best --first-size 64 --look-sizes 64 --channels 16 \\
-        --discriminator-channels 16 --ema 0.999 --batch 16 --steps 800
+        --captioner runs/birds-captioner/best --generator.first-size 64 --disc-input-sizes 64 \\
+        --generator.channels 16 --discriminator.channels 16 --optimizer.ema 0.999 --batch 16 --steps 800
     python -m train.gan stackgan2-paper --name 64-stackgan2-paper --encoders runs/birds-damsm/best \\
-        --captioner runs/birds-captioner/best --first-size 16 --look-sizes 16 32 64 --batch 16 --steps 800
+        --captioner runs/birds-captioner/best --generator.first-size 16 --disc-input-sizes 16 32 64 --batch 16 \\
+        --steps 800
     python -m train.gan gan-int-cls-paper --name 64-gan-int-cls-paper --encoders runs/birds-damsm/best \\
-        --captioner runs/birds-captioner/best --halve-every 0 --ema 0.999 --batch 16 --steps 800
+        --captioner runs/birds-captioner/best --optimizer.lr-halve-every 0 --optimizer.ema 0.999 --batch 16 \\
+        --steps 800
     python -m train.compare runs/64-birds-paper runs/64-attngan-paper runs/64-ssagan-paper runs/64-dfgan-paper \\
         runs/64-stackgan2-paper runs/64-gan-int-cls-paper --captioner runs/birds-regions --judge runs/birds-judge \\
         --judge-encoders runs/birds-judge-damsm --out runs/comparison-systems-64
@@ -63,7 +69,7 @@ from mirrorgan.console import escape_unencodable, whole_number
 from mirrorgan.plugins import documentation
 from train.evaluation.comparison import compare, data_of, named
 from train.evaluation.scores import SCORES, Options
-from train.runtime.command import fail
+from train.runtime.command_line import fail
 from train.runtime.malloc import disable_trim
 
 

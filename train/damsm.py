@@ -7,7 +7,7 @@ are computed once. Epochs are chosen by retrieval on classes held out of the tra
 
 from mirrorgan.console import escape_unencodable
 from train.encoders.damsm import PRESETS, train
-from train.runtime.command import fail, parse
+from train.runtime.command_line import fail, parse
 from train.runtime.state import StoppedEarly
 
 

@@ -23,7 +23,7 @@ from train.evaluation.scores import SCORES, Options, evaluate, packed_folder, pi
 from train.metrics.networks import NETWORKS
 from train.publishing.card import write_card
 from train.publishing.history import picture_sizes
-from train.runtime.command import fail
+from train.runtime.command_line import fail
 from train.runtime.files import check_file
 from train.runtime.malloc import disable_trim
 

@@ -7,7 +7,7 @@ discriminator may look through it. Pictures of the same classes, held out, say h
 
 from mirrorgan.console import escape_unencodable
 from train.encoders.expert import PRESETS, train
-from train.runtime.command import fail, parse
+from train.runtime.command_line import fail, parse
 from train.runtime.state import StoppedEarly
 
 

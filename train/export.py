@@ -17,7 +17,7 @@ from mirrorgan.plugins import documentation
 from train.publishing.export import Runs, export, find_examples
 from train.publishing.history import TRAININGS
 from train.publishing.hub import check_name, describe, push
-from train.runtime.command import fail
+from train.runtime.command_line import fail
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ For several GPUs or hosts see train/runtime/distributed.py.
 from mirrorgan.console import escape_unencodable
 from train.adversarial.presets import PRESETS
 from train.adversarial.training import train
-from train.runtime.command import fail, parse
+from train.runtime.command_line import fail, parse
 from train.runtime.state import StoppedEarly
 
 

@@ -6,7 +6,7 @@ classes say how much of the features its pictures keep.
 
 from mirrorgan.console import escape_unencodable
 from train.encoders.inverter import PRESETS, train
-from train.runtime.command import fail, parse
+from train.runtime.command_line import fail, parse
 from train.runtime.state import StoppedEarly
 
 

@@ -15,6 +15,9 @@ class DiscriminatorKind(NamedTuple):
     """Built from a `Config` by its `build`."""
 
 
+OLD_NAMES = {"one_way": "matching_aware"}
+"""Names that files of checkpoints and runs may still have."""
+
 REGISTRY = Registry(__name__, "discriminator", lambda file: DiscriminatorKind(file.Config, file.Discriminator))
 
 
@@ -23,10 +26,15 @@ def available_discriminators() -> list[str]:
     return REGISTRY.names()
 
 
+def current_name(name: str) -> str:
+    """The name that a discriminator has today."""
+    return OLD_NAMES.get(name, name)
+
+
 def find_discriminator(name: str) -> DiscriminatorKind:
-    """The configuration and the network of one discriminator.
+    """The configuration and the network of one discriminator, by its name or one that it had.
 
     Raises:
         ValueError: there is no discriminator of that name.
     """
-    return REGISTRY.find(name)
+    return REGISTRY.find(current_name(name))

@@ -17,7 +17,7 @@ from mirrorgan.losses import Judgement
 class Config(DiscriminatorConfig):
     """Defaults are the released settings on STEM's sentence: 3,931,776 parameters at 64 pixels."""
 
-    image_size: int
+    image_size: int = 256
     """Pixels, a power of two of at least 16."""
     channels: int = 64
     """C, ndf in the released code."""

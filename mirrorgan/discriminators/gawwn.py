@@ -9,6 +9,7 @@ Dimensions: B batch, D text channels, T channels of the projected sentence, S im
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +28,9 @@ class Config(DiscriminatorConfig):
     """Defaults are the released settings on 1,024 channels of text: 16,763,137 parameters at 128 pixels by boxes, and
     14,667,905 by keypoints."""
 
-    image_size: int
+    supplied: ClassVar[frozenset[str]] = frozenset({"image_size", "text_dim", "location", "part_names"})
+
+    image_size: int = 128
     """Pixels, a power of two of at least 16."""
     text_dim: int = 1024
     channels: int = 128
@@ -35,7 +38,7 @@ class Config(DiscriminatorConfig):
     condition_dim: int = 128
     """T, channels that the sentence is projected to."""
     location: str = BOX
-    """What it is told of the place: "box" or "keypoints"; as its generator."""
+    """The condition on the place: "box" or "keypoints"; its generator's."""
     part_names: tuple[str, ...] = BIRD_PARTS
     """Of the P parts that keypoints are of."""
     standardize_text: bool = False
@@ -65,7 +68,7 @@ def halving(channels: int, out_channels: int) -> nn.Conv2d:
 class Discriminator(BaseDiscriminator):
     """Judges a picture beside a sentence at a place, and never alone.
 
-    It is told a sentence (B, D) with its place beside it, (B, D + W); of a sentence alone the place is the whole
+    Its condition is a sentence (B, D) with its place beside it, (B, D + W); of a sentence alone the place is the whole
     picture, and no part is seen.
     """
 

@@ -7,15 +7,17 @@ channels and from coarse to fine; each level has a small spectrally normalised h
 Dimensions: B batch, D text channels, S image size, M mixed channels, K judgements (all places of all levels).
 """
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mirrorgan.backbones import Backbone, resize
-from mirrorgan.discriminators.base import BaseDiscriminator, DiscriminatorConfig
+from mirrorgan.discriminators.base import BaseDiscriminator, DiscriminatorConfig, TrunkDiscriminatorConfig
 from mirrorgan.layers import WholeConv
 from mirrorgan.losses import Judgement
 
@@ -23,26 +25,36 @@ spectral_norm = nn.utils.parametrizations.spectral_norm
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(DiscriminatorConfig):
+class Config(TrunkDiscriminatorConfig):
     """What it looks through, and the sizes of its heads."""
 
-    backbone: str = "efficientnet_lite0"
-    """The frozen network. Use another one in the captioner and a third one in the scores."""
-    look_size: int = 96
+    supplied: ClassVar[frozenset[str]] = frozenset({"image_size", "text_dim", "input_size", "pixel_head_size"})
+
+    input_size: int = 96
     """Pictures are resized to this many pixels before the network. A multiple of 32."""
     mixed: int = 64
     """M, channels of every level after the random mixing."""
     width: int = 256
     """Channels at the end of every head."""
-    pixels: int = 0
+    pixel_head_size: int = 0
     """One more head (ours) that looks at the picture itself, resized to this many pixels; 0: none. Features for
     ImageNet say little of how strong a colour is."""
 
     def __post_init__(self) -> None:
-        if self.look_size < 64 or self.look_size % 32:
-            raise ValueError(f"look_size must be a multiple of 32 of at least 64, not {self.look_size}")
-        if self.pixels and (self.pixels < 8 or self.pixels & (self.pixels - 1)):
-            raise ValueError(f"pixels must be 0 or a power of two of at least 8, not {self.pixels}")
+        if self.input_size < 64 or self.input_size % 32:
+            raise ValueError(f"input_size must be a multiple of 32 of at least 64, not {self.input_size}")
+        if self.pixel_head_size and (self.pixel_head_size < 8 or self.pixel_head_size & (self.pixel_head_size - 1)):
+            raise ValueError(f"pixel_head_size must be 0 or a power of two of at least 8, not {self.pixel_head_size}")
+
+    def at_stage(self, image_size: int, condition_dim: int, input_size: int, pixel_head_size: int) -> Self:
+        """The same for the pictures of one stage, see `DiscriminatorConfig.at_stage`."""
+        return dataclasses.replace(
+            self,
+            image_size=image_size,
+            text_dim=condition_dim,
+            input_size=input_size,
+            pixel_head_size=pixel_head_size,
+        )
 
 
 class Head(nn.Module):
@@ -73,17 +85,17 @@ class Head(nn.Module):
 
 
 @torch.no_grad()
-def level_sizes(backbone: Backbone, look_size: int) -> list[int]:
-    """Places along one side of each level for pictures of `look_size` pixels.
+def level_sizes(backbone: Backbone, input_size: int) -> list[int]:
+    """Places along one side of each level for pictures of `input_size` pixels.
 
     Raises:
         ValueError: the pictures are too small for the backbone.
     """
     example = next(backbone.parameters())
     try:
-        levels = backbone(torch.zeros(1, 3, look_size, look_size, device=example.device, dtype=example.dtype)).levels
+        levels = backbone(torch.zeros(1, 3, input_size, input_size, device=example.device, dtype=example.dtype)).levels
     except RuntimeError as error:
-        raise ValueError(f"look_size {look_size} is too small for {type(backbone).__name__} ({error})") from error
+        raise ValueError(f"input_size {input_size} is too small for {type(backbone).__name__} ({error})") from error
     return [level.shape[-1] for level in levels]
 
 
@@ -102,10 +114,10 @@ class Discriminator(BaseDiscriminator):
         self.mix.requires_grad_(False)  # random and fixed
         self.standardize = nn.BatchNorm1d(config.text_dim, affine=False)
         self.heads = nn.ModuleList(
-            [Head(config, config.mixed, size) for size in level_sizes(backbone, config.look_size)]
+            [Head(config, config.mixed, size) for size in level_sizes(backbone, config.input_size)]
         )
-        if config.pixels:
-            self.heads.append(Head(config, 3, config.pixels))
+        if config.pixel_head_size:
+            self.heads.append(Head(config, 3, config.pixel_head_size))
 
     @classmethod
     def build(cls, config: DiscriminatorConfig, trunk: Callable[[str], Backbone]) -> "Discriminator":
@@ -117,7 +129,7 @@ class Discriminator(BaseDiscriminator):
         return [self.mix]
 
     def look(self, images: Tensor) -> list[Tensor]:
-        levels = self._backbone[0](resize(images, self.config.look_size)).levels
+        levels = self._backbone[0](resize(images, self.config.input_size)).levels
         mixed, coarser = [], None
         for mix, level in zip(reversed(self.mix), reversed(levels), strict=True):
             seen = mix(level)
@@ -125,7 +137,7 @@ class Discriminator(BaseDiscriminator):
                 seen = seen + F.interpolate(coarser, size=seen.shape[2:], mode="bilinear", align_corners=False)
             mixed.append(seen)
             coarser = seen
-        return mixed[::-1] + ([resize(images, self.config.pixels)] if self.config.pixels else [])
+        return mixed[::-1] + ([resize(images, self.config.pixel_head_size)] if self.config.pixel_head_size else [])
 
     def judge(self, features: list[Tensor], sentence: Tensor) -> Judgement:
         sentence = self.standardize(sentence.float())

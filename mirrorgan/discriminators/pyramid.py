@@ -24,7 +24,7 @@ class Config(DiscriminatorConfig):
     DM-GAN's: channels 32, norm "spectral": 1,878,242 / 5,155,810 / 18,264,546.
     """
 
-    image_size: int
+    image_size: int = 256
     """Pixels, a power of two of at least 16."""
     channels: int = 64
     """C, ndf in the released code."""

@@ -1,16 +1,19 @@
 """What every generator promises.
 
-Dimensions: B batch, L words, D text channels, Z noise, S image size, H and W feature-map size, T told channels.
+Dimensions: B batch, L words, D text channels, Z noise, S image size, H and W feature-map size, T channels of the
+discriminators' condition.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
 from mirrorgan.layers import StandardizedSentence, check_size, crop_each
+from mirrorgan.plugins import PluginConfig
 
 
 class StageOutput(NamedTuple):
@@ -66,8 +69,10 @@ class Crop(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class GeneratorConfig(ABC):
+class GeneratorConfig(PluginConfig, ABC):
     """What the configuration of every generator says."""
+
+    supplied: ClassVar[frozenset[str]] = frozenset({"text_dim"})
 
     text_dim: int = 256
     """D of words and sentence."""
@@ -99,18 +104,18 @@ class BaseGenerator(nn.Module, ABC):
     """Z, everything random that a drawing takes."""
     sizes: tuple[int, ...]
     """Pixels of every stage's image."""
-    told_dim: int
-    """T, channels of what discriminators are told of a caption."""
+    discriminator_condition_dim: int
+    """T, channels of the condition that discriminators get of a caption."""
     location: str | None = None
-    """What it can be told of the place of what it draws: "box" or "keypoints", see mirrorgan/locations.py; `draw` and
+    """The condition on the place of what it draws: "box" or "keypoints", see mirrorgan/locations.py; `draw` and
     `forward` take a tensor (B, W) of such places after the mask then. None: nothing."""
     location_dim: int = 0
     """W, numbers of a place."""
     part_names: tuple[str, ...] = ()
     """Of the parts that keypoints are of."""
 
-    def tell(self, sentence: Tensor) -> Tensor:
-        """What discriminators are told of a caption, (B, D) to (B, T): the sentence embedding itself."""
+    def discriminator_condition(self, sentence: Tensor) -> Tensor:
+        """The condition that discriminators get of a caption, (B, D) to (B, T): the sentence embedding itself."""
         return sentence
 
     def parts(self) -> list[list[nn.Module]]:
@@ -175,6 +180,8 @@ class StagedConfig(GeneratorConfig):
         super().__post_init__()
         if not self.channels or min(self.channels) < 1:
             raise ValueError(f"channels must name at least one stage of at least one channel, not {self.channels}")
+        if not 0 <= self.kl_weight < math.inf:
+            raise ValueError(f"kl_weight must be 0 or more, not {self.kl_weight}")
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -206,7 +213,7 @@ class OnePictureGenerator(BaseGenerator):
     def __init__(self, config: OnePictureConfig) -> None:
         super().__init__()
         self.config = config
-        self.noise_dim, self.sizes, self.told_dim = config.noise_dim, config.sizes, config.text_dim
+        self.noise_dim, self.sizes, self.discriminator_condition_dim = config.noise_dim, config.sizes, config.text_dim
         self.standardize = StandardizedSentence(config.text_dim) if config.standardize_text else nn.Identity()
 
     @abstractmethod

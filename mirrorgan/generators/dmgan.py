@@ -124,7 +124,7 @@ class Generator(BaseGenerator):
         super().__init__()
         self.config = config
         self.noise_dim = config.noise_dim + config.condition_dim  # z, then what samples the conditioning
-        self.sizes, self.told_dim = config.sizes, config.text_dim
+        self.sizes, self.discriminator_condition_dim = config.sizes, config.text_dim
         self.standardize = StandardizedSentence(config.text_dim) if config.standardize_text else None
         self.condition = ConditioningAugmentation(config.text_dim, config.condition_dim)
         self.first = FirstStage(config.condition_dim + config.noise_dim, config.channels[0], config.first_size)

@@ -205,7 +205,7 @@ class Generator(BaseGenerator):
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config: Config = config
-        self.noise_dim, self.sizes, self.told_dim = config.noise_dim, config.sizes, config.text_dim
+        self.noise_dim, self.sizes, self.discriminator_condition_dim = config.noise_dim, config.sizes, config.text_dim
         self.location, self.part_names = config.location, config.part_names
         self.location_dim = 4 if config.location == BOX else 3 * len(config.part_names)
         self.standardize = StandardizedSentence(config.text_dim) if config.standardize_text else nn.Identity()

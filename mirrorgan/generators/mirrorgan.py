@@ -135,7 +135,7 @@ class Generator(BaseGenerator):
         self.config = config
         self.noise_dim = config.noise_dim + config.condition_dim  # z, then what samples the conditioning
         self.sizes = config.sizes
-        self.told_dim = config.text_dim
+        self.discriminator_condition_dim = config.text_dim
         self.standardize = StandardizedSentence(config.text_dim) if config.standardize_text else None
         self.condition = ConditioningAugmentation(config.text_dim, config.condition_dim)
         self.first = FirstStage(config.condition_dim + config.noise_dim, config.channels[0], config.first_size)

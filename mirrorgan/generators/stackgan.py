@@ -185,7 +185,7 @@ class SecondStage(nn.Module):
 
 
 class Generator(BaseGenerator):
-    """Stage-I and Stage-II; what the discriminators are told: the sentence (birds), or the mean of the last stage's
+    """Stage-I and Stage-II; the discriminators' condition: the sentence (birds), or the mean of the last stage's
     conditioning, from which nothing learns (COCO)."""
 
     config: Config
@@ -196,14 +196,14 @@ class Generator(BaseGenerator):
         # z, then what samples the conditioning of each stage
         self.noise_dim = config.noise_dim + len(config.channels) * config.condition_dim
         self.sizes = config.sizes
-        self.told_dim = config.text_dim if config.form == "birds" else config.condition_dim
+        self.discriminator_condition_dim = config.text_dim if config.form == "birds" else config.condition_dim
         self.standardize = StandardizedSentence(config.text_dim) if config.standardize_text else nn.Identity()
         stages: list[nn.Module] = [FirstStage(config)]
         stages += [SecondStage(config)] if len(config.channels) == 2 else []
         self.stages = nn.ModuleList(stages)
         self.apply(initialize_stackgan if config.form == "birds" else initialize_stackgan_coco)
 
-    def tell(self, sentence: Tensor) -> Tensor:
+    def discriminator_condition(self, sentence: Tensor) -> Tensor:
         """(B, D) to (B, T): see the class."""
         if self.config.form == "birds":
             return sentence

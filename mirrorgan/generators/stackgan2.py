@@ -70,7 +70,7 @@ class Generator(BaseGenerator):
         super().__init__()
         self.config = config
         self.noise_dim = config.noise_dim + config.condition_dim  # z, then what samples the conditioning
-        self.sizes, self.told_dim = config.sizes, config.condition_dim
+        self.sizes, self.discriminator_condition_dim = config.sizes, config.condition_dim
         self.standardize = StandardizedSentence(config.text_dim) if config.standardize_text else nn.Identity()
         self.condition = ConditioningAugmentation(config.text_dim, config.condition_dim)
         self.first = FirstStage(config.condition_dim + config.noise_dim, config.channels[0], config.first_size)
@@ -78,7 +78,7 @@ class Generator(BaseGenerator):
         self.heads = nn.ModuleList([image_head(c) for c in config.channels])
         self.apply(initialize)
 
-    def tell(self, sentence: Tensor) -> Tensor:
+    def discriminator_condition(self, sentence: Tensor) -> Tensor:
         """The mean of the conditioning, (B, Z). The generator learns by it, too: its own losses do not detach it."""
         none = sentence.new_zeros(len(sentence), self.config.condition_dim)
         return self.condition(self.standardize(sentence), none)[1]

@@ -2,12 +2,12 @@
 
 import torch
 
-from mirrorgan.discriminators import one_way
+from mirrorgan.discriminators import matching_aware
 from mirrorgan.generators import dfgan
 from mirrorgan.released.layout import Contents, Part, Released, present
 from mirrorgan.released.options import Options
 from mirrorgan.released.reading import State
-from mirrorgan.released.ssagan import DISCRIMINATOR_NAME, one_way_config, one_way_part
+from mirrorgan.released.ssagan import DISCRIMINATOR_NAME, matching_aware_config, matching_aware_part
 
 __all__ = ["DISCRIMINATOR_NAME", "MARKS", "cannot_say", "discriminator_part", "files", "generator_part", "parts"]
 
@@ -74,13 +74,13 @@ def cannot_say(config: dfgan.Config) -> list[str]:
     return ["standardised text (standardize_text)"] if config.standardize_text else []
 
 
-def discriminator_config(released: Released) -> one_way.Config:
-    return one_way_config(released, DISCRIMINATOR, "DBlocks.{}", f"{HEAD}/joint_conv.0.weight")
+def discriminator_config(released: Released) -> matching_aware.Config:
+    return matching_aware_config(released, DISCRIMINATOR, "DBlocks.{}", f"{HEAD}/joint_conv.0.weight")
 
 
-def discriminator_part(config: one_way.Config) -> Part:
+def discriminator_part(config: matching_aware.Config) -> Part:
     """Our discriminator, on the device meta, and the released names of its tensors."""
-    return one_way_part(config, DISCRIMINATOR, "DBlocks.{}", f"{HEAD}/joint_conv")
+    return matching_aware_part(config, DISCRIMINATOR, "DBlocks.{}", f"{HEAD}/joint_conv")
 
 
 def files(states: dict[str, State]) -> Contents:

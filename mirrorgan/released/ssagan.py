@@ -2,7 +2,7 @@
 
 import torch
 
-from mirrorgan.discriminators import one_way
+from mirrorgan.discriminators import matching_aware
 from mirrorgan.generators import ssagan
 from mirrorgan.released.layout import Contents, Part, Released, present
 from mirrorgan.released.options import Options
@@ -16,7 +16,7 @@ MARKS: dict[str, tuple[str, ...]] = {
 """Tensors by which each is known."""
 
 
-DISCRIMINATOR_NAME = "one_way"
+DISCRIMINATOR_NAME = "matching_aware"
 """Ours."""
 
 
@@ -79,12 +79,12 @@ def cannot_say(config: ssagan.Config) -> list[str]:
     return wrong
 
 
-def discriminator_config(released: Released) -> one_way.Config:
+def discriminator_config(released: Released) -> matching_aware.Config:
     """The discriminator, from the tensors' shapes."""
-    return one_way_config(released, DISCRIMINATOR, "block{}", f"{DISCRIMINATOR}/COND_DNET.joint_conv.0.weight")
+    return matching_aware_config(released, DISCRIMINATOR, "block{}", f"{DISCRIMINATOR}/COND_DNET.joint_conv.0.weight")
 
 
-def one_way_config(released: Released, kind: str, block: str, head: str) -> one_way.Config:
+def matching_aware_config(released: Released, kind: str, block: str, head: str) -> matching_aware.Config:
     """Sizes of a one-way discriminator.
 
     Args:
@@ -95,20 +95,20 @@ def one_way_config(released: Released, kind: str, block: str, head: str) -> one_
     channels = released.shape(f"{kind}/conv_img.weight", 4)[0]
     last = released.shape(f"{kind}/{block.format(max(blocks, 1) - 1)}.conv_r.0.weight", 4)[0]
     joined = released.shape(head, 4)[1]
-    return one_way.Config(
+    return matching_aware.Config(
         image_size=4 * 2**blocks, text_dim=joined - last, channels=channels, widest=max(last // channels, 1)
     )
 
 
-def discriminator_part(config: one_way.Config) -> Part:
+def discriminator_part(config: matching_aware.Config) -> Part:
     """Our discriminator, on the device meta, and the released names of its tensors."""
-    return one_way_part(config, DISCRIMINATOR, "block{}", f"{DISCRIMINATOR}/COND_DNET.joint_conv")
+    return matching_aware_part(config, DISCRIMINATOR, "block{}", f"{DISCRIMINATOR}/COND_DNET.joint_conv")
 
 
-def one_way_part(config: one_way.Config, kind: str, block: str, head: str) -> Part:
+def matching_aware_part(config: matching_aware.Config, kind: str, block: str, head: str) -> Part:
     """A one-way discriminator, on the device meta; `kind`, `block` and `head` are released names."""
     with torch.device("meta"):
-        module = one_way.Discriminator(config)
+        module = matching_aware.Discriminator(config)
     names = {"first": f"{kind}/conv_img", "conditional": head}
     for k in range(len(module.blocks)):
         theirs = f"{kind}/{block.format(k)}"

@@ -40,7 +40,7 @@ def parts(released: Released, options: Options) -> list[Part]:
     """The generator and the discriminators that are there.
 
     Raises:
-        CheckpointError: a discriminator was told of captions by another number of channels than the generator tells.
+        CheckpointError: a discriminator's condition has another number of channels than the generator's.
     """
     found, told = [], {}
     if GENERATOR in released:

@@ -7,7 +7,7 @@ from mirrorgan.discriminators import (
     available_discriminators,
     find_discriminator,
     gan_int_cls,
-    one_way,
+    matching_aware,
     projected,
     pyramid,
     stackgan,
@@ -26,7 +26,7 @@ TINY = {
     "text_dim": SENTENCES,
     "channels": 4,
     "backbone": "tiny",
-    "look_size": 64,
+    "input_size": 64,
     "mixed": 6,
     "width": 8,
 }
@@ -34,7 +34,7 @@ TINY = {
 
 def build(name, backbone, **options):
     if name == WITH_PIXELS:
-        name, options = "projected", {"pixels": 16, **options}
+        name, options = "projected", {"pixel_head_size": 16, **options}
     if name == SPECTRAL:
         name, options = "pyramid", {"norm": "spectral", **options}
     module = find_discriminator(name)
@@ -155,7 +155,7 @@ def test_a_trunk_is_given_to_whoever_looks_through_one_and_asked_for_by_its_name
 def test_a_discriminator_through_a_trunk_takes_no_configuration_of_another():
     other = find_discriminator("pyramid").Config(image_size=16)
     with pytest.raises(
-        TypeError, match=r"must be a mirrorgan\.discriminators\.projected\.Config, not Config\(text_dim"
+        TypeError, match=r"must be a mirrorgan\.discriminators\.projected\.Config, not Config\(image_size"
     ):
         find_discriminator("projected").Discriminator.build(other, None)
 
@@ -276,9 +276,9 @@ def test_what_all_captions_share_and_their_scale_do_not_matter(tiny_backbone, in
     torch.testing.assert_close(network(images, 5 * sentence + 3).conditional, expected, rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("look_size", [64, 96, 128])
-def test_pictures_of_any_size_are_judged_at_the_look_size(tiny_backbone, look_size):
-    config = projected.Config(backbone="tiny", look_size=look_size, text_dim=SENTENCES, mixed=4, width=4)
+@pytest.mark.parametrize("input_size", [64, 96, 128])
+def test_pictures_of_any_size_are_judged_at_the_input_size(tiny_backbone, input_size):
+    config = projected.Config(backbone="tiny", input_size=input_size, text_dim=SENTENCES, mixed=4, width=4)
     network = projected.Discriminator(config, tiny_backbone)
     shapes = {network(torch.zeros(2, 3, s, s), torch.randn(2, SENTENCES)).conditional.shape for s in (32, 64, 128)}
     assert len(shapes) == 1
@@ -308,13 +308,13 @@ def test_one_more_head_sees_what_the_trunk_is_blind_to(tiny_backbone, inputs):
 @pytest.mark.parametrize("pixels", [-8, 4, 24])
 def test_the_pixels_that_a_head_sees_are_a_power_of_two(pixels):
     with pytest.raises(ValueError, match=f"power of two of at least 8, not {pixels}"):
-        projected.Config(pixels=pixels)
+        projected.Config(pixel_head_size=pixels)
 
 
 @pytest.mark.parametrize("size", [32, 100, 0])
-def test_a_look_size_needs_the_trunk_s_stride(size):
+def test_an_input_size_needs_the_trunk_s_stride(size):
     with pytest.raises(ValueError, match=f"multiple of 32 of at least 64, not {size}"):
-        projected.Config(look_size=size)
+        projected.Config(input_size=size)
 
 
 # ----------------------------------------------------------------------------------------------- one way
@@ -326,14 +326,14 @@ def test_a_look_size_needs_the_trunk_s_stride(size):
 )
 def test_one_way_discriminators_have_as_many_parameters_as_the_released_ones(channels, widest, parameters, head):
     with torch.device("meta"):
-        network = one_way.Discriminator(one_way.Config(image_size=256, channels=channels, widest=widest))
+        network = matching_aware.Discriminator(matching_aware.Config(image_size=256, channels=channels, widest=widest))
     assert sum(p.numel() for p in network.parameters()) == parameters
     assert sum(p.numel() for p in network.conditional.parameters()) == head
     assert len(network.state_dict()) == 34
 
 
 def test_a_block_is_its_equation_and_starts_as_its_shortcut():
-    block = one_way.Block(3, 6)
+    block = matching_aware.Block(3, 6)
     x = torch.randn(2, 3, 8, 8)
     mixed = torch.einsum("oc,bchw->bohw", block.shortcut.weight[:, :, 0, 0], x) + block.shortcut.bias[:, None, None]
     halved = mixed.unflatten(2, (4, 2)).unflatten(4, (4, 2)).mean(dim=(3, 5))
@@ -344,7 +344,9 @@ def test_a_block_is_its_equation_and_starts_as_its_shortcut():
 
 
 def test_a_shortcut_that_the_released_networks_do_not_use_changes_nothing(inputs):
-    network = one_way.Discriminator(one_way.Config(image_size=16, text_dim=SENTENCES, channels=2, widest=1))
+    network = matching_aware.Discriminator(
+        matching_aware.Config(image_size=16, text_dim=SENTENCES, channels=2, widest=1)
+    )
     before = network(*inputs).conditional
     assert len(network.fixed()) == 2
     with torch.no_grad():
@@ -355,7 +357,7 @@ def test_a_shortcut_that_the_released_networks_do_not_use_changes_nothing(inputs
 
 @pytest.mark.parametrize("size", [8, 32, 64, 256])
 def test_one_way_discriminators_of_every_size_give_one_logit(size):
-    network = one_way.Discriminator(one_way.Config(image_size=size, text_dim=SENTENCES, channels=1))
+    network = matching_aware.Discriminator(matching_aware.Config(image_size=size, text_dim=SENTENCES, channels=1))
     with torch.no_grad():
         judgement = network(torch.zeros(2, 3, size, size), torch.randn(2, SENTENCES))
     assert judgement.conditional.shape == (2, 1) and judgement.unconditional is None

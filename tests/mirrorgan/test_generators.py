@@ -93,8 +93,8 @@ def test_attention_is_a_distribution_over_the_words_and_silent_at_padding(genera
 
 
 def test_discriminators_are_told_as_many_channels_as_promised(generator, inputs):
-    told = generator.tell(inputs[1])
-    assert told.shape == (3, generator.told_dim)
+    told = generator.discriminator_condition(inputs[1])
+    assert told.shape == (3, generator.discriminator_condition_dim)
     assert not torch.allclose(told[0], told[1])
 
 
@@ -724,9 +724,9 @@ def test_stackgan_s_discriminators_are_told_the_mean_whatever_the_sample():
     generator = stackgan2.Generator(tiny(stackgan2.Config)).eval()
     sentence = torch.randn(3, 8)
     samples = [generator.condition(sentence, torch.randn(3, 5))[0] for _ in range(4000)]
-    assert (torch.stack(samples).mean(dim=0) - generator.tell(sentence)).abs().max() < 0.1
-    assert torch.equal(generator.tell(sentence), generator.tell(sentence))
-    generator.tell(sentence).square().sum().backward()  # the generator learns by what it tells
+    assert (torch.stack(samples).mean(dim=0) - generator.discriminator_condition(sentence)).abs().max() < 0.1
+    assert torch.equal(generator.discriminator_condition(sentence), generator.discriminator_condition(sentence))
+    generator.discriminator_condition(sentence).square().sum().backward()  # the generator learns by what it tells
     assert generator.condition.linear.weight.grad.abs().sum() > 0
 
 
@@ -853,11 +853,11 @@ def test_stackgan_s_first_stage_alone_is_the_first_of_two(form):
 
 def test_stackgan_tells_the_sentence_or_the_last_stage_s_mean_without_a_gradient():
     sentence = torch.randn(3, 8)
-    assert torch.equal(small_stackgan("birds").tell(sentence), sentence)
+    assert torch.equal(small_stackgan("birds").discriminator_condition(sentence), sentence)
     generator = small_stackgan("coco")
-    told = generator.tell(sentence)
+    told = generator.discriminator_condition(sentence)
     torch.testing.assert_close(told, generator.stages[1].condition(sentence, torch.randn(3, 5))[1])
-    assert not told.requires_grad and told.shape == (3, generator.told_dim)
+    assert not told.requires_grad and told.shape == (3, generator.discriminator_condition_dim)
 
 
 @torch.no_grad()

@@ -51,7 +51,7 @@ def test_the_second_phase_draws_and_judges_as_theirs_and_comes_back(theirs, file
     images = generator(torch.cat([z, first, second], 1), s, words, mask).images
     torch.testing.assert_close(images[0], small, **close)
     torch.testing.assert_close(images[1], large, **close)
-    torch.testing.assert_close(generator.tell(s), mu, **close)
+    torch.testing.assert_close(generator.discriminator_condition(s), mu, **close)
     (opponent,) = load_discriminators(tmp_path / "ours").values()
     seen = d.encode_img(large)
     judged = opponent(large, mu)

@@ -12,6 +12,7 @@ from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
 from train.adversarial.config import GanConfig
 from train.adversarial.networks import recalibrate
 from train.data.packed import load_packed
+from train.runtime.options import with_options
 
 
 @pytest.fixture(autouse=True)
@@ -48,20 +49,22 @@ def encoders(tiny_backbone, split, tmp_path):
 
 @pytest.fixture
 def config(encoders, packed):
-    return GanConfig(
-        data=packed,
-        name="small",
-        steps=4,
-        batch=4,
-        device="cpu",
-        encoders=encoders,
-        captioner=encoders,
-        first_size=16,
-        channels=(4, 4),
-        residual_blocks=1,
-        look_sizes=(64, 64),
-        backbone="tiny",
-        discriminator_channels=2,
-        longest=5,
-        damsm=0.5,
+    return with_options(
+        GanConfig(),
+        {
+            "data": packed,
+            "name": "small",
+            "steps": 4,
+            "batch": 4,
+            "device": "cpu",
+            "encoders": encoders,
+            "captioner": encoders,
+            "generator.first_size": 16,
+            "generator.channels": (4, 4),
+            "generator.residual_blocks": 1,
+            "disc_input_sizes": (64, 64),
+            "discriminator.channels": 2,
+            "text.longest": 5,
+            "losses.damsm": 0.5,
+        },
     )

@@ -1,6 +1,6 @@
 """Runs one training of the generator, for tests that need processes of their own: python run_gan.py OPTIONS.json
 
-The file holds the fields of a GanConfig; the trunk "tiny" of the tests is known.
+The file holds the options of a GanConfig; the trunk "tiny" of the tests is known.
 """
 
 import json
@@ -15,17 +15,14 @@ from mirrorgan import backbones
 from tests.conftest import TinyBackbone
 from train.adversarial.config import GanConfig
 from train.adversarial.training import train
-
-PATHS = ("data", "encoders", "captioner")
+from train.runtime.options import with_options
 
 
 def main() -> None:
     torch.set_num_threads(1)
     backbones.BUILDERS["tiny"] = TinyBackbone
     given = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    options = {key: Path(value) if key in PATHS else value for key, value in given.items()}
-    options |= {key: tuple(value) for key, value in options.items() if isinstance(value, list)}
-    train(GanConfig(**options))
+    train(with_options(GanConfig(), given))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from train import gan
 from train.bundle import main
 from train.encoders import trunks
 from train.publishing.bundle import needs, of_run, unpack, write
+from train.runtime.options import with_options
 from train.runtime.state import load_state
 
 
@@ -28,8 +29,16 @@ def home(config, packed, encoders, tmp_path, monkeypatch):
     monkeypatch.chdir(root)
     monkeypatch.setattr(trunks, "load_imagenet", trunks.build_backbone)  # of a Python package
     places = {"encoders": Path("runs/encoders"), "captioner": Path("runs/encoders")}
-    return dataclasses.replace(
-        config, data=Path("packed/four"), **places, discriminator="projected", objective="hinge", steps=1
+    return with_options(
+        config,
+        {
+            "data": Path("packed/four"),
+            **places,
+            "discriminator": "projected",
+            "discriminator.backbone": "tiny",
+            "losses.objective": "hinge",
+            "steps": 1,
+        },
     )
 
 
@@ -77,17 +86,19 @@ def test_files_that_are_there_already_and_the_same_are_no_hindrance(home, tmp_pa
 
 
 def test_networks_of_the_frechet_loss_alone_come_along(home, tmp_path):
-    bare = dataclasses.replace(home, discriminator="pyramid", redescription=0.0, word_guidance=0.0, damsm=0.0)
+    bare = with_options(
+        home, {"discriminator": "pyramid", "losses.redescription": 0.0, "losses.word_maps": 0.0, "losses.damsm": 0.0}
+    )
     trunk = "runs/encoders/backbone.tiny.safetensors"
     assert trunk not in needs(bare, tmp_path)
-    assert trunk in needs(dataclasses.replace(bare, frechet=1.0, frechet_trunks=("tiny",)), tmp_path)
+    assert trunk in needs(with_options(bare, {"losses.frechet": 1.0, "losses.frechet_pooled": ("tiny",)}), tmp_path)
 
 
 def test_the_expert_comes_along_where_something_looks_through_it(home, tmp_path):
     expert = Path("runs/expert/best")
     named = {f"runs/expert/best/expert.{kind}" for kind in ("json", "safetensors")}
-    frechet = dataclasses.replace(home, frechet=1.0, frechet_trunks=("expert", "tiny"), expert=expert)
-    judged = dataclasses.replace(home, discriminator="projected", backbone="expert", expert=expert)
+    frechet = with_options(home, {"losses.frechet": 1.0, "losses.frechet_pooled": ("expert", "tiny"), "expert": expert})
+    judged = with_options(home, {"discriminator": "projected", "discriminator.backbone": "expert", "expert": expert})
     assert named <= needs(frechet, tmp_path).keys() and named <= needs(judged, tmp_path).keys()
     assert not named & needs(dataclasses.replace(home, expert=expert), tmp_path).keys()
 
@@ -97,7 +108,7 @@ def test_a_training_that_grows_from_a_checkpoint_takes_its_weights_and_its_recor
     given.mkdir(parents=True)
     for name in ("generator.json", "generator.safetensors", "training.json", "sheet.jpg"):
         (given / name).write_text("{}")
-    found = needs(dataclasses.replace(home, grow_from=given), tmp_path)
+    found = needs(with_options(home, {"init_from": given}), tmp_path)
     taken = {name for name in found if name.startswith("checkpoints/")}
     assert taken == {
         f"checkpoints/given/{name}" for name in ("generator.json", "generator.safetensors", "training.json")

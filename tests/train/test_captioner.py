@@ -15,6 +15,7 @@ from train.data.packed import load_packed
 from train.data.sampling import hold_out
 from train.encoders.captioner import PRESETS, CaptionerTraining, build, describe_all, references, train_step, validate
 from train.encoders.pretraining import PretrainData
+from train.runtime.options import with_options
 
 
 @pytest.fixture
@@ -24,9 +25,7 @@ def split(packed):
 
 @pytest.fixture
 def config(tiny_backbone):
-    return CaptionerTraining(
-        name="small", batch=12, device="cpu", backbone="tiny", image_size=32, dropout=0.0, learning_rate=2e-2
-    )
+    return CaptionerTraining(name="small", batch=12, device="cpu", backbone="tiny", image_size=32, dropout=0.0, lr=2e-2)
 
 
 @pytest.fixture
@@ -52,7 +51,7 @@ def cached(split, tiny_backbone):
 
 def learn(captioner, config, split, cached, steps):
     data = PretrainData(split, captioner.backbone, [cached, cached], *hold_out(split, 0))
-    optimizer = torch.optim.Adam(captioner.parameters(), config.learning_rate)
+    optimizer = torch.optim.Adam(captioner.parameters(), config.lr)
     captioner.train()
     return [float(train_step(captioner, optimizer, config, data, step)["cross-entropy"]) for step in range(steps)]
 
@@ -122,11 +121,26 @@ def test_a_generator_learns_from_a_captioner_that_looks_at_regions(tmp_path, enc
         attention_dim=5,
     )  # fmt: skip
     save_part(Captioner(shape, tiny_backbone), shape, encoders, "captioner", split.vocabulary.hash)
-    config = GanConfig(
-        data=packed, name="small", steps=2, batch=4, device="cpu", encoders=encoders, captioner=encoders, first_size=16,
-        channels=(4, 4), residual_blocks=1, look_sizes=(32, 32), discriminator_channels=2, longest=5, redescription=1.0,
-        report_every=1,
-    )  # fmt: skip
+    config = with_options(
+        GanConfig(),
+        {
+            "data": packed,
+            "name": "small",
+            "steps": 2,
+            "batch": 4,
+            "device": "cpu",
+            "encoders": encoders,
+            "captioner": encoders,
+            "generator.first_size": 16,
+            "generator.channels": (4, 4),
+            "generator.residual_blocks": 1,
+            "disc_input_sizes": (32, 32),
+            "discriminator.channels": 2,
+            "text.longest": 5,
+            "losses.redescription": 1.0,
+            "report_every": 1,
+        },
+    )
     gan.train(config)
     lines = [json.loads(line) for line in (tmp_path / "runs/small/log.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [line["redescription"] > 0 for line in lines if "redescription" in line] == [True, True]

@@ -20,7 +20,8 @@ from train.publishing.card import (
 )
 from train.publishing.export import Runs, export
 from train.publishing.history import chain, command, describe, history, minutes
-from train.runtime.command import as_json, parse
+from train.runtime.command_line import parse
+from train.runtime.options import as_json, with_options
 from train.runtime.run_dir import save_parent_record
 
 CAPTIONS = ["a small red bird", "a blue bird"]
@@ -177,15 +178,20 @@ def test_the_card_names_the_machines_that_a_run_says_it_ran_on(runs, folder):
     ("config", "sentence"),
     [
         ({}, ""),
-        ({"discriminator": "pyramid", "frechet": 0.0}, " The generator's opponents are of the kind `pyramid`."),
+        ({"discriminator": "pyramid", "losses.frechet": 0.0}, " The discriminators are of the kind `pyramid`."),
         (
-            {"discriminator": "projected", "backbone": "x", "frechet": 1.0, "frechet_trunks": ["x", "y"]},
-            " The generator's opponents look through x, frozen too. The Frechet loss looks through x and y.",
+            {
+                "discriminator": "projected",
+                "discriminator.backbone": "x",
+                "losses.frechet": 1.0,
+                "losses.frechet_pooled": ["x", "y"],
+            },
+            " The discriminators look through x, frozen too. The Frechet loss looks through x and y.",
         ),
     ],
 )
 def test_a_card_says_through_what_a_generator_was_looked_at(config, sentence):
-    assert card.opponents(config) == sentence
+    assert card.discriminators(config) == sentence
 
 
 def test_minutes_add_up_over_the_sittings_of_a_run():
@@ -211,7 +217,7 @@ def test_what_made_a_checkpoint_is_known_of_a_run_that_grew_from_it_whatever_bec
     given = export(tmp_path / "given", runs, "four colours", CAPTIONS)
     third = runs.generator.parent / "third"
     shutil.copytree(runs.generator, third)
-    config = read_json(third / "config.json") | {"name": "third", "grow_from": str(given), "first_trained": 0}
+    config = read_json(third / "config.json") | {"name": "third", "init_from": str(given), "first_trained": 0}
     (third / "config.json").write_text(json.dumps(config), encoding="utf-8")
     save_parent_record(third, given)
     shutil.rmtree(runs.generator)
@@ -238,7 +244,7 @@ def test_what_made_a_checkpoint_is_known_of_a_run_that_grew_from_it_whatever_bec
 
 
 def test_a_run_that_grows_from_itself_is_refused(runs):
-    config = read_json(runs.generator / "config.json") | {"grow_from": str(runs.generator)}
+    config = read_json(runs.generator / "config.json") | {"init_from": str(runs.generator)}
     (runs.generator / "config.json").write_text(json.dumps(config), encoding="utf-8")
     with pytest.raises(ValueError, match="grew from it"):
         chain(runs.generator)
@@ -254,10 +260,15 @@ def test_a_first_run_that_went_on_later_is_said_to_have(runs):
 
 
 def test_a_command_makes_the_same_run_again():
-    import dataclasses
 
-    config = dataclasses.replace(
-        gan.PRESETS["birds-32"], channels=(8, 8), look_sizes=(0, 64), skip_images=False, kl=0.5
+    config = with_options(
+        gan.PRESETS["birds-32"],
+        {
+            "generator.channels": (8, 8),
+            "disc_input_sizes": (0, 64),
+            "generator.skip_images": False,
+            "generator.kl_weight": 0.5,
+        },
     )
     words = command("generator", as_json(config)).split()
     assert words[:4] == ["python", "-m", "train.gan", "birds-32"]

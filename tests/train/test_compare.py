@@ -9,7 +9,6 @@ import torch
 from PIL import Image
 
 from mirrorgan.checkpoint import read_tensors, write_tensors
-from mirrorgan.generators.mirrorgan import Config as GeneratorConfig
 from mirrorgan.manifest import read_json
 from mirrorgan.pipeline import MirrorGAN
 from train import compare as command_text
@@ -18,7 +17,8 @@ from train.evaluation import comparison as module
 from train.evaluation import scores as evaluate
 from train.evaluation.comparison import HEAD, MARGIN, SIDE, Model, compare, difference_table, named, plot, score_table
 from train.evaluation.scores import Options
-from train.runtime.command import parse
+from train.runtime.command_line import parse
+from train.runtime.options import as_json
 
 ONLY = ["colours", "attention"]
 
@@ -270,11 +270,11 @@ def test_the_trainings_are_of_the_same_data_encoders_pictures_and_size():
     configs = trainings()
     assert list(configs) == FIVE + LATER + OTHERS
     for name, config in configs.items():
-        assert (config.steps, config.batch, config.ema) == (800, 16, 0.999) and config.sizes[-1] == 64
+        assert (config.steps, config.batch, config.optimizer.ema) == (800, 16, 0.999) and config.sizes[-1] == 64
         assert config.sizes == (16, 32, 64) or name in OTHERS
-        assert config.grow_from is None and config.first_trained == 0 and config.seed == 0
+        assert config.init_from is None and config.first_trained == 0 and config.seed == 0
     assert len({(config.data, config.encoders) for config in configs.values()}) == 1
-    captioners = {name: config.captioner for name, config in configs.items() if config.reads}  # the paper's, and ours
+    captioners = {name: config.captioner for name, config in configs.items() if config.uses_captioner}  # two kinds
     assert set(captioners) == {"64-birds-paper", "64-without-sentence", "64-ours", *LATER}
     assert captioners["64-without-sentence"] == captioners["64-ours"] != captioners["64-birds-paper"]
     compared = (FIVE, ["64-birds-paper", "64-ours", *LATER], [*FIVE[:2], *OTHERS])
@@ -284,26 +284,25 @@ def test_the_trainings_are_of_the_same_data_encoders_pictures_and_size():
 
 
 def test_what_is_left_out_is_all_that_differs_from_ours():
-    configs = {name: vars(config) for name, config in trainings().items()}
+    configs = {name: as_json(config) for name, config in trainings().items()}
     left_out = {
-        "64-without-stream": {"redescription", "word_guidance"},
-        "64-without-sentence": {"sentence_attention"},
+        "64-without-stream": {"losses.redescription", "losses.word_maps"},
+        "64-without-sentence": {"generator.sentence_attention"},
     }
     changed = {key for key in configs["64-ours"] if configs["64-ours"][key] != configs["64-frechet"][key]}
-    assert changed == {"name", "frechet", "generator_rate", "discriminator_rate"}
-    assert configs["64-ours"]["frechet"] == 0 < configs["64-frechet"]["frechet"]
+    assert changed == {"name", "losses.frechet", "optimizer.generator_lr", "optimizer.discriminator_lr"}
+    assert configs["64-ours"]["losses.frechet"] == 0 < configs["64-frechet"]["losses.frechet"]
     for name, options in left_out.items():
         assert {key for key in configs[name] if configs[name][key] != configs["64-ours"][key]} == {"name", *options}
         for option in options:
             assert configs[name][option] in (0, False) and configs["64-ours"][option] not in (0, False)
-    assert GeneratorConfig().sentence_attention  # which is what ours has, as it names none
-    sizes = {"name", "encoders", "captioner", "first_size", "look_sizes", "channels", "discriminator_channels"}
-    budget = {"steps", "batch", "ema", "halve_every"}
+    channels = {"generator.channels", "discriminator.channels"}
+    sizes = {"name", "encoders", "captioner", "generator.first_size", "disc_input_sizes", *channels}
+    budget = {"steps", "batch", "optimizer.ema", "optimizer.lr_halve_every"}
     for name in [*FIVE[:2], *OTHERS]:
-        published = vars(gan.PRESETS[name.removeprefix("64-")])
+        published = as_json(gan.PRESETS[name.removeprefix("64-")])
         changed = {key for key in published if published[key] != configs[name][key]}
         assert changed <= sizes | budget and {"name", "encoders", "captioner", "steps"} <= changed
     for name in FIVE[:2]:
-        assert not {"channels", "discriminator_channels"} & {
-            key for key in sizes if configs[name][key] != vars(gan.PRESETS[name.removeprefix("64-")])[key]
-        }
+        published = as_json(gan.PRESETS[name.removeprefix("64-")])
+        assert all(configs[name][key] == published[key] for key in channels)

@@ -1,34 +1,52 @@
 """What the criterion promises: named losses, each with its weight, whose parts add up to those of the batch."""
 
 import dataclasses
+from typing import get_args, get_type_hints
 
 import pytest
 import torch
 
 from tests.train.systems import SYSTEMS
 from tests.train.test_gan import FRECHET, begin, feed_for, step_once
-from train.adversarial.config import LOSS_WEIGHT, GanConfig
+from train.adversarial.config import LOSS_WEIGHT, GanConfig, LossesConfig
 from train.adversarial.criterion import Criterion
 from train.adversarial.forwards import Forwards
 from train.adversarial.generator_losses import GeneratorLoss, generator_losses
 from train.adversarial.networks import set_trainable
+from train.adversarial.objectives import OBJECTIVES
 from train.adversarial.step import Gradients
 from train.runtime.distributed import SINGLE_PROCESS
+from train.runtime.options import as_json, with_options
 
-WEIGHTS = [field.name for field in dataclasses.fields(GanConfig) if LOSS_WEIGHT in field.metadata]
+WEIGHTS = [f"losses.{field.name}" for field in dataclasses.fields(LossesConfig) if LOSS_WEIGHT in field.metadata]
+WEIGHTS.append("generator.kl_weight")
 NAMES = {
-    "kl": "kl", "redescription": "redescription", "word_guidance": "word maps", "damsm": "damsm", "frechet": "frechet",
-    "interpolation": "interpolated", "gradient_penalty": "gradient penalty",
-}  # fmt: skip
+    "generator.kl_weight": "kl",
+    "losses.redescription": "redescription",
+    "losses.word_maps": "word maps",
+    "losses.damsm": "damsm",
+    "losses.frechet": "frechet",
+    "losses.interpolation": "interpolated",
+    "losses.gradient_penalty": "gradient penalty",
+}
 
 
 @pytest.fixture
 def everything(config, encoders):
     """All losses at once."""
-    return dataclasses.replace(
-        config, captioner=encoders / "regions", word_guidance=2.0, interpolation=0.5, gradient_penalty=0.25, kl=1.0,
-        redescription_share=0.5, precision="float32", **FRECHET,
-    )  # fmt: skip
+    return with_options(
+        config,
+        {
+            "captioner": encoders / "regions",
+            "losses.word_maps": 2.0,
+            "losses.interpolation": 0.5,
+            "losses.gradient_penalty": 0.25,
+            "generator.kl_weight": 1.0,
+            "losses.redescription_share": 0.5,
+            "precision": "float32",
+            **FRECHET,
+        },
+    )
 
 
 def losses_of(config, split, nets):
@@ -44,18 +62,18 @@ def losses_of(config, split, nets):
 
 @pytest.mark.parametrize("option", WEIGHTS)
 def test_a_loss_is_proportional_to_its_weight_and_the_others_do_not_depend_on_it(everything, split, option):
-    doubled = dataclasses.replace(everything, **{option: 2 * getattr(everything, option)})
+    doubled = with_options(everything, {option: 2 * as_json(everything)[option]})
     nets, _ = begin(everything, split)
-    if option == "kl":
+    if option == "generator.kl_weight":
         nets.generator.config = doubled.generator_config(nets.generator.config.text_dim)
     after = losses_of(doubled, split, nets)
-    if option == "kl":
+    if option == "generator.kl_weight":
         nets.generator.config = everything.generator_config(nets.generator.config.text_dim)
     before = losses_of(everything, split, nets)
     found = [losses.named for losses in before], [losses.named for losses in after]
     for mine, theirs in zip(*found, strict=True):
         for name, value in mine.items():
-            if option == "gradient_penalty" and name == "discriminator":  # the sum holds it
+            if option == "losses.gradient_penalty" and name == "discriminator":  # the sum holds it
                 expected = value + mine["gradient penalty"]
             else:
                 expected = value * (2 if name == NAMES[option] else 1)
@@ -74,8 +92,10 @@ def test_totals_are_the_sums_of_what_is_named(everything, split):
 @pytest.mark.parametrize("option", WEIGHTS)
 def test_a_weight_below_zero_or_no_number_is_refused(option):
     for value in (-1.0, float("nan"), float("inf")):
-        with pytest.raises(ValueError, match=f"{option} must be 0 or more, not {value}"):
-            GanConfig(**{option: value})
+        with pytest.raises(
+            ValueError, match=rf"{option.rpartition('.')[2]}(: expected .*| must be 0 or more), not {value}"
+        ):
+            with_options(GanConfig(), {option: value})
 
 
 def test_every_loss_is_listed_under_a_name_of_its_own(everything, split):
@@ -87,16 +107,16 @@ def test_every_loss_is_listed_under_a_name_of_its_own(everything, split):
 
 
 def test_a_loss_without_a_weight_is_not_computed(config, split):
-    config = dataclasses.replace(config, redescription=0.0, damsm=0.0)
+    config = with_options(config, {"losses.redescription": 0.0, "losses.damsm": 0.0})
     nets, _ = begin(config, split)
     assert [loss.name for loss in generator_losses(config, Forwards(nets, config))] == ["adversarial"]
     assert nets.captioner is None and nets.image_encoder is None
 
 
 @pytest.mark.parametrize("count", [2, 4])
-@pytest.mark.parametrize("options", [{}, {"wrong_pairs": "pictures", "fresh_noise": True}])
+@pytest.mark.parametrize("options", [{}, {"losses.wrong_pairs": "pictures", "losses.fresh_noise": True}])
 def test_the_means_of_the_parts_are_the_batch_s(everything, split, options, count):
-    config = dataclasses.replace(everything, batch=8, damsm=0.0, augment=1.0, **options)
+    config = with_options(everything, {"batch": 8, "losses.damsm": 0.0, "pictures.augment": 1.0, **options})
     nets, _ = begin(config, split)
     nets.generator.eval(), nets.discriminators.eval()
     batch = feed_for(config, split, nets).read(0)
@@ -117,7 +137,7 @@ def test_the_means_of_the_parts_are_the_batch_s(everything, split, options, coun
 
 
 def test_pictures_of_other_classes_are_judged_beside_the_sentences_of_the_batch(config, split):
-    config = dataclasses.replace(config, wrong_pairs="pictures", precision="float32")
+    config = with_options(config, {"losses.wrong_pairs": "pictures", "precision": "float32"})
     nets, _ = begin(config, split)
     nets.discriminators.eval()
     batch, criterion = feed_for(config, split, nets).read(0), Criterion(nets, config)
@@ -125,13 +145,13 @@ def test_pictures_of_other_classes_are_judged_beside_the_sentences_of_the_batch(
     expected = 0.0
     for judge, real, other, drawn in zip(nets.discriminators, batch.images, batch.others, output.images, strict=True):
         judgements = [judge(pictures, batch.sentence) for pictures in (real, drawn, other)]
-        expected = expected + config.goal.discriminator(*judgements)
+        expected = expected + config.objective.discriminator(*judgements)
     torch.testing.assert_close(criterion.discriminator(batch, output).total, expected)
 
 
 def test_what_a_generator_of_fresh_noise_does_not_learn_from_is_not_drawn(config, split):
     for fresh in (False, True):
-        changed = dataclasses.replace(config, interpolation=1.0, fresh_noise=fresh)
+        changed = with_options(config, {"losses.interpolation": 1.0, "losses.fresh_noise": fresh})
         nets, _ = begin(changed, split)
         batch, criterion = feed_for(changed, split, nets).read(0), Criterion(nets, changed)
         assert len(criterion.sample(batch).images[0]) == (4 if fresh else 6)
@@ -140,7 +160,7 @@ def test_what_a_generator_of_fresh_noise_does_not_learn_from_is_not_drawn(config
 
 
 def test_a_step_leaves_frozen_what_is_frozen_between_steps(config, split):
-    config = dataclasses.replace(config, **SYSTEMS["ssagan"])
+    config = with_options(config, SYSTEMS["ssagan"])
     nets, optimizers = begin(config, split)
     step_once(config, split, nets, optimizers)
     assert not any(p.requires_grad for p in nets.image_encoder.parameters())
@@ -156,7 +176,15 @@ def test_joining_processes_finds_the_discriminators_learning_whatever_was_before
 
 
 def test_fixed_parts_of_a_discriminator_stay_fixed(config, split):
-    config = dataclasses.replace(config, discriminator="projected", objective="hinge", damsm=0.0)
+    config = with_options(
+        config,
+        {
+            "discriminator": "projected",
+            "discriminator.backbone": "tiny",
+            "losses.objective": "hinge",
+            "losses.damsm": 0.0,
+        },
+    )
     nets, _ = begin(config, split)
     fixed = {id(p) for d in nets.discriminators for part in d.fixed() for p in part.parameters()}
     for trainable in (False, True):
@@ -164,3 +192,7 @@ def test_fixed_parts_of_a_discriminator_stay_fixed(config, split):
         for p in nets.discriminators.parameters():
             assert p.requires_grad == (trainable and id(p) not in fixed)
     assert fixed
+
+
+def test_every_objective_can_be_chosen_by_its_name():
+    assert set(get_args(get_type_hints(LossesConfig)["objective"])) == set(OBJECTIVES)

@@ -35,9 +35,7 @@ def cached(split, tiny_backbone, tmp_path):
 
 @pytest.fixture
 def config(tiny_backbone):
-    return DamsmConfig(
-        name="small", batch=6, device="cpu", backbone="tiny", image_size=32, text_dim=8, pool=1, learning_rate=1e-2
-    )
+    return DamsmConfig(name="small", batch=6, device="cpu", backbone="tiny", image_size=32, text_dim=8, pool=1, lr=1e-2)
 
 
 @pytest.fixture
@@ -88,7 +86,7 @@ def test_the_text_encoder_s_gradient_is_clipped_and_no_other(nets, config, data)
 
 
 def test_pairs_find_each_other_when_trained(nets, config, split, data):
-    optimizer = torch.optim.Adam(nets.parameters(), config.learning_rate)
+    optimizer = torch.optim.Adam(nets.parameters(), config.lr)
 
     def total():
         rows = torch.arange(len(split))[::3]  # one of each colour

@@ -1,4 +1,3 @@
-import dataclasses
 import json
 import os
 import socket
@@ -15,7 +14,6 @@ from tests.train.systems import SYSTEMS
 from tests.train.test_gan import CROPS
 from train.adversarial.loader import BatchLoader
 from train.adversarial.networks import build_generator, build_networks
-from train.runtime.command import as_json
 from train.runtime.distributed import (
     SINGLE_PROCESS,
     SharedBatchNorm,
@@ -25,6 +23,7 @@ from train.runtime.distributed import (
     share_batch_norms,
     sum_over_processes,
 )
+from train.runtime.options import as_json, with_options
 from train.runtime.state import load_state
 
 
@@ -63,10 +62,10 @@ def test_a_shared_batch_norm_is_a_batch_norm(group, shape, affine):
 
 @pytest.mark.parametrize("kind", ["mirrorgan", *SYSTEMS])
 def test_standardized_captions_are_drawn_the_same_by_a_generator_whose_batch_norms_are_shared(group, config, kind):
-    config = dataclasses.replace(config, **SYSTEMS.get(kind, {}))
+    config = with_options(config, SYSTEMS.get(kind, {}))
     if not hasattr(config.generator_config(6), "standardize_text"):
         return
-    config = dataclasses.replace(config, standardize_text=True)
+    config = with_options(config, {"generator.standardize_text": True})
     generators = [build_generator(config, 6) for _ in range(2)]
     generators[1].load_state_dict(generators[0].state_dict())
     share_batch_norms(generators[1], World(0, 2))
@@ -113,7 +112,7 @@ def test_every_row_belongs_to_one_process():
 
 @pytest.mark.parametrize("options", [{}, CROPS])
 def test_the_processes_parts_together_are_one_process_s_batch(config, split, monkeypatch, options):
-    config = dataclasses.replace(config, redescription_share=0.5, **options)
+    config = with_options(config, {"losses.redescription_share": 0.5, **options})
     nets = build_networks(config, split.vocabulary)
     monkeypatch.setattr(World, "one_a_host_first", lambda self, make: make())
     feeds = [BatchLoader(split, config, nets.text_encoder, 200, world=World(rank, 2)) for rank in range(2)]
@@ -142,7 +141,7 @@ def free_port():
 def run_processes(config, folder, count):
     """Runs a training in `count` processes, as torchrun starts them."""
     folder.mkdir()
-    (folder / "options.json").write_text(json.dumps(as_json(config) | {"grow_from": None}), encoding="utf-8")
+    (folder / "options.json").write_text(json.dumps(as_json(config) | {"init_from": None}), encoding="utf-8")
     script = Path(__file__).parent / "run_gan.py"
     place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": str(count)}
     running = [
@@ -167,17 +166,29 @@ def run_processes(config, folder, count):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["pyramid", "projected", "frechet", "crops", *SYSTEMS])
 def test_two_processes_with_half_the_batch_each_are_one_with_all_of_it(config, tmp_path, kind):
-    config = dataclasses.replace(config, steps=3, report_every=1, precision="float32", redescription_share=0.75)
+    config = with_options(
+        config, {"steps": 3, "report_every": 1, "precision": "float32", "losses.redescription_share": 0.75}
+    )
     if kind in ("projected", "frechet"):
-        config = dataclasses.replace(
-            config, discriminator="projected", objective="hinge", augment=1.0, look_sizes=(0, 64),
-            skip_images=False, standardize_text=True, frechet=float(kind == "frechet"), frechet_trunks=("tiny",),
-            frechet_size=32,
-        )  # fmt: skip
+        config = with_options(
+            config,
+            {
+                "discriminator": "projected",
+                "discriminator.backbone": "tiny",
+                "losses.objective": "hinge",
+                "pictures.augment": 1.0,
+                "disc_input_sizes": (0, 64),
+                "generator.skip_images": False,
+                "generator.standardize_text": True,
+                "losses.frechet": float(kind == "frechet"),
+                "losses.frechet_pooled": ("tiny",),
+                "losses.frechet_size": 32,
+            },
+        )
     elif kind == "crops":
-        config = dataclasses.replace(config, **CROPS)
+        config = with_options(config, CROPS)
     elif kind in SYSTEMS:
-        config = dataclasses.replace(config, **SYSTEMS[kind])
+        config = with_options(config, SYSTEMS[kind])
     one, log = run_processes(config, tmp_path / "one", 1)
     two, logs = run_processes(config, tmp_path / "two", 2)
     assert two["step"] == 3 and len(logs) == len(log)
@@ -192,6 +203,6 @@ def test_two_processes_with_half_the_batch_each_are_one_with_all_of_it(config, t
             mean, other = moments["exp_avg"], two[player]["state"][number]["exp_avg"]
             assert (other - mean).norm() < near * mean.norm() + 1e-6, f"{player} {number}"
     # Of a bias that a batch norm takes away again there is nothing but rounding, and Adam makes whole steps of it.
-    steps = 2 * config.steps * config.generator_rate if kind in (*SYSTEMS, "frechet") else 1e-4
+    steps = 2 * config.steps * config.optimizer.generator_lr if kind in (*SYSTEMS, "frechet") else 1e-4
     for name, value in one["average"].items():  # statistics of batch norms too
         torch.testing.assert_close(two["average"][name], value, rtol=1e-3, atol=steps, msg=name)

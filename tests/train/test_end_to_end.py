@@ -16,6 +16,7 @@ from train.encoders.captioner import CaptionerTraining
 from train.encoders.damsm import DamsmConfig
 from train.publishing.export import Runs, export
 from train.runtime import loop
+from train.runtime.options import with_options
 from train.runtime.state import load_state
 
 pytestmark = pytest.mark.slow
@@ -39,14 +40,38 @@ def train_all(data, trunk, weights):
     encoders = DamsmConfig(**common, **small, name="encoders", image_size=64, pool=2, held_out=3)
     damsm.train(encoders)
     captioner.train(CaptionerTraining(**common, **small, name="captioner", image_size=64, held_out=1))
-    config = GanConfig(
-        **common, name="first", steps=3, batch=4, first_size=16, channels=(4,), residual_blocks=1, look_sizes=(64,),
-        encoders=Path("runs/encoders/best"), captioner=Path("runs/captioner/best"), discriminator="projected",
-        backbone=trunk, objective="hinge", augment=1.0, skip_images=True, sheet_every=2,
-    )  # fmt: skip
+    config = with_options(
+        GanConfig(),
+        {
+            **common,
+            "name": "first",
+            "steps": 3,
+            "batch": 4,
+            "generator.first_size": 16,
+            "generator.channels": (4,),
+            "generator.residual_blocks": 1,
+            "disc_input_sizes": (64,),
+            "encoders": Path("runs/encoders/best"),
+            "captioner": Path("runs/captioner/best"),
+            "discriminator": "projected",
+            "discriminator.backbone": trunk,
+            "losses.objective": "hinge",
+            "pictures.augment": 1.0,
+            "generator.skip_images": True,
+            "sheet_every": 2,
+        },
+    )
     gan.train(config)
     gan.train(
-        dataclasses.replace(config, name="second", channels=(4, 4), look_sizes=(0, 64), grow_from=Path("runs/first"))
+        with_options(
+            config,
+            {
+                "name": "second",
+                "generator.channels": (4, 4),
+                "disc_input_sizes": (0, 64),
+                "init_from": Path("runs/first"),
+            },
+        )
     )
     return Runs(generator=Path("runs/second"), encoders=Path("runs/encoders"), captioner=Path("runs/captioner"))
 

@@ -29,6 +29,7 @@ from train.encoders.expert import (
 )
 from train.encoders.pretraining import PretrainData
 from train.encoders.trunks import find_trunk
+from train.runtime.options import with_options
 from train.runtime.state import load_state
 
 NAMES = ("beak", "left eye", "right eye")
@@ -44,7 +45,7 @@ def config(tiny_backbone, packed, monkeypatch):
     monkeypatch.setattr("train.encoders.expert.load_trunk", lambda name, weights: tiny_backbone)
     return ExpertTraining(
         name="small", data=packed, steps=6, batch=4, device="cpu", backbone="tiny", image_size=32, margin=4,
-        held_out=2, validate_every=3, learning_rate=1e-2, head_learning_rate=3e-2, report_every=1, precision="float32",
+        held_out=2, validate_every=3, lr=1e-2, head_lr=3e-2, report_every=1, precision="float32",
     )  # fmt: skip
 
 
@@ -111,12 +112,12 @@ def test_two_steps_move_all_weights_and_no_batch_statistics(config, split, tiny_
 
 
 def test_it_learns_classes(config, split, tiny_backbone):
-    config = replace(config, batch=8, dropout=0.0, head_learning_rate=1e-1)
+    config = replace(config, batch=8, dropout=0.0, head_lr=1e-1)
     data = PretrainData(split, tiny_backbone, [], *hold_out_pictures(split, 0))
     expert = build(config, split, data)
     optimizer = build_optimizer(config, expert)
     for group in optimizer.param_groups:
-        group["lr"] = config.learning_rate * group["lr_scale"]
+        group["lr"] = config.lr * group["lr_scale"]
     losses = [float(train_step(expert, optimizer, config, data, split.pictures(36), n)["classes"]) for n in range(60)]
     assert losses[-1] < 0.8 * losses[0]
     scores = measure(expert, split, split.pictures(36), torch.arange(len(split)), config)
@@ -152,13 +153,35 @@ def test_what_was_kept_is_a_trunk_by_name(config, split, tmp_path, monkeypatch):
 
 def test_discriminators_and_the_frechet_loss_look_through_it(config, split, tmp_path, monkeypatch, encoders):
     monkeypatch.chdir(tmp_path)
-    training = GanConfig(
-        data=config.data, name="gan", steps=1, batch=4, device="cpu", encoders=encoders, captioner=encoders,
-        expert=train(config), first_size=16, channels=(4, 4), residual_blocks=1, look_sizes=(0, 64), longest=5,
-        discriminator="projected", backbone="expert", objective="hinge", standardize_text=True, redescription=0.0,
-        frechet=1.0, frechet_trunks=("expert", "tiny"), frechet_statistics=("pooled+spatial+parts", "spatial"),
-        frechet_size=32, precision="float32",
-    )  # fmt: skip
+    training = with_options(
+        GanConfig(),
+        {
+            "data": config.data,
+            "name": "gan",
+            "steps": 1,
+            "batch": 4,
+            "device": "cpu",
+            "encoders": encoders,
+            "captioner": encoders,
+            "expert": train(config),
+            "generator.first_size": 16,
+            "generator.channels": (4, 4),
+            "generator.residual_blocks": 1,
+            "disc_input_sizes": (0, 64),
+            "text.longest": 5,
+            "discriminator": "projected",
+            "discriminator.backbone": "expert",
+            "losses.objective": "hinge",
+            "generator.standardize_text": True,
+            "losses.redescription": 0.0,
+            "losses.frechet": 1.0,
+            "losses.frechet_pooled": ("expert",),
+            "losses.frechet_spatial": ("expert", "tiny"),
+            "losses.frechet_parts": ("expert",),
+            "losses.frechet_size": 32,
+            "precision": "float32",
+        },
+    )
     nets = build_networks(training, split.vocabulary)
     assert isinstance(nets.discriminators[0]._backbone[0], Expert)
     assert [known.places for known in nets.moments] == [1, 9, 1, 9]
@@ -195,7 +218,7 @@ def test_another_shape_than_the_files_say_is_refused(config, tmp_path, monkeypat
 )
 def test_settings_that_cannot_be_are_refused(wrong, message):
     with pytest.raises(ValueError, match=message):
-        replace(PRESETS["birds"], **wrong)
+        with_options(PRESETS["birds"], wrong)
 
 
 def test_a_trunk_without_parts_gives_no_heat_maps(expert, tiny_backbone):

@@ -21,7 +21,7 @@ from mirrorgan.images import from_uint8
 from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
 from train.adversarial import ema
 from train.adversarial.checkpointing import load_state_dict, state_dict
-from train.adversarial.config import GanConfig
+from train.adversarial.config import GanConfig, OptimizerConfig
 from train.adversarial.criterion import Criterion
 from train.adversarial.growing import frozen_parts, inherited_tensors, init_from_smaller
 from train.adversarial.loader import BatchLoader, read_rows
@@ -40,26 +40,40 @@ from train.adversarial.training import fit_statistics, train
 from train.encoders.trunks import find_trunk
 from train.metrics import NotFiniteError
 from train.runtime import device
-from train.runtime.command import as_json, parse, typed
+from train.runtime.command_line import parse
 from train.runtime.logger import RunLogger
+from train.runtime.options import as_json, as_words, spoken, with_options
 from train.runtime.state import StoppedEarly, load_state, seed_step
 
 KINDS = ["pyramid", "projected"]
-FRECHET = {"frechet": 1.0, "frechet_trunks": ("tiny",), "frechet_size": 32}
+FRECHET = {"losses.frechet": 1.0, "losses.frechet_pooled": ("tiny",), "losses.frechet_size": 32}
 
 
-CROPS = {"first_size": 8, "channels": (4, 4, 4), "crop_size": 16, "look_sizes": (0, 64, 64)}
+CROPS = {
+    "generator.first_size": 8,
+    "generator.channels": (4, 4, 4),
+    "pictures.crop_size": 16,
+    "disc_input_sizes": (0, 64, 64),
+}
 """Stages of 8, 16 and 32 pixels, the last of which learns from a quarter of itself."""
 
 
 @pytest.fixture(params=[*KINDS, "crops"])
 def either(request, config):
-    """The papers' losses and opponents, or ours, or ours with crops of the last stage."""
+    """The papers' losses and discriminators, or ours, or ours with crops of the last stage."""
     if request.param == "pyramid":
         return config
-    options = {"look_sizes": (0, 64), **FRECHET} if request.param == "projected" else CROPS
-    return dataclasses.replace(
-        config, discriminator="projected", objective="hinge", augment=1.0, standardize_text=True, **options
+    options = {"disc_input_sizes": (0, 64), **FRECHET} if request.param == "projected" else CROPS
+    return with_options(
+        config,
+        {
+            "discriminator": "projected",
+            "discriminator.backbone": "tiny",
+            "losses.objective": "hinge",
+            "pictures.augment": 1.0,
+            "generator.standardize_text": True,
+            **options,
+        },
     )
 
 
@@ -153,7 +167,7 @@ def test_a_step_moves_both_players_and_nothing_frozen(either, split):
     nets, optimizers = begin(either, split)
     frozen = [nets.average, nets.text_encoder, nets.captioner, nets.captioner.backbone, nets.image_encoder]
     before = [copy_of(module) for module in frozen]
-    generator, opponents = copy_of(nets.generator), copy_of(nets.discriminators)
+    generator, discriminators = copy_of(nets.generator), copy_of(nets.discriminators)
 
     terms = step_once(either, split, nets, optimizers)
 
@@ -164,22 +178,22 @@ def test_a_step_moves_both_players_and_nothing_frozen(either, split):
     unseen = {f"heads.{stage}.weight" for stage in range(len(either.sizes)) if stage not in shown}
     assert parameters_of(nets.generator) - moved(nets.generator, generator) == unseen
     learning = {name for name in parameters_of(nets.discriminators) if ".mix." not in name}
-    if either.objective == "hinge":  # inside its margin what real and drawn pictures do to these biases cancels
+    if either.losses.objective == "hinge":  # inside its margin what real and drawn pictures do to these biases cancels
         learning = {name for name in learning if not name.endswith(("score.bias", "joint.bias"))}
-    assert learning <= moved(nets.discriminators, opponents)
-    assert not {name for name in moved(nets.discriminators, opponents) if ".mix." in name}
+    assert learning <= moved(nets.discriminators, discriminators)
+    assert not {name for name in moved(nets.discriminators, discriminators) if ".mix." in name}
     assert set(terms) == {
         "discriminator", "adversarial", "kl", "redescription", "damsm", "logit real", "logit drawn",
-        *(["frechet"] if either.frechet else []),
+        *(["frechet"] if either.losses.frechet else []),
     }  # fmt: skip
     assert all(term.ndim == 0 and term.isfinite() and not term.requires_grad for term in terms.values())
 
 
 def test_the_generator_s_gradient_does_not_reach_the_opponents(either, split):
-    # Two runs that differ in the generator's losses alone: after one step the opponents are the same.
+    # Two runs that differ in the generator's losses alone: after one step the discriminators are the same.
     states = []
     for weight in (0.0, 50.0):
-        config = dataclasses.replace(either, redescription=weight, damsm=weight)
+        config = with_options(either, {"losses.redescription": weight, "losses.damsm": weight})
         nets, optimizers = begin(config, split)
         step_once(config, split, nets, optimizers)
         states.append([p.detach().clone() for p in nets.discriminators.parameters()])
@@ -188,7 +202,7 @@ def test_the_generator_s_gradient_does_not_reach_the_opponents(either, split):
 
 def test_stream_alone_moves_the_generator(config, split):
     # With the captioner frozen there must still be an open way from its loss to the generator's weights.
-    config = dataclasses.replace(config, redescription=1.0, damsm=0.0, kl=0.0)
+    config = with_options(config, {"losses.redescription": 1.0, "losses.damsm": 0.0, "generator.kl_weight": 0.0})
     nets = build_networks(config, split.vocabulary)
     batch = feed_for(config, split, nets).read(0)
     criterion = Criterion(nets, config)
@@ -200,10 +214,10 @@ def test_stream_alone_moves_the_generator(config, split):
 
 @pytest.fixture
 def guided(config, encoders):
-    return dataclasses.replace(config, captioner=encoders / "regions", word_guidance=2.0, precision="float32")
+    return with_options(config, {"captioner": encoders / "regions", "losses.word_maps": 2.0, "precision": "float32"})
 
 
-def test_word_guidance_moves_word_maps_and_not_the_picture(guided, split):
+def test_the_loss_of_word_maps_moves_word_maps_and_not_the_picture(guided, split):
     nets = build_networks(guided, split.vocabulary)
     batch, criterion = feed_for(guided, split, nets).read(0), Criterion(nets, guided)
     drawn = criterion.draw(batch)
@@ -217,8 +231,8 @@ def test_word_guidance_moves_word_maps_and_not_the_picture(guided, split):
     assert all(p.grad is None for p in nets.captioner.parameters())
 
 
-def test_word_guidance_alone_needs_the_captioner(guided, split):
-    alone = dataclasses.replace(guided, redescription=0.0)
+def test_the_loss_of_word_maps_alone_needs_the_captioner(guided, split):
+    alone = with_options(guided, {"losses.redescription": 0.0})
     terms = step_once(alone, split, *begin(alone, split))
     assert terms["word maps"] > 0 and "redescription" not in terms
 
@@ -226,32 +240,38 @@ def test_word_guidance_alone_needs_the_captioner(guided, split):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"regions": False}, "word_guidance needs a captioner that looks at regions, and .*best does not; train one"),
-        ({"word_attention": False}, "word_guidance is for generators that have word maps; mirrorgan draws without"),
+        (
+            {"regions": False},
+            "losses.word_maps needs a captioner that looks at regions, and .*best does not; train one",
+        ),
+        (
+            {"generator.word_attention": False},
+            "losses.word_maps is for generators that have word maps; mirrorgan draws without",
+        ),
     ],
 )
-def test_word_guidance_that_cannot_be_is_refused(guided, encoders, split, options, message):
+def test_the_loss_of_word_maps_that_cannot_be_is_refused(guided, encoders, split, options, message):
     chosen = dict(options)
     folder = guided.captioner if chosen.pop("regions", True) else encoders
-    config = dataclasses.replace(guided, captioner=folder, **chosen)
+    config = with_options(guided, {"captioner": folder, **chosen})
     with pytest.raises(ValueError, match=message):
         step_once(config, split, *begin(config, split))
 
 
 @pytest.mark.parametrize(
     ("option", "term"),
-    [(name, name) for name in ("redescription", "damsm", "frechet")] + [("word_guidance", "word maps")],
+    [(f"losses.{name}", name) for name in ("redescription", "damsm", "frechet")] + [("losses.word_maps", "word maps")],
 )
 def test_a_loss_of_no_weight_is_left_out(guided, split, option, term):
-    guided = dataclasses.replace(guided, **FRECHET)
+    guided = with_options(guided, FRECHET)
     assert term in step_once(guided, split, *begin(guided, split))
-    config = dataclasses.replace(guided, **{option: 0.0})
+    config = with_options(guided, {option: 0.0})
     assert term not in step_once(config, split, *begin(config, split))
 
 
 def test_the_frechet_loss_knows_real_and_drawn_pictures_before_the_first_step(config, split, monkeypatch):
     monkeypatch.setattr("train.adversarial.training.FIRST", 10)
-    config = dataclasses.replace(config, **FRECHET)
+    config = with_options(config, FRECHET)
     nets = build_networks(config, split.vocabulary)
     before = copy_of(nets.generator)
     said: list[str] = []
@@ -268,7 +288,7 @@ def test_the_frechet_loss_knows_real_and_drawn_pictures_before_the_first_step(co
     drawn = criterion.draw(batch)
     term = criterion.generator(batch, drawn).named["frechet"]
     (features,) = criterion.forwards.features(drawn.images[-1])
-    torch.testing.assert_close(term, config.frechet * known.distance(features, batch.sentence))
+    torch.testing.assert_close(term, config.losses.frechet * known.distance(features, batch.sentence))
     assert term > 0
     term.backward()
     assert all(p.grad is not None for p in nets.generator.stages.parameters())
@@ -277,7 +297,7 @@ def test_the_frechet_loss_knows_real_and_drawn_pictures_before_the_first_step(co
 @pytest.mark.parametrize("asked", [1, 4])  # while it looks at real pictures, and at drawn ones
 def test_looking_at_pictures_can_be_stopped_and_begins_anew(config, split, monkeypatch, asked):
     monkeypatch.setattr("train.adversarial.training.FIRST", 10)
-    config = dataclasses.replace(config, **FRECHET)
+    config = with_options(config, FRECHET)
     nets = build_networks(config, split.vocabulary)
     loader, criterion, calls = feed_for(config, split, nets), Criterion(nets, config), itertools.count()
     with pytest.raises(StoppedEarly, match="the same command looks at them again"):
@@ -289,7 +309,7 @@ def test_looking_at_pictures_can_be_stopped_and_begins_anew(config, split, monke
 
 
 def test_stages_without_an_opponent_are_not_judged(config, split):
-    config = dataclasses.replace(config, look_sizes=(0, 64))
+    config = with_options(config, {"disc_input_sizes": (0, 64)})
     nets, optimizers = begin(config, split)
     assert nets.judged_stages == [1] and len(nets.discriminators) == 1
     step_once(config, split, nets, optimizers)
@@ -344,7 +364,7 @@ def test_a_state_put_back_is_the_whole_state(either, split):
     nets, optimizers = begin(either, split)
     for step in range(2):
         step_once(either, split, nets, optimizers, step)
-        ema.update(nets.average, nets.generator, step, either.ema)
+        ema.update(nets.average, nets.generator, step, either.optimizer.ema)
     state = state_dict(nets, optimizers, 2)
     other, other_optimizers = begin(dataclasses.replace(either, seed=9), split)
     assert load_state_dict(state, other, other_optimizers) == 2
@@ -372,21 +392,20 @@ def test_a_run_goes_on_with_what_it_was_begun_with_and_says_what_has_changed(con
     refused = {
         "seed": 7,
         "batch": 6,
-        "objective": "hinge",
-        "channels": (4, 6),
-        "redescription": 1.0,
-        "damsm": 0.0,
-        "ema": 0.5,
-        "options": ("noise_dim=6",),
-        "grow_from": Path("runs/other"),
-        "frechet": 1.0,
+        "losses.objective": "hinge",
+        "generator.channels": (4, 6),
+        "losses.redescription": 1.0,
+        "losses.damsm": 0.0,
+        "optimizer.ema": 0.5,
+        "generator.noise_dim": 6,
+        "init_from": Path("runs/other"),
+        "losses.frechet": 1.0,
     }
     for name, value in refused.items():
-        given = [as_json(dataclasses.replace(config, **some))[name] for some in ({}, {name: value})]
-        was, now = (typed(value) or "nothing" for value in given)
-        sentence = f"runs/small was begun with --{name.replace('_', '-')} {was}, not {now}; give the options"
+        given = [as_json(with_options(config, some))[name] for some in ({}, {name: value})]
+        sentence = f"runs/small was begun with {as_words(name, given[0])}, not {spoken(given[1])}; give the options"
         with pytest.raises(ValueError, match=re.escape(sentence)):
-            train(dataclasses.replace(config, **{name: value}))
+            train(with_options(config, {name: value}))
     with pytest.raises(ValueError, match=r"--batch 4, not 6; with --seed 0, not 3; give the options"):
         train(dataclasses.replace(config, batch=6, seed=3))
     with pytest.raises(ValueError, match="runs/small has done 2 steps; --steps 1 is less: give at least 2"):
@@ -394,13 +413,13 @@ def test_a_run_goes_on_with_what_it_was_begun_with_and_says_what_has_changed(con
     assert {path: path.stat().st_mtime_ns for path in before} == before  # nothing was written over
     assert (tmp_path / "runs/small/config.json").read_text(encoding="utf-8") == record
     capfd.readouterr()
-    free = {"steps": 3, "report_every": 7, "generator_rate": 1e-5, "save_minutes": 9.0, "precision": "float32"}
-    train(dataclasses.replace(config, **free))
+    free = {"steps": 3, "report_every": 7, "optimizer.generator_lr": 1e-5, "save_minutes": 9.0, "precision": "float32"}
+    train(with_options(config, free))
     said = " ".join("".join(capfd.readouterr()).split())
     for change in (
         "steps 3 (it was 2)",
         "report_every 7 (it was 20)",
-        "generator_rate 1e-05 (it was 0.0002)",
+        "optimizer.generator_lr 1e-05 (it was 0.0002)",
         "save_minutes 9.0 (it was 5.0)",
         "precision float32 (it was auto)",
     ):
@@ -434,16 +453,18 @@ def test_a_run_from_before_states_said_what_they_are_of_is_held_to_its_files(con
     torch.save(state, run / "state.pt")  # without a checksum, too
     (run / "state.previous.pt").unlink(missing_ok=True)
     recorded = json.loads((run / "config.json").read_text(encoding="utf-8"))
-    del recorded["crop_size"], recorded["damsm"], recorded["warmup"]
+    del recorded["pictures.crop_size"], recorded["losses.damsm"], recorded["optimizer.warmup"]
     (run / "config.json").write_text(json.dumps(recorded), encoding="utf-8")
-    begun = dataclasses.replace(config, damsm=0.0)
+    begun = with_options(config, {"losses.damsm": 0.0})
     with pytest.raises(ValueError, match="begun with --seed 0, not 3"):
         train(dataclasses.replace(begun, seed=3))
-    with pytest.raises(ValueError, match=r"begun with --damsm 0\.0, not 0\.5"):  # newer than the run: its default
+    with pytest.raises(
+        ValueError, match=r"begun with --losses.damsm 0\.0, not 0\.5"
+    ):  # newer than the run: its default
         train(config)
     with pytest.raises(ValueError, match="begun with other data"):
         train(dataclasses.replace(begun, data=pack_birds(2)))
-    train(dataclasses.replace(begun, steps=2, warmup=3))
+    train(with_options(begun, {"steps": 2, "optimizer.warmup": 3}))
     assert load_state(run)["step"] == 2
 
 
@@ -486,7 +507,7 @@ def test_networks_take_the_text_encoder_s_channels(config, split, encoders):
     text = TextEncoderConfig(vocabulary_size=len(split.vocabulary), embedding_dim=5, text_dim=12)
     save_part(TextEncoder(text), text, encoders, "text_encoder", split.vocabulary.hash)
     for kind in KINDS:
-        kept = dataclasses.replace(config, discriminator=kind, damsm=0.0)
+        kept = with_options(config, {"discriminator": kind, "losses.damsm": 0.0})
         nets, optimizers = begin(kept, split)
         assert nets.generator.config.text_dim == 12
         step_once(kept, split, nets, optimizers)
@@ -576,69 +597,96 @@ def test_every_stage_belongs_to_one_side_of_the_first_trained_one():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"objective": "wish"}, "objective must be one of cross_entropy, cross_entropy_sum, .*hinge_ma_gp, not 'wish'"),
-        ({"discriminator": "judge"}, "discriminator must be one of .*projected, pyramid, stackgan, not 'judge'"),
-        ({"look_sizes": (64,)}, "look_sizes must name one size a stage: 3"),
-        ({"look_sizes": (64, 64, 0)}, "the last stage needs a discriminator"),
-        ({"redescription_share": 0.0}, r"redescription_share must be in \(0, 1\], not 0"),
+        (
+            {"losses.objective": "wish"},
+            "objective: expected one of cross_entropy, cross_entropy_sum, .*hinge_ma_gp, not 'wish'",
+        ),
+        ({"discriminator": "judge"}, "no discriminator 'judge'; there are: .*projected, pyramid, stackgan"),
+        ({"disc_input_sizes": (64,)}, "disc_input_sizes must name one size a stage: 3"),
+        ({"disc_input_sizes": (64, 64, 0)}, "the last stage needs a discriminator"),
+        ({"losses.redescription_share": 0.0}, r"redescription_share must be in \(0, 1\], not 0"),
         ({"first_trained": 3}, "first_trained must name one of 3 stages, not 3"),
         ({"steps": 0}, "steps must be at least 1"),
         ({"batch": 1}, "batch must be at least 2"),
-        ({"redescription": -1.0}, "redescription must be 0 or more, not -1"),
-        ({"kl": float("nan")}, "kl must be 0 or more, not nan"),
-        ({"generator_rate": 0.0}, "generator_rate must be positive"),
-        ({"ema": 1.0}, "ema must be at least 0 and below 1"),
+        ({"losses.redescription": -1.0}, "redescription must be 0 or more, not -1"),
+        ({"generator.kl_weight": float("nan")}, "kl_weight must be 0 or more, not nan"),
+        ({"optimizer.generator_lr": 0.0}, "generator_lr must be positive"),
+        ({"optimizer.ema": 1.0}, "ema must be at least 0 and below 1"),
         ({"name": "a/../../b"}, "name must be that of a folder in runs/"),
-        ({"generator": "wish"}, "generator must be one of attngan, .*stackgan2, not 'wish'"),
-        ({"generator": "ssagan", "channels": (4,), "kl": 1.0}, "kl is no option of the generator ssagan"),
-        ({"generator": "ssagan"}, "there is one picture"),
-        ({"options": ("join",)}, "'join' is no option; write it as name=value"),
-        ({"options": ("jion=wide",)}, "no option jion; did you mean join\\?"),
-        ({"options": ("join=loose",)}, "join must be 'reduce' or 'wide', not 'loose'"),
-        ({"options": ("noise_dim=few",)}, "noise_dim: expected a whole number, not 'few'"),
-        ({"discriminator_options": ("unconditional=perhaps",)}, "unconditional: yes or no, not 'perhaps'"),
-        ({"text_training": "often"}, "text_training must be one of frozen, beside, joint"),
-        ({"damsm_by": "letters"}, "damsm_by must be one of both, words, sentence"),
-        ({"damsm_gammas": (1.0,)}, "damsm_gammas must be three numbers"),
-        ({"penalty_apart": True}, "penalty_apart is for the gradient penalty"),
-        ({"gradient_penalty": -1.0}, "gradient_penalty must be 0 or more, not -1"),
-        ({"crop_size": 15}, "crop_size must be 0, or an even number of at least 8 and below .* 256 pixels, not 15"),
-        ({"crop_size": 6}, "crop_size must be 0, or an even number of at least 8 and below .* 256 pixels, not 6"),
-        ({"crop_size": 256}, "crop_size must be 0, or an even number of at least 8 and below .* 256 pixels, not 256"),
-        ({"crop_size": 96}, "image_size must be a power of two of at least 16, not 96"),
+        ({"generator": "wish"}, "no generator 'wish'; there are: attngan, .*stackgan2"),
         (
-            {"crop_size": 32, "channels": (4,), "look_sizes": (64,)},
+            {"generator": "ssagan", "generator.channels": (4,), "generator.kl_weight": 1.0},
+            "no option kl_weight; there are: noise_dim",
+        ),
+        ({"generator": "ssagan", "generator.channels": (4, 4)}, "there is one picture"),
+        ({"generator.jion": "wide"}, "no option jion; there are: .*join"),
+        ({"generator.join": "loose"}, "join must be 'reduce' or 'wide', not 'loose'"),
+        ({"generator.noise_dim": "few"}, "noise_dim: expected int, not 'few'"),
+        ({"discriminator.unconditional": "perhaps"}, "unconditional: expected bool, not 'perhaps'"),
+        ({"text.training": "often"}, "training: expected one of frozen, detached, joint, not 'often'"),
+        ({"losses.damsm_by": "letters"}, "damsm_by: expected one of both, words, sentence, not"),
+        ({"losses.damsm_gammas": (1.0,)}, r"damsm_gammas: expected tuple\[float, float, float\]"),
+        ({"losses.separate_penalty_step": True}, "separate_penalty_step is for the gradient penalty"),
+        ({"losses.gradient_penalty": -1.0}, "gradient_penalty must be 0 or more, not -1"),
+        (
+            {"pictures.crop_size": 15},
+            "crop_size must be 0, or an even number of at least 8 and below .* 256 pixels, not 15",
+        ),
+        (
+            {"pictures.crop_size": 6},
+            "crop_size must be 0, or an even number of at least 8 and below .* 256 pixels, not 6",
+        ),
+        (
+            {"pictures.crop_size": 256},
+            "crop_size must be 0, or an even number of at least 8 and below .* 256 pixels, not 256",
+        ),
+        ({"pictures.crop_size": 96}, "image_size must be a power of two of at least 16, not 96"),
+        (
+            {"pictures.crop_size": 32, "generator.channels": (4,), "disc_input_sizes": (64,)},
             "a crop is of the last stage, beside whole pictures",
         ),
         (
-            {"crop_size": 32, "channels": (4, 4), "look_sizes": (64, 64), "word_guidance": 1.0},
-            "word_guidance needs word maps of a stage after the first that is drawn whole.*at least three stages",
+            {
+                "pictures.crop_size": 32,
+                "generator.channels": (4, 4),
+                "disc_input_sizes": (64, 64),
+                "losses.word_maps": 1.0,
+            },
+            "losses.word_maps needs word maps of a stage after the first that is drawn whole.*at least three stages",
         ),
-        ({"crop_size": 32, "options": ("sentence_axis=spatial",)}, "its softmax runs over all places of the map"),
-        ({"crop_size": 32, "generator": "stackgan2"}, "stackgan2 cannot draw a crop of its last stage; mirrorgan and"),
-        ({"frechet": -1.0}, "frechet must be 0 or more, not -1"),
-        ({"frechet": 1.0, "frechet_trunks": ()}, "name a network in frechet_trunks"),
-        ({"frechet_trunks": ("wish",)}, "frechet_trunks must be some of .*resnet152.*, expert, not 'wish'"),
-        ({"frechet_statistics": ("pooled", "pooled")}, "must say something of each of 1 frechet_trunks"),
-        ({"frechet_statistics": ("pooled+wish",)}, "must be some of pooled, spatial, parts, joined by \\+, not 'wish'"),
-        ({"frechet_size": 8}, "frechet_size must be at least 32, not 8"),
-        ({"wrong_pairs": "words"}, "wrong_pairs must be one of sentences, neighbours, next, pictures, not 'words'"),
-        ({"wrong_pairs": "neighbours", "batch": 4, "accumulate": 2}, "give a batch of at least 6, not 4"),
-        ({"cut_margin": -0.1}, "cut_margin must be at least 0 and at most 1, not -0.1"),
-        ({"cut_margin": 2.0}, "cut_margin must be at least 0 and at most 1, not 2.0"),
-        ({"encoder_dropout": True}, "encoder_dropout is for encoders that learn, and text_training is 'frozen'"),
+        (
+            {"pictures.crop_size": 32, "generator.sentence_axis": "spatial"},
+            "its softmax runs over all places of the map",
+        ),
+        (
+            {"pictures.crop_size": 32, "generator": "stackgan2"},
+            "stackgan2 cannot draw a crop of its last stage; mirrorgan and",
+        ),
+        ({"losses.frechet": -1.0}, "frechet must be 0 or more, not -1"),
+        ({"losses.frechet": 1.0, "losses.frechet_pooled": ()}, "name a network in frechet_pooled"),
+        ({"losses.frechet_pooled": ("wish",)}, "frechet_pooled must be some of .*resnet152.*, expert, not 'wish'"),
+        ({"losses.frechet_parts": ("wish",)}, "frechet_parts must be some of .*resnet152.*, expert, not 'wish'"),
+        ({"losses.frechet_size": 8}, "frechet_size must be at least 32, not 8"),
+        (
+            {"losses.wrong_pairs": "words"},
+            "wrong_pairs: expected one of sentences, neighbours, next, pictures, not 'words'",
+        ),
+        ({"losses.wrong_pairs": "neighbours", "batch": 4, "accumulate": 2}, "give a batch of at least 6, not 4"),
+        ({"pictures.cut_margin": -0.1}, "cut_margin must be at least 0 and at most 1, not -0.1"),
+        ({"pictures.cut_margin": 2.0}, "cut_margin must be at least 0 and at most 1, not 2.0"),
+        ({"text.dropout": True}, "dropout is for encoders that learn, and training is 'frozen'"),
     ],
 )
 def test_options_that_cannot_be_are_refused_in_words(options, message):
     with pytest.raises(ValueError, match=message):
-        GanConfig(**options)
+        with_options(GanConfig(), options)
 
 
 # ------------------------------------------------------------------------------------------------------ parts
 
 
 def test_parts_hold_every_row_once(config, split):
-    config = dataclasses.replace(config, redescription_share=0.5)
+    config = with_options(config, {"losses.redescription_share": 0.5})
     batch = feed_for(config, split).read(0)
     parts = [batch.part(number, 2) for number in range(2)]
     for name in ("tokens", "words", "sentence", "wrong", "groups", "noise"):
@@ -655,8 +703,16 @@ def test_rows_that_stream_reads_are_spread_evenly(batch, share, rows):
 
 @pytest.mark.parametrize(("parts", "options"), [(2, {}), (4, {}), (2, CROPS)])
 def test_a_batch_in_parts_is_the_batch_at_once_where_no_batch_norm_looks(guided, split, parts, options):
-    config = dataclasses.replace(
-        guided, batch=8, damsm=0.0, precision="float32", redescription_share=0.6, augment=1.0, **options
+    config = with_options(
+        guided,
+        {
+            "batch": 8,
+            "losses.damsm": 0.0,
+            "precision": "float32",
+            "losses.redescription_share": 0.6,
+            "pictures.augment": 1.0,
+            **options,
+        },
     )
     states, reported = [], []
     for count in (1, parts):
@@ -684,13 +740,13 @@ def test_a_run_in_parts_learns_all_there_is(either, tmp_path, monkeypatch):
 
 @pytest.fixture
 def cropping(guided):
-    return dataclasses.replace(guided, **CROPS)
+    return with_options(guided, CROPS)
 
 
 def test_crops_change_nothing_else_of_a_batch(cropping, split):
     nets = build_networks(cropping, split.vocabulary)
     loader = feed_for(cropping, split, nets)
-    plain = feed_for(dataclasses.replace(cropping, crop_size=0), split, nets)
+    plain = feed_for(with_options(cropping, {"pictures.crop_size": 0}), split, nets)
     for step in range(3):
         cropped, whole = loader.read(step), plain.read(step)
         assert whole.crop is None and cropped.crop.size == 8
@@ -718,7 +774,7 @@ def test_parts_and_sentences_halfway_keep_the_crops_of_their_rows(cropping, spli
 
 
 def test_halfway_sentences_are_drawn_in_crops_too(cropping, split):
-    config = dataclasses.replace(cropping, interpolation=1.0)
+    config = with_options(cropping, {"losses.interpolation": 1.0})
     nets = build_networks(config, split.vocabulary)
     drawn = Criterion(nets, config).draw(feed_for(config, split, nets).read(0))
     assert [tuple(image.shape) for image in drawn.images] == [(6, 3, 8, 8), (6, 3, 16, 16), (6, 3, 16, 16)]
@@ -736,7 +792,7 @@ def test_what_is_drawn_of_a_crop_is_where_the_real_pictures_are_cut(cropping, sp
 
 def test_losses_of_whole_pictures_look_at_the_last_whole_one(cropping, split, monkeypatch):
     monkeypatch.setattr("train.adversarial.training.FIRST", 10)
-    config = dataclasses.replace(cropping, **FRECHET, kl=0.0)
+    config = with_options(cropping, {**FRECHET, "generator.kl_weight": 0.0})
     nets, _ = begin(config, split)
     batch, criterion = feed_for(config, split, nets).read(0), Criterion(nets, config)
     terms = criterion.generator(batch, criterion.draw(batch)).named
@@ -750,7 +806,7 @@ def test_losses_of_whole_pictures_look_at_the_last_whole_one(cropping, split, mo
 
 def test_the_frechet_loss_is_fitted_to_whole_real_pictures(cropping, split, monkeypatch):
     monkeypatch.setattr("train.adversarial.training.FIRST", 10)
-    config = dataclasses.replace(cropping, **FRECHET)
+    config = with_options(cropping, FRECHET)
     nets = build_networks(config, split.vocabulary)
     seen = []
     nets.statistics[0].register_forward_pre_hook(lambda module, given: seen.append(given[0]))
@@ -767,8 +823,8 @@ def test_the_last_stage_s_opponent_judges_crops(cropping, split):
     nets = build_networks(cropping, split.vocabulary)
     assert [cropping.discriminator_config(stage).image_size for stage in nets.judged_stages] == [16, 16]
     seen = []
-    for opponent in nets.discriminators:
-        opponent.register_forward_pre_hook(lambda module, given: seen.append(tuple(given[0].shape)))
+    for discriminator in nets.discriminators:
+        discriminator.register_forward_pre_hook(lambda module, given: seen.append(tuple(given[0].shape)))
     batch = feed_for(cropping, split, nets).read(0)
     train_step(batch, Criterion(nets, cropping), build_optimizers(nets, cropping))
     assert set(seen) == {(4, 3, 16, 16)}
@@ -779,7 +835,7 @@ def test_the_last_stage_s_opponent_judges_crops(cropping, split):
 
 @pytest.mark.parametrize("options", [{}, CROPS])
 def test_pictures_on_the_device_are_cut_as_those_in_a_file(config, split, options):
-    config = dataclasses.replace(config, **options)
+    config = with_options(config, options)
     nets = build_networks(config, split.vocabulary)
     here, there = (feed_for(config, split, nets, resident=resident) for resident in (False, True))
     for step in range(4):
@@ -856,7 +912,7 @@ def test_a_compiler_that_fails_is_done_without_and_nothing_is_changed(config, sp
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, CROPS])
 def test_compiled_networks_make_the_same_step(config, split, options):
-    config = dataclasses.replace(config, precision="float32", damsm=0.0, **options)
+    config = with_options(config, {"precision": "float32", "losses.damsm": 0.0, **options})
     reported = []
     for compiles in (False, True):
         nets, optimizers = begin(config, split)
@@ -892,7 +948,7 @@ def test_a_state_of_an_optimizer_with_other_settings_is_taken(either, split):
 
 @pytest.mark.parametrize("beta1", [0.0, 0.5])
 def test_a_compact_state_is_smaller_and_almost_the_same(config, split, beta1):
-    config = dataclasses.replace(config, beta1=beta1)
+    config = with_options(config, {"optimizer.beta1": beta1})
     nets, optimizers = begin(config, split)
     step_once(config, split, nets, optimizers)
     state = copy.deepcopy(state_dict(nets, optimizers, 1, compact=True))
@@ -908,14 +964,14 @@ def test_a_compact_state_is_smaller_and_almost_the_same(config, split, beta1):
     for runs in ((nets, optimizers), (other, others)):
         step_once(config, split, *runs, 1)
     mine, theirs = (torch.cat([p.flatten() for p in n.generator.parameters()]) for n in (nets, other))
-    assert ((theirs - mine).abs() > 0.1 * config.generator_rate).float().mean() < 0.05
+    assert ((theirs - mine).abs() > 0.1 * config.optimizer.generator_lr).float().mean() < 0.05
 
 
 def test_what_was_taken_over_may_learn_more_slowly(config, split, tmp_path):
-    small = dataclasses.replace(config, channels=(4,), look_sizes=(64,))
+    small = with_options(config, {"generator.channels": (4,), "disc_input_sizes": (64,)})
     first = build_networks(small, split.vocabulary).generator
     save_part(first, first.config, tmp_path / "run/average", "generator", split.vocabulary.hash)
-    config = dataclasses.replace(config, grow_from=tmp_path / "run", grown_rate=1e-6)
+    config = with_options(config, {"init_from": tmp_path / "run", "optimizer.pretrained_lr": 1e-6})
     nets, optimizers = begin(config, split)
     before = copy_of(nets.generator)
     step_once(config, split, nets, optimizers)
@@ -950,15 +1006,9 @@ def test_presets_bear_their_own_names_and_survive_the_command_line():
     for name, preset in PRESETS.items():
         assert preset.name == name
         assert parse(PRESETS, [name]) == preset
-        words = [name, "--data", str(preset.data)]
-        for option, value in as_json(preset).items():
-            if isinstance(value, list):
-                words += [f"--{option.replace('_', '-')}", *map(str, value)]
-            elif isinstance(value, bool):
-                words += [f"--{option.replace('_', '-')}", "yes" if value else "no"]
-            elif option != "data":
-                words += [f"--{option.replace('_', '-')}", str(value)]
-        assert parse({name: GanConfig()}, words) == preset
+        words = [word for option, value in as_json(preset).items() for word in as_words(option, value).split()]
+        assert parse({name: GanConfig()}, [name, *words]) == preset
+        assert with_options(GanConfig(), json.loads(json.dumps(as_json(preset)))) == preset
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -966,11 +1016,11 @@ def test_a_preset_s_networks_can_be_built(name):
     preset = PRESETS[name]
     with torch.device("meta"):
         generator = build_generator(preset, 256)
-        for stage, size in enumerate(preset.look_sizes):
-            if size and preset.discriminator != "projected":
-                build_discriminator(preset, stage, generator.told_dim, find_trunk)
+        for stage, size in enumerate(preset.disc_input_sizes):
+            if size and preset.discriminator_trunk is None:
+                build_discriminator(preset, stage, generator.discriminator_condition_dim, find_trunk)
             elif size:
-                preset.discriminator_config(stage, generator.told_dim)
+                preset.discriminator_config(stage, generator.discriminator_condition_dim)
     assert generator.sizes == preset.sizes
     expected = {
         "birds-paper": 7_105_392, "attngan-paper": 7_084_592, "attngan-coco-paper": 13_811_456,
@@ -985,80 +1035,91 @@ def test_published_settings():
     for name in ("birds-paper", "attngan-paper", "coco-paper"):
         preset = PRESETS[name]
         assert preset.sizes == (64, 128, 256)
-        assert (preset.discriminator, preset.objective, preset.augment) == ("pyramid", "cross_entropy", 0.0)
-        assert (preset.generator_rate, preset.discriminator_rate) == (2e-4, 2e-4)
-        assert (preset.beta1, preset.beta2, preset.ema, preset.goal) == (0.5, 0.999, 0.999, OBJECTIVES["cross_entropy"])
-        drawn = preset.generator_config()
-        assert all(preset.look_sizes) and drawn.word_attention and drawn.kl_weight == 1.0
+        assert (preset.discriminator.plugin, preset.losses.objective) == ("pyramid", "cross_entropy")
+        assert preset.pictures.augment == 0.0
+        adam = OptimizerConfig(generator_lr=2e-4, discriminator_lr=2e-4, beta1=0.5, beta2=0.999, ema=0.999)
+        assert (preset.optimizer, preset.objective) == (adam, OBJECTIVES["cross_entropy"])
+        drawn = preset.generator
+        assert all(preset.disc_input_sizes) and drawn.word_attention and drawn.kl_weight == 1.0
         assert not (drawn.skip_images or drawn.standardize_text)
     birds, attngan, coco = PRESETS["birds-paper"], PRESETS["attngan-paper"], PRESETS["coco-paper"]
-    assert (birds.redescription, birds.redescription_share, birds.damsm) == (20.0, 1.0, 0.0)
-    assert birds.generator_config() == GeneratorConfig() and birds.discriminator_channels == 64
-    assert (birds.batch, birds.steps, birds.longest) == (12, 650 * 737, 18)
-    assert (attngan.redescription, attngan.damsm, attngan.generator) == (0.0, 5.0, "attngan")
-    assert (attngan.batch, attngan.steps, attngan.longest) == (20, 600 * 442, 18)
-    assert (coco.channels, coco.generator_config().residual_blocks, coco.discriminator_channels) == (
-        (48, 48, 48),
-        3,
-        96,
+    assert (birds.losses.redescription, birds.losses.redescription_share, birds.losses.damsm) == (20.0, 1.0, 0.0)
+    assert birds.generator == GeneratorConfig() and birds.discriminator.channels == 64
+    assert (birds.batch, birds.steps, birds.text.longest) == (12, 650 * 737, 18)
+    assert (attngan.losses.redescription, attngan.losses.damsm) == (0.0, 5.0)
+    assert attngan.generator.plugin == "attngan"
+    assert (attngan.batch, attngan.steps, attngan.text.longest) == (20, 600 * 442, 18)
+    assert coco.generator == GeneratorConfig(channels=(48, 48, 48), residual_blocks=3)
+    assert coco.discriminator.channels == 96
+    assert (coco.batch, coco.steps, coco.text.longest, coco.losses.redescription, coco.losses.damsm) == (
+        14,
+        120 * 5913,
+        12,
+        20.0,
+        0.0,
     )
-    assert (coco.batch, coco.steps, coco.longest, coco.redescription, coco.damsm) == (14, 120 * 5913, 12, 20.0, 0.0)
 
 
 def test_published_settings_of_the_other_systems():
     ssagan, dfgan = PRESETS["ssagan-paper"], PRESETS["dfgan-paper"]
     for preset in (ssagan, dfgan):
-        assert preset.goal == OBJECTIVES["hinge_ma_gp"] and preset.goal.gradient_penalty == 2.0
-        assert (preset.generator_rate, preset.discriminator_rate, preset.beta1, preset.beta2) == (1e-4, 4e-4, 0.0, 0.9)
-        assert preset.sizes == (256,) and preset.ema == 0 and preset.redescription == 0
-    assert (ssagan.batch, ssagan.steps, ssagan.damsm, ssagan.text_training) == (24, 600 * 368, 0.1, "beside")
-    assert ssagan.penalty_apart and ssagan.damsm_gammas == (5.0, 5.0, 10.0) and ssagan.text_rate == 4e-5
-    assert (dfgan.batch, dfgan.steps, dfgan.damsm, dfgan.penalty_apart) == (32, 1301 * 276, 0.0, False)
+        assert preset.objective == OBJECTIVES["hinge_ma_gp"] and preset.objective.gradient_penalty == 2.0
+        adam = OptimizerConfig(generator_lr=1e-4, discriminator_lr=4e-4, beta1=0.0, beta2=0.9, ema=0.0)
+        assert preset.sizes == (256,) and preset.optimizer == adam and preset.losses.redescription == 0
+    assert (ssagan.batch, ssagan.steps, ssagan.losses.damsm, ssagan.text.training) == (24, 600 * 368, 0.1, "detached")
+    assert (
+        ssagan.losses.separate_penalty_step
+        and ssagan.losses.damsm_gammas == (5.0, 5.0, 10.0)
+        and ssagan.optimizer.text_lr == 4e-5
+    )
+    assert (dfgan.batch, dfgan.steps, dfgan.losses.damsm, dfgan.losses.separate_penalty_step) == (
+        32,
+        1301 * 276,
+        0.0,
+        False,
+    )
     assert ssagan.discriminator_config(0).widest == 16 and dfgan.discriminator_config(0).widest == 8
     memory, coco = PRESETS["dmgan-paper"], PRESETS["dmgan-coco-paper"]
     for preset in (memory, coco):
-        assert preset.goal == OBJECTIVES["cross_entropy"] and preset.sizes == (64, 128, 256)
-        assert (preset.generator_rate, preset.discriminator_rate, preset.beta1, preset.beta2) == (
-            2e-4,
-            2e-4,
-            0.5,
-            0.999,
-        )
-        assert (preset.ema, preset.redescription, preset.damsm_gammas) == (0.999, 0.0, (4.0, 5.0, 10.0))
+        assert preset.objective == OBJECTIVES["cross_entropy"] and preset.sizes == (64, 128, 256)
+        adam = OptimizerConfig(generator_lr=2e-4, discriminator_lr=2e-4, beta1=0.5, beta2=0.999, ema=0.999)
+        assert (preset.optimizer, preset.losses.redescription) == (adam, 0.0)
+        assert preset.losses.damsm_gammas == (4.0, 5.0, 10.0)
         judge = preset.discriminator_config(0)
         assert (judge.norm, judge.channels, judge.spectral_norm) == ("spectral", 32, False)
-    assert (memory.batch, memory.steps, memory.damsm, memory.longest) == (10, 800 * 885, 5.0, 18)
-    assert (coco.batch, coco.steps, coco.damsm, coco.longest) == (16, 200 * 5173, 50.0, 12)
+    assert (memory.batch, memory.steps, memory.losses.damsm, memory.text.longest) == (10, 800 * 885, 5.0, 18)
+    assert (coco.batch, coco.steps, coco.losses.damsm, coco.text.longest) == (16, 200 * 5173, 50.0, 12)
     tree, first = PRESETS["stackgan2-paper"], PRESETS["gan-int-cls-paper"]
     assert (tree.batch, tree.steps, tree.sizes) == (24, 600 * 368, (64, 128, 256))
-    assert tree.goal == OBJECTIVES["cross_entropy_sum"] and tree.generator_config().kl_weight == 2.0
-    assert (first.batch, first.sizes, first.beta1, first.generator_rate) == (64, (64,), 0.5, 2e-4)
-    assert first.goal.interpolation == 0.5 and first.halve_every * 6 == first.steps == 600 * 138
+    assert tree.objective == OBJECTIVES["cross_entropy_sum"] and tree.generator.kl_weight == 2.0
+    assert (first.batch, first.sizes, first.optimizer.beta1, first.optimizer.generator_lr) == (64, (64,), 0.5, 2e-4)
+    assert first.objective.interpolation == 0.5 and first.optimizer.lr_halve_every * 6 == first.steps == 600 * 138
     for name in ("gawwn-paper", "gawwn-keypoints-paper"):
         preset = PRESETS[name]
-        assert (preset.batch, preset.sizes, preset.beta1, preset.generator_rate) == (16, (128,), 0.5, 2e-4)
-        assert preset.halve_every * 6 == preset.steps == 600 * 553 and preset.discriminator_channels == 128
-        assert preset.goal == OBJECTIVES["cross_entropy"] and not preset.goal.interpolation and preset.ema == 0
-        assert preset.discriminator_config(0).location == preset.location
+        assert (preset.batch, preset.sizes) == (16, (128,)) and preset.discriminator.channels == 128
+        halve_every = 100 * 553
+        assert preset.optimizer == OptimizerConfig(generator_lr=2e-4, beta1=0.5, ema=0.0, lr_halve_every=halve_every)
+        assert preset.steps == 6 * halve_every and preset.objective == OBJECTIVES["cross_entropy"]
+        assert not preset.objective.interpolation and preset.discriminator_config(0).location == preset.location
     one, two = PRESETS["stackgan-paper"], PRESETS["stackgan-256-paper"]
     for preset, epochs in ((one, 50), (two, 100)):
-        assert (preset.batch, preset.steps, preset.ema, preset.beta1) == (64, 600 * 138, 0.0, 0.5)
-        assert preset.halve_every == epochs * 138 and preset.goal == OBJECTIVES["cross_entropy"]
-        drawn, judge = preset.generator_config(), preset.discriminator_config(preset is two)
+        assert (preset.batch, preset.steps, preset.optimizer.ema, preset.optimizer.beta1) == (64, 600 * 138, 0.0, 0.5)
+        assert preset.optimizer.lr_halve_every == epochs * 138 and preset.objective == OBJECTIVES["cross_entropy"]
+        drawn, judge = preset.generator, preset.discriminator_config(preset is two)
         assert (drawn.kl_weight, drawn.condition_dim, drawn.form) == (2.0, 128, "birds")
         assert judge.narrow == (preset is two) and judge.channels == 64 and not judge.text_norm
-    assert (one.sizes, two.sizes, two.look_sizes, two.first_trained) == ((64,), (64, 256), (0, 256), 1)
-    assert two.grow_from == one.folder and two.generator_config().residual_blocks == 4
+    assert (one.sizes, two.sizes, two.disc_input_sizes, two.first_trained) == ((64,), (64, 256), (0, 256), 1)
+    assert two.init_from == one.folder and two.generator.residual_blocks == 4
     one, two = PRESETS["stackgan-coco-paper"], PRESETS["stackgan-coco-256-paper"]
-    assert (one.batch, one.steps, one.halve_every) == (128, 120 * 646, 20 * 646)
-    assert (two.batch, two.steps, two.halve_every) == (40, 100 * 2069, 20 * 2069)
-    assert two.generator_config(1024) == stackgan.FORMS["coco"] and two.grow_from == one.folder
+    assert (one.batch, one.steps, one.optimizer.lr_halve_every) == (128, 120 * 646, 20 * 646)
+    assert (two.batch, two.steps, two.optimizer.lr_halve_every) == (40, 100 * 2069, 20 * 2069)
+    assert two.generator_config(1024) == stackgan.FORMS["coco"] and two.init_from == one.folder
     judges = [one.discriminator_config(0, 128), two.discriminator_config(1, 128)]
     assert [(j.unconditional, j.start, j.channels) for j in judges] == [(False, "normal", 96), (True, "normal", 96)]
     dcgan = PRESETS["attndcgan-paper"]
-    assert (dcgan.batch, dcgan.sizes, dcgan.damsm) == (30, (256,), 1.0)
-    assert not dcgan.discriminator_config(0).unconditional and dcgan.generator_config().residual_blocks == 0
-    assert PRESETS["birds-released"].redescription == 10.0 and PRESETS["attngan-coco-paper"].damsm == 50.0
+    assert (dcgan.batch, dcgan.sizes, dcgan.losses.damsm) == (30, (256,), 1.0)
+    assert not dcgan.discriminator_config(0).unconditional and dcgan.generator.residual_blocks == 0
+    assert PRESETS["birds-released"].losses.redescription == 10.0 and PRESETS["attngan-coco-paper"].losses.damsm == 50.0
 
 
 def test_published_pairs_cuts_and_modes():
@@ -1069,18 +1130,18 @@ def test_published_pairs_cuts_and_modes():
            "gawwn-keypoints-paper": "sentences"}  # fmt: skip
     assert len(paper) == 20
     for name, preset in paper.items():
-        assert preset.wrong_pairs == own.get(name, "neighbours"), name
+        assert preset.losses.wrong_pairs == own.get(name, "neighbours"), name
         # 76 to 64 (AttnGAN and its relatives), GAWWN 150 to 128
-        assert preset.cut_margin == (22 / 128 if name.startswith("gawwn") else 12 / 64)
-        assert preset.encoder_dropout == name.startswith("ssagan")
-        assert preset.fresh_noise == (name in ("gan-int-cls-paper", "stackgan-paper", "stackgan-256-paper"))
+        assert preset.pictures.cut_margin == (22 / 128 if name.startswith("gawwn") else 12 / 64)
+        assert preset.text.dropout == name.startswith("ssagan")
+        assert preset.losses.fresh_noise == (name in ("gan-int-cls-paper", "stackgan-paper", "stackgan-256-paper"))
     assert PRESETS["stackgan2-paper"].discriminator_config(0).sentence_first
     judge = PRESETS["gan-int-cls-paper"].discriminator_config(0)
     assert judge.text_norm and not judge.last_activation
 
 
 def test_attngan_s_coco_generator_has_its_published_size():
-    config = dataclasses.replace(PRESETS["coco-paper"], generator="attngan")
+    config = with_options(PRESETS["coco-paper"], {"generator": "attngan"})
     with torch.device("meta"):
         assert counted(build_generator(config, 256)) == 13_811_456
 
@@ -1099,7 +1160,7 @@ def test_damsm_s_gradient_reaches_the_last_picture_through_frozen_networks(confi
 
 def test_without_redescription_no_captioner_is_needed(config, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    train(dataclasses.replace(config, steps=1, redescription=0.0, captioner=tmp_path / "nowhere"))
+    train(with_options(config, {"steps": 1, "losses.redescription": 0.0, "captioner": tmp_path / "nowhere"}))
 
 
 # ------------------------------------------------------------------------------------------------------ guards

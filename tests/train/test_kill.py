@@ -1,6 +1,5 @@
 """A run that is killed at any moment, again and again, ends as one that never was."""
 
-import dataclasses
 import json
 import os
 import random
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from train.runtime.command import as_json
+from train.runtime.options import as_json, with_options
 from train.runtime.state import load_state
 
 KILLS = int(os.environ.get("KILLS", "4"))
@@ -47,11 +46,11 @@ def same(first, second):
 @pytest.mark.timeout(3000)
 def test_kill_9_at_any_moment_and_going_on_equals_not_being_killed(config, tmp_path):
     # It saves all the time, so that many kills meet a state half written.
-    config = dataclasses.replace(config, steps=60, save_minutes=1e-9, redescription_share=0.5)
+    config = with_options(config, {"steps": 60, "save_minutes": 1e-9, "losses.redescription_share": 0.5})
     for name in ("whole", "killed"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "options.json").write_text(
-            json.dumps(as_json(config) | {"grow_from": None}), encoding="utf-8"
+            json.dumps(as_json(config) | {"init_from": None}), encoding="utf-8"
         )
     assert start(tmp_path / "whole").wait() == 0
     run = tmp_path / "killed/runs/small"

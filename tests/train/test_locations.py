@@ -30,6 +30,7 @@ from train.data.packed import load_packed
 from train.data.packing import pack
 from train.evaluation.placement import measure
 from train.metrics.placement import box_overlaps, following, object_boxes, spread_boxes
+from train.runtime.options import with_options
 
 BOXES = torch.tensor([[0.25, 0.125, 0.5, 0.375], [0.0, 0.5, 0.25, 0.25]])
 PARTS = torch.tensor([[0.25, 0.5, 1.0, 0.0, 0.0, 0.0], [0.75, 1.0, 1.0, 0.5, 0.25, 1.0]])
@@ -152,13 +153,13 @@ def test_packed_boxes_of_shapes_are_where_the_shapes_are(packed_shapes):
     torch.testing.assert_close(middle, torch.stack([x + width / 2, y + height / 2], dim=1))
 
 
-def placed(config, name, **options):
-    return dataclasses.replace(config, **SYSTEMS[name] | options)
+def placed(config, name, options=None):
+    return with_options(config, SYSTEMS[name] | (options or {}))
 
 
 @pytest.mark.parametrize("name", ["gawwn", "gawwn_keypoints"])
 def test_a_batch_says_where_its_pictures_show_what_they_show(config, split, name):
-    varied, still = placed(config, name), placed(config, name, vary_place=False)
+    varied, still = placed(config, name), placed(config, name, {"pictures.vary_place": False})
     nets = build_networks(varied, split.vocabulary)
     loader = feed_for(varied, split, nets)
     one, again, plain = loader.read(0), loader.read(0), feed_for(still, split, nets).read(0)
@@ -189,19 +190,19 @@ def test_places_for_the_average_are_those_of_a_training(split, kind):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"discriminator": "pyramid", "discriminator_options": ()}, "its discriminator must be gawwn, not pyramid"),
-        ({"wrong_pairs": "pictures"}, "wrong_pairs 'sentences', which keep the place, not 'pictures'"),
+        ({"discriminator": "pyramid"}, "its discriminator must be gawwn, not pyramid"),
+        ({"losses.wrong_pairs": "pictures"}, "wrong_pairs 'sentences', which keep the place, not 'pictures'"),
         ({"generator": "gan_int_cls"}, "vary_place is for a generator that is told places, such as gawwn"),
-        ({"options": ("location=tree",)}, "location must be 'box' or 'keypoints', not 'tree'"),
+        ({"generator.location": "tree"}, "location must be 'box' or 'keypoints', not 'tree'"),
     ],
 )
 def test_trainings_that_cannot_be_are_refused_in_words(config, options, message):
     with pytest.raises(ValueError, match=message):
-        placed(config, "gawwn", **options)
+        placed(config, "gawwn", options)
 
 
 def test_parts_of_another_data_set_are_refused_in_words(config, split):
-    changed = placed(config, "gawwn_keypoints", options=("location=keypoints", "part_names=top,bottom"))
+    changed = placed(config, "gawwn_keypoints", {"generator.part_names": ("top", "bottom")})
     with pytest.raises(DataError, match="has places of beak, left eye, right eye; the generator is told those of top"):
         feed_for(changed, split, build_networks(changed, split.vocabulary))
 

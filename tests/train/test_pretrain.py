@@ -42,10 +42,10 @@ from train.encoders.pretraining import (
     stack_sides,
 )
 from train.runtime import logger, loop
-from train.runtime.command import as_json
 from train.runtime.config import BY_CONTENT, FIXED, NAME, RATES, SESSION, hold_to
 from train.runtime.distributed import SINGLE_PROCESS
 from train.runtime.logger import RunLogger
+from train.runtime.options import as_json
 from train.runtime.run_log import read_log
 from train.runtime.state import StoppedEarly, Stopper, load_state, seed_step
 
@@ -65,7 +65,7 @@ def toy_config(data, steps=30):
     return PretrainConfig(
         data=data, name="toy", steps=steps, batch=4, image_size=32, device="cpu",
         backbone="efficientnet_lite0",
-        report_every=4, validate_every=5, save_minutes=1e-9, learning_rate=0.05,
+        report_every=4, validate_every=5, save_minutes=1e-9, lr=0.05,
     )  # fmt: skip
 
 
@@ -90,7 +90,7 @@ class Toy(Pretraining):
         super().__init__(config, SINGLE_PROCESS, None, data)
         torch.manual_seed(0)
         self.network = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout(0.5), nn.Linear(4, 1))
-        self.optimizer = torch.optim.Adam(self.network.parameters(), config.learning_rate)
+        self.optimizer = torch.optim.Adam(self.network.parameters(), config.lr)
         self.rates = []
 
     def build(self, state):
@@ -298,7 +298,7 @@ def test_more_steps_follow_the_longer_curve_from_where_the_run_is(config, data):
     longer.train()
     expected = [0.05 * (1 + math.cos(math.pi * step / 40)) / 2 for step in range(30, 40)]
     assert longer.rates == pytest.approx(expected)
-    other = Toy(dataclasses.replace(config, steps=41, learning_rate=1.0), data)
+    other = Toy(dataclasses.replace(config, steps=41, lr=1.0), data)
     other.train()
     assert other.rates == pytest.approx([(1 + math.cos(math.pi * 40 / 41)) / 2])
 
@@ -324,12 +324,12 @@ def test_a_run_does_not_go_on_with_options_that_make_another_one(config, data, c
 
 def test_options_that_may_change_are_said_and_rates_are_those_that_are_asked_for(config, data, capfd):
     Toy(dataclasses.replace(config, steps=3), data).train()
-    other = Toy(dataclasses.replace(config, steps=5, learning_rate=1.0, report_every=2, warmup=1), data)
+    other = Toy(dataclasses.replace(config, steps=5, lr=1.0, report_every=2, warmup=1), data)
     other.optimizer.param_groups[0]["lr_scale"] = 0.5  # of the new configuration, not of the saved state
     other.train()
     said = " ".join("".join(capfd.readouterr()).split())
     assert "goes on at step 3 with steps 5 (it was 3), report_every 2 (it was 4)" in said
-    assert "learning_rate 1.0 (it was 0.05)" in said and "warmup 1 (it was 0)" in said
+    assert "lr 1.0 (it was 0.05)" in said and "warmup 1 (it was 0)" in said
     assert other.rates == pytest.approx([(1 + math.cos(math.pi * step / 5)) / 4 for step in (3, 4)])
 
 
@@ -379,7 +379,7 @@ def test_a_run_of_other_networks_is_not_gone_on_with(config, data):
 
 
 def test_the_cosine_is_torch_s(config):
-    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], config.learning_rate)
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], config.lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.steps)
     for step in range(config.steps):
         assert learning_rate_at(config, step, 7) == pytest.approx(optimizer.param_groups[0]["lr"], abs=1e-12)
@@ -388,8 +388,8 @@ def test_the_cosine_is_torch_s(config):
 
 
 def test_the_released_schedule_written_as_the_loop_it_was(config, data):
-    config = dataclasses.replace(config, schedule="released", learning_rate=2e-3)
-    rate = config.learning_rate
+    config = dataclasses.replace(config, schedule="released", lr=2e-3)
+    rate = config.lr
     for epoch in range(130):
         for step in range(3):
             assert learning_rate_at(config, 3 * epoch + step, 3) == pytest.approx(rate, rel=1e-12)
@@ -410,8 +410,8 @@ def test_the_released_schedule_forgets_the_moments_at_every_epoch(config, data):
     [
         ({"backbone": "lite9"}, "backbone must be one of .*resnet152.*, not 'lite9'"),
         ({"schedule": "linear"}, "schedule must be one of cosine, constant, released, not 'linear'"),
-        ({"learning_rate": 0.0}, "learning_rate must be positive, not 0.0"),
-        ({"learning_rate": float("nan")}, "learning_rate must be positive, not nan"),
+        ({"lr": 0.0}, "lr must be positive, not 0.0"),
+        ({"lr": float("nan")}, "lr must be positive, not nan"),
         ({"held_out": -1}, "held_out must be at least 0, not -1"),
         ({"validate_every": 0}, "validate_every must be at least 1, not 0"),
         ({"image_size": 8}, "image_size must be at least 32 pixels, not 8"),
@@ -547,7 +547,7 @@ def test_the_judge_is_another_captioner():
 
 def test_the_shipped_encoders_preset_has_not_changed():
     birds, stream = damsm.PRESETS["birds"], captioner.PRESETS["birds"]
-    assert (birds.backbone, birds.image_size, birds.batch, birds.steps, birds.pool, birds.learning_rate) == (
+    assert (birds.backbone, birds.image_size, birds.batch, birds.steps, birds.pool, birds.lr) == (
         "efficientnet_lite1", 256, 48, 4000, 2, 2e-3,
     )  # fmt: skip
     assert (birds.gamma1, birds.gamma2, birds.gamma3, birds.clip, birds.longest) == (4, 5, 10, 0.25, 18)

@@ -6,18 +6,22 @@ from pathlib import Path
 
 import pytest
 
+from mirrorgan.discriminators import matching_aware
+from mirrorgan.generators import stackgan
 from mirrorgan.manifest import read_json
 from train.adversarial import training_state
-from train.adversarial.config import GanConfig
+from train.adversarial.config import GanConfig, TextConfig
 from train.adversarial.presets import PRESETS
 from train.encoders import captioner, damsm, expert
 from train.evaluation.comparison import data_of
 from train.publishing.history import command
 from train.runtime import recorded_options
-from train.runtime.command import as_json
 from train.runtime.config import hold_to
+from train.runtime.options import as_json, with_options
 from train.runtime.recorded_options import (
+    OLD_GAN_OPTIONS,
     OLD_OPTIONS,
+    OLD_PLUGIN_OPTIONS,
     Dropped,
     current_options,
     dropped_options,
@@ -36,27 +40,79 @@ def renamed(monkeypatch):
     monkeypatch.setitem(OLD_OPTIONS, "size_of_batch", "batch")
 
 
-def names_of(config):
-    return {field.name for field in dataclasses.fields(config)}
+def names_of(kind):
+    """Names of all options of a training."""
+    return set(as_json(PRESETS["birds"] if kind is GanConfig else kind()))
 
 
 def test_the_table_leads_to_options_that_there_are():
     today = set().union(*map(names_of, CONFIGS))
-    assert not OLD_OPTIONS.keys() & today
+    assert not {*OLD_OPTIONS, *OLD_GAN_OPTIONS} & names_of(GanConfig)
     assert {new for new in OLD_OPTIONS.values() if not isinstance(new, Dropped)} <= today
+    assert set(OLD_GAN_OPTIONS.values()) <= names_of(GanConfig)
+    for kind, table in OLD_PLUGIN_OPTIONS.items():
+        assert {f"{kind}.{name}" for name in table.values()} <= set().union(*map(as_json, PRESETS.values()))
 
 
 def recorded_gan_options(path):
-    training = read_training(path.parent)
+    training = read_json(path)
     return [training["generator"], *training.get("grown_from", [])]
 
 
 @pytest.mark.parametrize("path", CHECKPOINTS, ids=lambda path: path.parent.name)
 def test_options_of_shipped_runs_are_options_of_today(path):
-    for options in recorded_gan_options(path):
-        assert options.keys() <= names_of(GanConfig)
-        typed = {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
-        assert GanConfig(**typed).name == options["name"]
+    for recorded in recorded_gan_options(path):
+        today = with_options(GanConfig(), current_options(recorded))
+        assert (today.name, today.batch, today.steps) == (recorded["name"], recorded["batch"], recorded["steps"])
+        assert today.generator.plugin == recorded.get("generator", "mirrorgan")
+        assert today.generator.channels == tuple(recorded["channels"])
+        assert today.generator.standardize_text == recorded["standardize_text"]
+        assert today.disc_input_sizes == tuple(recorded["look_sizes"])
+        assert today.discriminator_trunk == recorded["backbone"]
+        losses = {name: recorded.get(name, 0.0) for name in ("redescription", "damsm", "frechet")}
+        assert losses == {name: getattr(today.losses, name) for name in losses}
+        assert today.losses.word_maps == recorded.get("word_guidance", 0.0)
+        assert today.optimizer.generator_lr == recorded["generator_rate"]
+        assert str(today.init_from) == str(recorded["grow_from"])
+        assert [name for name, _ in today.losses.compared] == recorded.get("frechet_trunks", [])
+        kinds = ["+".join(kinds) for _, kinds in today.losses.compared]
+        assert kinds == (recorded.get("frechet_statistics") or ["pooled"] * len(kinds))
+    record = read_training(path.parent)
+    for name, kind in (("encoders", damsm.DamsmConfig), ("captioner", captioner.CaptionerTraining)):
+        assert with_options(kind(), record[name]).lr == read_json(path)[name]["learning_rate"]
+
+
+def test_options_that_were_texts_are_read_as_their_fields_say():
+    recorded = {
+        "generator": "stackgan", "first_size": 16, "channels": [8, 4], "residual_blocks": None, "kl": None,
+        "skip_images": None, "standardize_text": True, "options": ["condition_dim=32", "form=coco"],
+        "discriminator": "one_way", "discriminator_channels": 12, "discriminator_options": ["widest=8"],
+        "backbone": "efficientnet_lite0", "text_training": "beside", "longest": 7, "warmup": 3,
+    }  # fmt: skip
+    today = with_options(GanConfig(), current_options(recorded | {"look_sizes": [0, 64]}))
+    assert today.generator == stackgan.Config(
+        first_size=16, channels=(8, 4), standardize_text=True, condition_dim=32, form="coco"
+    )
+    assert today.discriminator == matching_aware.Config(channels=12, widest=8, standardize_text=True)
+    assert (today.text, today.optimizer.warmup) == (TextConfig(longest=7, training="detached"), 3)
+    assert (today.disc_input_sizes, today.sizes) == ((0, 64), (16, 64))
+    dfgan = {"generator": "dfgan", "options": ["truncation=none"], "channels": [4]}
+    assert current_options(dfgan)["generator.truncation"] is None
+    pyramid = {"generator": "mirrorgan", "discriminator_options": ["unconditional=no", "norm=spectral"]}
+    options = current_options(pyramid)
+    assert options["discriminator.unconditional"] is False and options["discriminator.norm"] == "spectral"
+
+
+def test_other_trainings_keep_what_only_the_generator_s_renamed():
+    recorded = {"learning_rate": 0.5, "longest": 9, "warmup": 4, "backbone": "x", "dropout": 0.3}
+    assert current_options(recorded) == {"lr": 0.5, "longest": 9, "warmup": 4, "backbone": "x", "dropout": 0.3}
+
+
+def test_a_training_state_of_older_options_is_of_today_s_preset():
+    state = read_json(CHECKPOINTS[0].parents[1] / "next/training_state.json")
+    preset = PRESETS["birds-cascade-64"]
+    assert training_state.changed_options(state["config"], preset) == []
+    assert training_state.frechet_options(state["config"]) == training_state.frechet_options(as_json(preset))
 
 
 def test_a_run_with_an_option_that_was_dropped_loads(tmp_path):
@@ -107,9 +163,9 @@ def test_of_an_old_name_and_a_new_one_the_new_one_counts(renamed):
 
 
 def test_a_frechet_loss_of_older_options_is_the_same(monkeypatch):
-    monkeypatch.setitem(recorded_options.OLD_OPTIONS, "frechet_pixels", "frechet_size")
-    now = training_state.frechet_options(as_json(PRESETS["folder"]) | {"frechet_size": 64})
-    old = {name: value for name, value in as_json(PRESETS["folder"]).items() if name != "frechet_size"}
+    monkeypatch.setitem(recorded_options.OLD_OPTIONS, "frechet_pixels", "losses.frechet_size")
+    now = training_state.frechet_options(as_json(PRESETS["folder"]) | {"losses.frechet_size": 64})
+    old = {name: value for name, value in as_json(PRESETS["folder"]).items() if name != "losses.frechet_size"}
     assert training_state.frechet_options(old | {"frechet_pixels": 64}) == now
 
 

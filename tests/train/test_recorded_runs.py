@@ -21,7 +21,10 @@ import torch
 from mirrorgan.checkpoint import save_part
 from mirrorgan.expert import Expert, ExpertConfig
 from train import gan
+from train.adversarial.config import without_init
+from train.adversarial.frechet_loss import STATISTICS
 from train.encoders import captioner, damsm, expert
+from train.runtime.options import with_options
 
 RECORD = Path(__file__).with_name("recorded_runs.json")
 STEPS = 5
@@ -32,40 +35,65 @@ CASES = [f"{training} {preset}" for training, module in TRAININGS.items() for pr
 SAME = {"name": "run", "steps": STEPS, "batch": 6, "device": "cpu", "report_every": 1, "longest": 5}
 
 
+KEPT = {
+    "residual_blocks", "skip_images", "standardize_text", "word_attention", "sentence_attention", "kl_weight",
+    "pictures", "unconditional",
+}  # fmt: skip
+"""Options of a system that a small one has, too; others have their defaults."""
+
+
+def small(config, **sizes):
+    """The configuration of a network in small."""
+    names = {field.name for field in dataclasses.fields(config)}
+    kept = {name: getattr(config, name) for name in names & KEPT}
+    return type(config)(**kept | {name: size for name, size in sizes.items() if name in names})
+
+
+def place(preset):
+    """The condition on the place, of the parts that the small data have."""
+    if preset.location is None:
+        return {}
+    parts = {"part_names": ("beak", "left eye", "right eye")} if preset.location == "keypoints" else {}
+    return {"location": preset.location} | parts
+
+
 def small_gan(preset, encoders):
     """A preset with few channels and small pictures: as many stages, the same losses, rates and system."""
-    stages, looks = len(preset.channels), {"pyramid": 64, "projected": 64}
-    look = looks.get(preset.discriminator, 16)
-    options = [word for word in preset.options if word.startswith("pictures")]
-    if preset.location == "keypoints":
-        options += ["location=keypoints", "part_names=beak,left eye,right eye"]
-    if preset.generator == "ssagan":
-        options.append("mask_channels=3")
-    widest = [word for word in preset.discriminator_options if word.startswith("unconditional")]
-    return dataclasses.replace(
-        preset,
-        **SAME,
-        encoders=encoders,
-        captioner=encoders / "regions" if preset.word_guidance else encoders,
-        expert=encoders / "expert",
-        first_size=8 if preset.discriminator == "projected" and stages > 2 else 16,
-        channels=(4,) * stages,
-        options=tuple(options),
-        backbone="tiny",
-        standardize_text=preset.standardize_text and preset.discriminator != "one_way",  # random encoders hardly vary
-        look_sizes=tuple(look if size else 0 for size in preset.look_sizes),
-        look_pixels=tuple(look if size else 0 for size in preset.look_pixels),
-        crop_size=16 if preset.crop_size else 0,
-        discriminator_channels=2,
-        discriminator_options=("widest=1",) if preset.generator == "dfgan" else tuple(widest),
-        frechet_trunks=tuple("expert" if name == "expert" else "tiny" for name in preset.frechet_trunks),
-        frechet_size=32,
-        halve_every=2 if preset.halve_every else 0,
-        grow_from=None,
-        grown_rate=None,
-        resume_from=None,
-        precision="float32",
+    system, judge = preset.generator.plugin, preset.discriminator.plugin
+    stages, look = len(preset.generator.channels), 64 if judge in ("pyramid", "projected") else 16
+    # Random encoders' sentences hardly vary.
+    text = {"standardize_text": preset.generator.standardize_text and judge != "matching_aware"}
+    size = 8 if judge == "projected" and stages > 2 else 16
+    statistics = {
+        f"losses.frechet_{kind}": ["expert" if name == "expert" else "tiny" for name in preset.losses.networks_of(kind)]
+        for kind in STATISTICS
+    }
+    options = {
+        "encoders": encoders,
+        "captioner": encoders / "regions" if preset.losses.word_maps else encoders,
+        "expert": encoders / "expert",
+        "text.longest": SAME["longest"],
+        "pictures.crop_size": 16 if preset.pictures.crop_size else 0,
+        "losses.frechet_size": 32,
+        "optimizer.lr_halve_every": 2 if preset.optimizer.lr_halve_every else 0,
+        "optimizer.pretrained_lr": None,
+        "resume_from": None,
+        "precision": "float32",
+    }
+    with_networks = dataclasses.replace(
+        without_init(preset),
+        generator=small(
+            preset.generator, first_size=size, channels=(4,) * stages, mask_channels=3, **text, **place(preset)
+        ),
+        discriminator=small(
+            preset.discriminator, channels=2, backbone="tiny", widest=1 if system == "dfgan" else 16, **text
+        ),
+        disc_input_sizes=tuple(look if size else 0 for size in preset.disc_input_sizes),
+        pixel_head_sizes=tuple(look if size else 0 for size in preset.pixel_head_sizes),
+        pictures=dataclasses.replace(preset.pictures, crop_size=0),
     )
+    shared = {name: value for name, value in SAME.items() if name != "longest"}
+    return with_options(with_networks, shared | options | statistics)
 
 
 def small_pretraining(preset):

@@ -1,4 +1,3 @@
-import dataclasses
 import sys
 
 import pytest
@@ -6,21 +5,38 @@ import pytest
 from train.adversarial.config import GanConfig
 from train.adversarial.presets import PRESETS
 from train.benchmarks.step import main, random_batch, random_networks, standing_alone
+from train.runtime.options import with_options
+
+SMALL = {"pyramid": {"discriminator.channels": 2}, "projected": {"discriminator.backbone": "tiny"}}
 
 
-@pytest.fixture(params=["pyramid", "projected"])
+@pytest.fixture(params=SMALL)
 def config(request, tiny_backbone):
-    return GanConfig(
-        device="cpu", batch=2, first_size=16, channels=(2, 2), residual_blocks=1, look_sizes=(64, 64), backbone="tiny",
-        discriminator=request.param, discriminator_channels=2, redescription=0.0, longest=9,
-        precision="float32", frechet=float(request.param == "projected"), frechet_trunks=("tiny",), frechet_size=32,
-    )  # fmt: skip
+    return with_options(
+        GanConfig(),
+        {
+            "device": "cpu",
+            "batch": 2,
+            "generator.first_size": 16,
+            "generator.channels": (2, 2),
+            "generator.residual_blocks": 1,
+            "disc_input_sizes": (64, 64),
+            "discriminator": request.param,
+            **SMALL[request.param],
+            "losses.redescription": 0.0,
+            "text.longest": 9,
+            "precision": "float32",
+            "losses.frechet": float(request.param == "projected"),
+            "losses.frechet_pooled": ("tiny",),
+            "losses.frechet_size": 32,
+        },
+    )
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_can_be_timed_without_what_it_grows_from(name):
     config = standing_alone(PRESETS[name], "cpu", 4)
-    assert config.batch == 4 and config.grow_from is None
+    assert config.batch == 4 and config.init_from is None
     assert standing_alone(PRESETS[name], "cpu").batch == PRESETS[name].batch
 
 
@@ -38,7 +54,9 @@ def run(monkeypatch, config, *words):
 
 
 def test_an_option_is_measured_against_another_value(config, monkeypatch, capsys):
-    config = dataclasses.replace(config, channels=(2, 2, 2), look_sizes=(0, 64, 64), crop_size=16)
+    config = with_options(
+        config, {"generator.channels": (2, 2, 2), "disc_input_sizes": (0, 64, 64), "pictures.crop_size": 16}
+    )
     run(monkeypatch, config, "--against", "crop_size=0", "look_sizes=0,0,64")
     title, against, ours = capsys.readouterr().out.splitlines()
     assert title.startswith("tiny: 16-32-64 pixels, the last one in crops of 16, batch 2")

@@ -1,7 +1,6 @@
 """A step is Algorithm 1, written out: one network after the other, one loss after the other."""
 
 import copy
-import dataclasses
 
 import pytest
 import torch
@@ -13,23 +12,42 @@ from train.adversarial.optimizers import build_optimizers
 from train.adversarial.step import train_step
 from train.benchmarks.step import random_batch, random_networks
 from train.data.augmentation import augment
+from train.runtime.options import with_options
+
+SMALL = {"pyramid": {"discriminator.channels": 2}, "projected": {"discriminator.backbone": "tiny"}}
 
 
-@pytest.fixture(params=["pyramid", "projected"])
+@pytest.fixture(params=SMALL)
 def config(request, tiny_backbone):
-    return GanConfig(
-        device="cpu", batch=3, first_size=16, channels=(2, 2), residual_blocks=1, look_sizes=(64, 64), backbone="tiny",
-        discriminator=request.param, discriminator_channels=2, redescription=0.0, longest=9, kl=1.0, augment=1.0,
-        precision="float32", frechet=float(request.param == "projected"), frechet_trunks=("tiny",), frechet_size=32,
-    )  # fmt: skip
+    return with_options(
+        GanConfig(),
+        {
+            "device": "cpu",
+            "batch": 3,
+            "generator.first_size": 16,
+            "generator.channels": (2, 2),
+            "generator.residual_blocks": 1,
+            "disc_input_sizes": (64, 64),
+            "discriminator": request.param,
+            **SMALL[request.param],
+            "losses.redescription": 0.0,
+            "text.longest": 9,
+            "generator.kl_weight": 1.0,
+            "pictures.augment": 1.0,
+            "precision": "float32",
+            "losses.frechet": float(request.param == "projected"),
+            "losses.frechet_pooled": ("tiny",),
+            "losses.frechet_size": 32,
+        },
+    )
 
 
 def plain_step(config, nets, batch):
     """Every network by itself, every loss differentiated on its own; gradients are left with the weights."""
-    goal, generator = config.goal, nets.generator
+    goal, generator = config.objective, nets.generator
 
     def changed(images, use):
-        return augment(images, batch.changes[use], config.augment)
+        return augment(images, batch.changes[use], config.pictures.augment)
 
     def draw(noise):
         crop = () if batch.crop is None else (batch.crop,)
@@ -40,12 +58,14 @@ def plain_step(config, nets, batch):
     drawn = draw(batch.noise)
     for discriminator, stage in discriminators:
         learning = [p for p in discriminator.parameters() if p.requires_grad]
-        optimizer = torch.optim.Adam(learning, config.discriminator_rate, (config.beta1, config.beta2))
+        optimizer = torch.optim.Adam(
+            learning, config.optimizer.discriminator_lr, (config.optimizer.beta1, config.optimizer.beta2)
+        )
         seen = discriminator.look(changed(batch.images[stage], 3 * stage))
-        if config.wrong_pairs == "pictures":
-            others = augment(batch.others[stage], batch.other_changes[stage], config.augment)
+        if config.losses.wrong_pairs == "pictures":
+            others = augment(batch.others[stage], batch.other_changes[stage], config.pictures.augment)
             mismatched = discriminator(others, condition)
-        elif config.wrong_pairs == "neighbours":
+        elif config.losses.wrong_pairs == "neighbours":
             mismatched = discriminator.judge([maps[:-1] for maps in seen], condition[1:])
         else:
             mismatched = discriminator.judge(seen, wrong)
@@ -72,13 +92,13 @@ def plain_step(config, nets, batch):
     "options",
     [
         {},
-        {"channels": (2, 2, 2), "look_sizes": (0, 64, 64), "crop_size": 16},
-        {"wrong_pairs": "pictures", "fresh_noise": True},
-        {"wrong_pairs": "neighbours"},
+        {"generator.channels": (2, 2, 2), "disc_input_sizes": (0, 64, 64), "pictures.crop_size": 16},
+        {"losses.wrong_pairs": "pictures", "losses.fresh_noise": True},
+        {"losses.wrong_pairs": "neighbours"},
     ],
 )
 def test_a_step_has_the_gradients_of_the_algorithm_written_out(config, options):
-    config = dataclasses.replace(config, **options)
+    config = with_options(config, options)
     nets = random_networks(config)
     nets.discriminators.eval()  # spectral norms are refined at every pass, and the two make not as many
     batch = random_batch(config, nets)

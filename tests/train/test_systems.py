@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import json
+from typing import get_args
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from mirrorgan.losses import Judgement, squared_grad_norm
 from mirrorgan.text_encoder import TextEncoder, TextEncoderConfig
 from tests.train.systems import SYSTEMS
 from tests.train.test_gan import assert_same, begin, copy_of, feed_for, moved, step_once
-from train.adversarial.config import WRONG_PAIRS
+from train.adversarial.config import WrongPairs
 from train.adversarial.criterion import Criterion
 from train.adversarial.forwards import DiscriminatorPass, GradientPenalty
 from train.adversarial.networks import (
@@ -30,22 +31,23 @@ from train.adversarial.optimizers import set_rates
 from train.adversarial.step import train_step
 from train.adversarial.training import train
 from train.encoders.trunks import find_trunk
+from train.runtime.options import with_options
 from train.runtime.state import load_state
 
 
 @pytest.fixture(params=SYSTEMS)
 def system(request, config):
-    return dataclasses.replace(config, **SYSTEMS[request.param])
+    return with_options(config, SYSTEMS[request.param])
 
 
 def small(config, name, **options):
-    return dataclasses.replace(config, **SYSTEMS[name] | options)
+    return with_options(config, SYSTEMS[name] | options)
 
 
 def test_every_system_and_every_objective_is_here(config):
     mine = [small(config, name) for name in SYSTEMS]
-    assert {c.generator for c in mine} | {"mirrorgan"} == set(available_generators())
-    assert {c.objective for c in mine} | {"hinge"} == set(OBJECTIVES)
+    assert {c.generator.plugin for c in mine} | {"mirrorgan"} == set(available_generators())
+    assert {c.losses.objective for c in mine} | {"hinge"} == set(OBJECTIVES)
 
 
 def test_a_step_moves_both_players_and_nothing_frozen(system, split):
@@ -64,8 +66,8 @@ def test_a_step_moves_both_players_and_nothing_frozen(system, split):
         assert moved(module, state), type(module).__name__
     for part, state in zip((part for d in nets.discriminators for part in d.fixed()), fixed, strict=True):
         assert not moved(part, state)
-    assert ("gradient penalty" in terms) == bool(system.goal.gradient_penalty)
-    assert ("interpolated" in terms) == bool(system.goal.interpolation)
+    assert ("gradient penalty" in terms) == bool(system.objective.gradient_penalty)
+    assert ("interpolated" in terms) == bool(system.objective.interpolation)
     assert ("encoders" in terms) == bool(learnt)
 
 
@@ -77,16 +79,24 @@ def test_resuming_equals_not_stopping_bit_for_bit(system, tmp_path, monkeypatch)
     whole, parts = (load_state(tmp_path / "runs" / name) for name in ("at-once", "in-parts"))
     assert_same(whole, parts)
     about = json.loads((folder / "generator.json").read_text(encoding="utf-8"))
-    assert about["generator"] == system.generator
-    assert (folder / "text_encoder.json").exists() == (system.text_training != "frozen")
+    assert about["generator"] == system.generator.plugin
+    assert (folder / "text_encoder.json").exists() == (system.text.training != "frozen")
     module = find_generator(about["generator"])
     again = load_part(folder, "generator", module.Config, module.Generator, about["vocabulary"])
     assert again.sizes == system.sizes
 
 
 def test_a_batch_in_parts_is_the_batch_at_once_where_no_norm_looks(system, split):
-    config = dataclasses.replace(
-        system, batch=8, damsm=0.0, text_training="frozen", precision="float32", augment=1.0, halve_every=0
+    config = with_options(
+        system,
+        {
+            "batch": 8,
+            "losses.damsm": 0.0,
+            "text.training": "frozen",
+            "precision": "float32",
+            "pictures.augment": 1.0,
+            "optimizer.lr_halve_every": 0,
+        },
     )
     states, reported = [], []
     for count in (1, 2):
@@ -148,7 +158,7 @@ def test_the_penalty_is_the_sixth_power_of_the_gradient_norm_at_real_pictures_an
     whole = DiscriminatorPass(nets.discriminators[0], penalized=True)
     *_, norms = whole(batch.images[0], -batch.images[0], batch.sentence, batch.wrong)
     torch.testing.assert_close(norms.detach(), expected)
-    if config.penalty_apart:
+    if config.losses.separate_penalty_step:
         found = Criterion(nets, config).penalty(batch).named["gradient penalty"]
         torch.testing.assert_close(found.detach(), 2 * (expected**3).mean())
 
@@ -167,9 +177,13 @@ def test_a_discriminator_pass_judges_the_same_with_a_penalty_and_without(config,
 
 def test_apart_and_together_the_first_steps_differ_and_a_penalty_of_none_is_none(config, split):
     states = []
-    for options in ({"penalty_apart": True}, {"penalty_apart": False}, {"gradient_penalty": 0.0}):
+    for options in (
+        {"losses.separate_penalty_step": True},
+        {"losses.separate_penalty_step": False},
+        {"losses.gradient_penalty": 0.0},
+    ):
         changed = small(config, "dfgan", gradient_penalty=2e4) if options.get("gradient_penalty") is None else None
-        changed = dataclasses.replace(changed or small(config, "dfgan"), **options)
+        changed = with_options(changed or small(config, "dfgan"), options)
         nets, optimizers = begin(changed, split)
         terms = [step_once(changed, split, nets, optimizers, step) for step in range(2)]
         states.append(torch.cat([p.detach().flatten() for p in nets.discriminators.parameters()]))
@@ -181,8 +195,14 @@ def test_apart_and_together_the_first_steps_differ_and_a_penalty_of_none_is_none
 
 def test_the_gradient_of_two_heads_and_of_batch_norms_can_be_penalised_too(config, split):
     for discriminator in ("pyramid", "projected", "gan_int_cls"):
-        changed = dataclasses.replace(
-            config, objective="hinge_ma_gp", discriminator=discriminator, penalty_apart=True, damsm=0.0
+        changed = with_options(
+            config,
+            {
+                "losses.objective": "hinge_ma_gp",
+                "discriminator": discriminator,
+                "losses.separate_penalty_step": True,
+                "losses.damsm": 0.0,
+            },
         )
         nets, optimizers = begin(changed, split)
         assert step_once(changed, split, nets, optimizers)["gradient penalty"] > 0
@@ -191,7 +211,7 @@ def test_the_gradient_of_two_heads_and_of_batch_norms_can_be_penalised_too(confi
 # ------------------------------------------------------------------------------------------- wrong pairs
 
 
-@pytest.mark.parametrize("pairs", WRONG_PAIRS)
+@pytest.mark.parametrize("pairs", get_args(WrongPairs))
 def test_wrong_pairs_are_other_sentences_neighbours_or_other_pictures(config, pairs):
     # In training mode: what is looked at apart has the statistics of its own rows.
     judges = [build_discriminator(config, 0, 6, find_trunk) for _ in range(2)]
@@ -214,7 +234,9 @@ def test_wrong_pairs_are_other_sentences_neighbours_or_other_pictures(config, pa
 
 
 def test_neighbours_are_those_of_falling_length(config, split):
-    plain, sorted_ = (dataclasses.replace(config, wrong_pairs=pairs, batch=6) for pairs in ("sentences", "neighbours"))
+    plain, sorted_ = (
+        with_options(config, {"losses.wrong_pairs": pairs, "batch": 6}) for pairs in ("sentences", "neighbours")
+    )
     nets = build_networks(plain, split.vocabulary)
     for step in range(3):
         one, other = feed_for(plain, split, nets).read(step), feed_for(sorted_, split, nets).read(step)
@@ -226,7 +248,7 @@ def test_neighbours_are_those_of_falling_length(config, split):
 
 
 def test_other_pictures_are_read_beside_the_same_batch(config, split):
-    plain, more = config, dataclasses.replace(config, wrong_pairs="pictures", fresh_noise=True)
+    plain, more = config, with_options(config, {"losses.wrong_pairs": "pictures", "losses.fresh_noise": True})
     nets = build_networks(plain, split.vocabulary)
     one, other = feed_for(plain, split, nets).read(0), feed_for(more, split, nets).read(0)
     assert one.others is None and one.fresh is None
@@ -272,7 +294,7 @@ def test_with_encoder_dropout_a_caption_is_heard_otherwise_every_time(config, sp
 
 @pytest.mark.parametrize(("margin", "size"), [(0.125, 36), (0.1875, 38), (0.0, 32)])
 def test_pictures_are_larger_than_what_is_cut_by_the_margin(config, split, margin, size):
-    loader = feed_for(dataclasses.replace(config, cut_margin=margin), split)
+    loader = feed_for(with_options(config, {"pictures.cut_margin": margin}), split)
     assert loader.pictures.shape[1:] == (size, size, 3)
     assert loader.read(0).images[-1].shape == (4, 3, 32, 32)
 
@@ -327,7 +349,10 @@ def test_rates_are_halved_again_and_again(config, split):
 
 
 def test_only_the_generator_s_rates_rise_at_first(config, split):
-    config = dataclasses.replace(small(config, "gan_int_cls"), halve_every=0, warmup=3, generator_rate=4e-4)
+    config = with_options(
+        small(config, "gan_int_cls"),
+        {"optimizer.lr_halve_every": 0, "optimizer.warmup": 3, "optimizer.generator_lr": 4e-4},
+    )
     _, optimizers = begin(config, split)
     found = []
     for step in (5, 0, 1, 2, 3, 4):  # whatever came before
@@ -413,7 +438,7 @@ def test_stackgan_s_discriminators_condition_on_means_and_the_generator_learns_b
     drawn = criterion.draw(batch)
     detached = drawn._replace(stages=[s._replace(image=s.image.detach()) for s in drawn.stages])
     criterion.generator(batch, detached).named["adversarial"].backward()
-    assert len(conditions) == 2 and torch.equal(conditions[0], nets.generator.tell(batch.sentence))
+    assert len(conditions) == 2 and torch.equal(conditions[0], nets.generator.discriminator_condition(batch.sentence))
     assert nets.generator.condition.linear.weight.grad.abs().sum() > 0  # by the condition alone
     assert nets.discriminators[0].joint[0].in_channels == 8 * 2 + 5
 

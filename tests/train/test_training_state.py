@@ -32,10 +32,11 @@ from train.publishing.card import write_card
 from train.publishing.export import Runs, export
 from train.publishing.history import history
 from train.runtime.logger import RunLogger
+from train.runtime.options import with_options
 from train.runtime.run_log import read_log, read_sessions
 from train.runtime.state import PREVIOUS, STATE, load_state, save_state
 
-FRECHET = {"frechet": 1.0, "frechet_trunks": ("tiny",), "frechet_size": 32}
+FRECHET = {"losses.frechet": 1.0, "losses.frechet_pooled": ("tiny",), "losses.frechet_size": 32}
 ROOT = Path(__file__).parents[2]
 
 
@@ -53,11 +54,27 @@ def quick(monkeypatch):
 def config(config, runs, monkeypatch, tmp_path):
     """Our losses and discriminators, in a folder whose `runs` has the encoders and the captioner."""
     monkeypatch.chdir(tmp_path)
-    return dataclasses.replace(
-        config, discriminator="projected", objective="hinge", augment=1.0, look_sizes=(0, 64), standardize_text=True,
-        damsm=0.0, precision="float32", steps=5, report_every=1, warmup=2, encoders=Path("runs/encoders/best"),
-        captioner=Path("runs/captioner/best"), options=("noise_dim=6", "condition_dim=5"), **FRECHET,
-    )  # fmt: skip
+    return with_options(
+        config,
+        {
+            "discriminator": "projected",
+            "discriminator.backbone": "tiny",
+            "losses.objective": "hinge",
+            "pictures.augment": 1.0,
+            "disc_input_sizes": (0, 64),
+            "generator.standardize_text": True,
+            "losses.damsm": 0.0,
+            "precision": "float32",
+            "steps": 5,
+            "report_every": 1,
+            "optimizer.warmup": 2,
+            "encoders": Path("runs/encoders/best"),
+            "captioner": Path("runs/captioner/best"),
+            "generator.noise_dim": 6,
+            "generator.condition_dim": 5,
+            **FRECHET,
+        },
+    )
 
 
 def exported(config, name="next", **options):
@@ -87,8 +104,8 @@ def checkpoint(config, once):
     return Path("next")
 
 
-def going_on(config, checkpoint, **options):
-    return dataclasses.replace(config, **{"resume_from": checkpoint, "steps": 8} | options)
+def going_on(config, checkpoint, options=None, **run):
+    return with_options(config, {"resume_from": checkpoint, "steps": 8} | run | (options or {}))
 
 
 # ------------------------------------------------------------------------------------------------- round trip
@@ -160,9 +177,9 @@ def test_a_resumed_run_is_one_run_with_its_whole_history(config, checkpoint):
 
 def test_a_run_that_grew_keeps_what_it_grew_from_and_its_rates(config, split):
     shutil.rmtree("runs/first")  # it has random weights and no state
-    first = dataclasses.replace(config, name="first", channels=(4,), look_sizes=(64,), steps=1)
+    first = with_options(config, {"name": "first", "generator.channels": (4,), "disc_input_sizes": (64,), "steps": 1})
     train(first)
-    config = dataclasses.replace(config, grow_from=Path("runs/first"), grown_rate=1e-6)
+    config = with_options(config, {"init_from": Path("runs/first"), "optimizer.pretrained_lr": 1e-6})
     train(config)
     checkpoint = exported(config)
     shutil.rmtree("runs/first")
@@ -170,7 +187,7 @@ def test_a_run_that_grew_keeps_what_it_grew_from_and_its_rates(config, split):
     on = going_on(config, checkpoint)
     train(on)
     state = load_state(config.folder)
-    nets = build_networks(dataclasses.replace(config, grow_from=None, grown_rate=None), split.vocabulary)
+    nets = build_networks(with_options(config, {"init_from": None, "optimizer.pretrained_lr": None}), split.vocabulary)
     grown = grown_names(nets, on, state)
     assert [len(group["params"]) for group in build_optimizers(nets, on, grown).generator.param_groups] == [
         len(group["params"]) for group in state["generator optimizer"]["param_groups"]
@@ -185,12 +202,12 @@ def test_a_run_that_grew_keeps_what_it_grew_from_and_its_rates(config, split):
 
 
 def test_encoders_that_learnt_beside_go_on_too(config):
-    config = dataclasses.replace(config, text_training="beside", damsm=0.5, frechet=0.0)
+    config = with_options(config, {"text.training": "detached", "losses.damsm": 0.5, "losses.frechet": 0.0})
     train(config)
     learnt = load_state(config.folder)["text encoder"]
     checkpoint = exported(config)
     shutil.rmtree(config.folder)
-    train(going_on(config, checkpoint, steps=6, text_rate=1e-12))
+    train(going_on(config, checkpoint, {"optimizer.text_lr": 1e-12}, steps=6))
     for name, tensor in load_state(config.folder)["text encoder"].items():
         torch.testing.assert_close(tensor, learnt[name], rtol=2**-10, atol=1e-6)
 
@@ -200,7 +217,9 @@ def test_encoders_that_learnt_beside_go_on_too(config):
 
 def test_rates_of_both_rise_where_adam_s_moments_began_anew(config, split):
     nets = build_networks(config, split.vocabulary)
-    config = dataclasses.replace(config, warmup=3, generator_rate=4e-4, discriminator_rate=8e-4)
+    config = with_options(
+        config, {"optimizer.warmup": 3, "optimizer.generator_lr": 4e-4, "optimizer.discriminator_lr": 8e-4}
+    )
     optimizers = build_optimizers(nets, config)
     found = []
     for step in (100, 101, 102, 103, 104):
@@ -212,7 +231,7 @@ def test_rates_of_both_rise_where_adam_s_moments_began_anew(config, split):
 def test_a_run_from_step_0_has_the_rates_that_it_had(config, split):
     nets = build_networks(config, split.vocabulary)
     for warmup, halve in ((0, 0), (3, 0), (5, 4)):
-        config = dataclasses.replace(config, warmup=warmup, halve_every=halve)
+        config = with_options(config, {"optimizer.warmup": warmup, "optimizer.lr_halve_every": halve})
         optimizers = build_optimizers(nets, config)
         for step in range(12):
             set_rates(optimizers, step, config)
@@ -224,7 +243,7 @@ def test_a_run_from_step_0_has_the_rates_that_it_had(config, split):
 def test_the_first_step_after_resuming_is_a_short_one(config, checkpoint):
     lengths = []
     for warmup in (0, 99):
-        train(going_on(config, checkpoint, steps=6, warmup=warmup))
+        train(going_on(config, checkpoint, {"optimizer.warmup": warmup}, steps=6))
         before, after = load_state(Path("kept")), load_state(config.folder)
         shutil.rmtree(config.folder)
         name = "0.heads.0.joint.parametrizations.weight.original"
@@ -238,19 +257,21 @@ def test_the_first_step_after_resuming_is_a_short_one(config, checkpoint):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"channels": (4, 6)}, r"next: the generator of its training state does not fit these options: stages\.0\S+ is "
-         r"\(.*\), \(.*\) was expected \(channels 4 6 \(it was 4 4\)\)\. Give the options .*--resume-from none --grow"),
-        ({"look_sizes": (64, 64)}, r"the discriminators of its training state do not fit these options: 1\.\S+ \(.*\) "
-         r"was expected and is missing \(look_sizes 64 64 \(it was 0 64\)\)"),
-        ({"look_sizes": (0, 64), "discriminator_options": ("width=8",)}, r"the discriminators .* is \(.*was expected"),
+        ({"generator.channels": (4, 6)},
+         r"next: the generator of its training state does not fit these options: stages\.0\S+ is \(.*\), \(.*\) was "
+         r"expected \(generator.channels 4 6 \(it was 4 4\)\)\. Give the options .*--resume-from None --init"),
+        ({"disc_input_sizes": (64, 64)},
+         r"the discriminators of its training state do not fit these options: 1\.\S+ \(.*\) "
+         r"was expected and is missing \(disc_input_sizes 64 64 \(it was 0 64\)\)"),
+        ({"disc_input_sizes": (0, 64), "discriminator.width": 8}, r"the discriminators .* is \(.*was expected"),
         ({"steps": 4}, "next has done 5 steps; --steps 4 is less: give at least 5"),
-        ({"resume_from": Path("gone")}, "gone: no such checkpoint to resume from; .*--resume-from none"),
+        ({"resume_from": Path("gone")}, "gone: no such checkpoint to resume from; .*--resume-from None"),
         ({"resume_from": Path("runs")}, r"runs: no training state to resume from \(training_state\.json\); python -m"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_or_is_missing_is_named(config, checkpoint, options, sentence):
     with pytest.raises((ValueError, FileNotFoundError), match=sentence):
-        train(going_on(config, checkpoint, **options))
+        train(going_on(config, checkpoint, options))
     assert not config.folder.exists()
 
 
@@ -271,7 +292,7 @@ def test_a_file_that_was_changed_is_refused(config, checkpoint, name):
 
 def test_other_options_and_data_are_named(config, checkpoint, pack_birds, capfd):
     other = pack_birds(4)
-    train(going_on(config, checkpoint, batch=6, data=other, redescription=1.0, warmup=0))
+    train(going_on(config, checkpoint, {"losses.redescription": 1.0, "optimizer.warmup": 0}, batch=6, data=other))
     said = "".join(capfd.readouterr())
     assert "begin anew, without a warm-up; changed: " in said
     for part in ("batch 6 (it was 4)", "redescription 1.0 (it was 20.0)", "warmup 0 (it was 2)", f"data {other} (ano"):
@@ -281,8 +302,8 @@ def test_other_options_and_data_are_named(config, checkpoint, pack_birds, capfd)
 @pytest.mark.parametrize(
     ("own", "options", "sentence"),
     [
-        (False, {"frechet_size": 64}, "frechet_size 64, it was 32"),
-        (False, {"frechet_trunks": ("tiny", "tiny")}, "frechet_trunks tiny tiny, it was tiny"),
+        (False, {"losses.frechet_size": 64}, "losses.frechet_size 64, it was 32"),
+        (False, {"losses.frechet_spatial": ("tiny",)}, "losses.frechet_spatial tiny, it was "),
         (False, {}, r"0.basis is (8, 8), (8, 3) was expected"),
         (True, {}, r"0.basis is (8, 8), (8, 3) was expected"),
     ],
@@ -294,7 +315,7 @@ def test_moments_of_another_frechet_loss_are_measured_anew(
         shutil.copytree("kept", config.folder)
     if not options:
         monkeypatch.setattr("train.adversarial.frechet_loss.DIRECTIONS", 3)
-    train(going_on(config, checkpoint, steps=6, **options))
+    train(going_on(config, checkpoint, options, steps=6))
     said = "".join(capfd.readouterr())
     assert f"the Frechet loss has changed ({sentence}): its moments are measured anew" in said.replace("\n", " ")
     assert "looking at the real pictures" in said
@@ -314,7 +335,7 @@ def test_a_state_of_a_run_before_training_states_is_held_to_its_recorded_options
     shutil.copytree("kept", config.folder)
     save_state(config.folder, state)
     with pytest.raises(ValueError, match="was begun with --frechet-size 32, not 64"):
-        train(dataclasses.replace(config, steps=6, frechet_size=64))
+        train(with_options(config, {"steps": 6, "losses.frechet_size": 64}))
 
 
 # --------------------------------------------------------------------------------------------------- exports
@@ -425,7 +446,7 @@ def test_kill_9_during_an_export_leaves_the_older_checkpoint_whole(config, check
 
 def test_a_bundle_takes_a_training_state_along(config, checkpoint, tmp_path, monkeypatch):
     monkeypatch.setattr(bundle, "find_trunk", lambda name, folders: build_backbone("tiny"))
-    on = going_on(config, checkpoint, grow_from=Path("gone"))
+    on = going_on(config, checkpoint, init_from=Path("gone"))
     needed = [path for name, path in bundle.needs(on, tmp_path).items() if name.startswith("next/")]
     assert set(needed) == set(bundle.of_training_state(checkpoint))
     away = tmp_path / "away" / checkpoint

@@ -57,10 +57,10 @@ class Criterion:
 
     def draw(self, batch: Batch, interpolated: bool = True) -> GeneratorOutput:
         """The batch drawn; below it interpolated sentences, where the objective has those and `interpolated` is set."""
-        if self.config.text_training == "joint":  # the graph goes on into the text encoder
+        if self.config.text.training == "joint":  # the graph goes on into the text encoder
             words, sentence = encode_text(self.networks.text_encoder, self.config, batch.tokens, batch.mask)
             batch = batch._replace(words=words, sentence=sentence)
-        if interpolated and self.config.goal.interpolation:
+        if interpolated and self.config.objective.interpolation:
             batch = batch.with_interpolated()
         return self.forwards.draw(batch)
 
@@ -75,16 +75,16 @@ class Criterion:
 
         Where the generator has noise of its own, nothing is drawn here that the discriminators do not look at.
         """
-        return self.draw(batch, interpolated=not self.config.fresh_noise)
+        return self.draw(batch, interpolated=not self.config.losses.fresh_noise)
 
     def discriminator(self, batch: Batch, output: GeneratorOutput) -> Losses:
         """Eq. 10 of MirrorGAN, summed over stages: real pictures from drawn ones, true sentences from
-        wrong ones, see `GanConfig.wrong_pairs`.
+        wrong ones, see `LossesConfig.wrong_pairs`.
 
         Named are the sum (with the gradient penalty, if that has no step of its own), the penalty, and the mean logits
         of real and of drawn pictures.
         """
-        goal, rows = self.config.goal, len(batch.sentence)
+        goal, rows = self.config.objective, len(batch.sentence)
         with torch.no_grad():
             condition, wrong = (
                 condition_of(self.networks.generator, each, batch.where) for each in (batch.sentence, batch.wrong)
@@ -119,7 +119,7 @@ class Criterion:
         for penalty, stage in zip(self.forwards.penalties, self.networks.judged_stages, strict=True):
             norms = penalty(self._augmented(batch, batch.images[stage], stage, REAL), condition)
             penalties.append(losses.matching_aware_penalty(norms))
-        total = self.config.goal.gradient_penalty * torch.stack(penalties).sum()
+        total = self.config.objective.gradient_penalty * torch.stack(penalties).sum()
         return Losses(total, {"gradient penalty": total})
 
     def generator(self, batch: Batch, output: GeneratorOutput) -> Losses:
@@ -134,7 +134,7 @@ class Criterion:
 
     def drawn_batch(self, batch: Batch, output: GeneratorOutput) -> DrawnBatch:
         """What the generator's losses see of its output."""
-        shown = batch.with_interpolated() if self.config.goal.interpolation else batch
+        shown = batch.with_interpolated() if self.config.objective.interpolation else batch
         judgements = []
         for number, stage in enumerate(self.networks.judged_stages):
             pictures = self._augmented(shown, output.images[stage], stage, SHOWN)
@@ -165,8 +165,8 @@ class Criterion:
         """Pictures of other classes, changed as real ones are, where wrong pairs are of those."""
         if batch.others is None or batch.other_changes is None:
             return None
-        return augment(batch.others[stage], batch.other_changes[stage], self.config.augment)
+        return augment(batch.others[stage], batch.other_changes[stage], self.config.pictures.augment)
 
     def _augmented(self, batch: Batch, pictures: Tensor, stage: int, use: int) -> Tensor:
         """Pictures of a stage in float32, changed by the batch's random numbers for one of their uses."""
-        return augment(pictures.float(), batch.changes[3 * stage + use], self.config.augment)
+        return augment(pictures.float(), batch.changes[3 * stage + use], self.config.pictures.augment)

@@ -17,7 +17,7 @@ from torch.nn.utils import parametrize
 from mirrorgan.discriminators.base import BaseDiscriminator
 from mirrorgan.generators.base import BaseGenerator, GeneratorOutput
 from mirrorgan.losses import Judgement, squared_grad_norm
-from train.adversarial.config import GanConfig
+from train.adversarial.config import GanConfig, LossesConfig
 from train.adversarial.loader import Batch
 from train.adversarial.networks import Networks, set_trainable
 from train.runtime.device import autocast
@@ -29,11 +29,11 @@ class DiscriminatorPass(nn.Module):
 
     Args:
         penalized: whether that includes the gradient norms of its penalty.
-        wrong_pairs: see `GanConfig.wrong_pairs`.
+        wrong_pairs: see `LossesConfig.wrong_pairs`.
     """
 
     def __init__(
-        self, discriminator: BaseDiscriminator, penalized: bool = False, wrong_pairs: str = GanConfig.wrong_pairs
+        self, discriminator: BaseDiscriminator, penalized: bool = False, wrong_pairs: str = LossesConfig.wrong_pairs
     ) -> None:
         super().__init__()
         self.discriminator = discriminator
@@ -103,7 +103,7 @@ def identity(function: Any) -> Any:
 def condition_of(generator: BaseGenerator, sentence: Tensor, where: Tensor | None) -> Tensor:
     """What discriminators are told of sentences (B, D): (B, T), and where the generator is told places, those (B, W)
     beside it."""
-    condition = generator.tell(sentence)
+    condition = generator.discriminator_condition(sentence)
     return condition if where is None else torch.cat([condition, where.to(condition.dtype)], dim=1)
 
 
@@ -116,14 +116,15 @@ class Forwards:
 
     def __init__(self, networks: Networks, config: GanConfig, compiled: Callable[[Any], Any] = identity) -> None:
         self.networks, self.config = networks, config
-        penalized = bool(config.goal.gradient_penalty)
-        within = penalized and not config.penalty_apart
+        penalized = bool(config.objective.gradient_penalty)
+        within = penalized and not config.losses.separate_penalty_step
         compiled_pass = identity if within else compiled  # the gradient of a gradient cannot be compiled
         self.generator = compiled(networks.generator)
         self.passes = [
-            compiled_pass(DiscriminatorPass(each, within, config.wrong_pairs)) for each in networks.each_discriminator()
+            compiled_pass(DiscriminatorPass(each, within, config.losses.wrong_pairs))
+            for each in networks.each_discriminator()
         ]
-        apart = penalized and config.penalty_apart
+        apart = penalized and config.losses.separate_penalty_step
         self.penalties: list[Any] = [GradientPenalty(each) for each in networks.each_discriminator()] if apart else []
         self._judges = [compiled(each) for each in networks.each_discriminator()]
         self._see = None if networks.captioner is None else compiled(networks.captioner.see)
@@ -191,7 +192,7 @@ class Forwards:
             return [features.float() for statistics in self._features for features in statistics(pictures)]
 
     def _mixed_precision(self) -> contextlib.AbstractContextManager[Any]:
-        return autocast(self.config.place, self.config.precision)
+        return autocast(self.config.torch_device, self.config.precision)
 
 
 def as_float(judgement: Judgement) -> Judgement:

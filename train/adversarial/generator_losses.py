@@ -2,7 +2,7 @@
 
 A loss is an object with a name, a weight, and a call that takes a batch and what was drawn of it. It knows nothing of
 how the batch is split into parts and over processes, nor of mixed precision. To add one, write its class and its line
-in `generator_losses` here, and its weight in `GanConfig`.
+in `generator_losses` here, and its weight in `LossesConfig`.
 
 Dimensions: B batch, B' the batch and its interpolated sentences, L words, S image size, H and W feature-map size.
 """
@@ -63,7 +63,7 @@ class Adversarial(GeneratorLoss):
 
     def __call__(self, batch: Batch, drawn: DrawnBatch) -> Tensor:
         rows = slice(len(batch.sentence))
-        return torch.stack([self.config.goal.generator(each.rows(rows)) for each in drawn.judgements]).sum()
+        return torch.stack([self.config.objective.generator(each.rows(rows)) for each in drawn.judgements]).sum()
 
 
 class Interpolated(GeneratorLoss):
@@ -73,7 +73,7 @@ class Interpolated(GeneratorLoss):
 
     def __call__(self, batch: Batch, drawn: DrawnBatch) -> Tensor:
         rows = slice(len(batch.sentence), None)
-        return torch.stack([self.config.goal.generator(each.rows(rows)) for each in drawn.judgements]).sum()
+        return torch.stack([self.config.objective.generator(each.rows(rows)) for each in drawn.judgements]).sum()
 
 
 class Redescription(GeneratorLoss):
@@ -89,10 +89,10 @@ class Redescription(GeneratorLoss):
         if not batch.read:
             return images.new_zeros(())
         if len(batch.read) < len(images):
-            rows = send(torch.tensor(batch.read), self.config.place)
+            rows = send(torch.tensor(batch.read), self.config.torch_device)
             images, tokens, mask, numbers = images.index_select(0, rows), tokens[rows], mask[rows], numbers[rows]
         assert self.forwards.networks.captioner is not None
-        logits = self.forwards.caption_logits(augment(images.float(), numbers, self.config.augment), tokens)
+        logits = self.forwards.caption_logits(augment(images.float(), numbers, self.config.pictures.augment), tokens)
         targets, counted = self.forwards.networks.captioner.targets(tokens, mask)
         per_row = losses.redescription_loss(logits, targets, counted, reduction="sum")
         return per_row * len(images) / batch.read_tokens
@@ -109,11 +109,11 @@ class WordMaps(GeneratorLoss):
     def __call__(self, batch: Batch, drawn: DrawnBatch) -> Tensor:
         if not drawn.word_maps:
             raise ValueError(
-                f"word_guidance is for generators that have word maps; {self.config.generator} draws without any"
+                f"losses.word_maps is for generators that have word maps; {self.config.generator.plugin} draws without"
             )
         if not batch.read:
             return drawn.picture.new_zeros(())
-        rows = send(torch.tensor(batch.read), self.config.place)
+        rows = send(torch.tensor(batch.read), self.config.torch_device)
         # Not augmented: the maps of a picture that was moved or cut would not fit.
         looks = self.forwards.caption_maps(drawn.picture.detach()[rows], batch.tokens[rows])
         return word_map_loss([maps[rows].float() for maps in drawn.word_maps], looks, batch.mask[rows]).sum() / (
@@ -139,8 +139,8 @@ class Damsm(GeneratorLoss):
         regions, code = self.forwards.image_codes(pictures)
         own = (words, sentence, regions, code, batch.mask, batch.groups)
         words, sentence, regions, code, mask, groups = (gather_rows(values, self.world) for values in own)
-        parts = losses.damsm_loss(words, sentence, regions, code, mask, groups, *self.config.damsm_gammas)
-        chosen = list(parts.values()) if self.config.damsm_by == "both" else [parts[self.config.damsm_by]]
+        parts = losses.damsm_loss(words, sentence, regions, code, mask, groups, *self.config.losses.damsm_gammas)
+        chosen = list(parts.values()) if self.config.losses.damsm_by == "both" else [parts[self.config.losses.damsm_by]]
         return torch.stack(chosen).sum()
 
 
@@ -165,10 +165,10 @@ def generator_losses(config: GanConfig, forwards: Forwards, world: World = SINGL
     """The losses of a run: all that there are, without those of no weight."""
     weights: dict[type[GeneratorLoss], float] = {
         Adversarial: 1.0,
-        Interpolated: config.goal.interpolation,
-        Redescription: config.redescription,
-        WordMaps: config.word_guidance,
-        Damsm: config.damsm,
-        Frechet: config.frechet,
+        Interpolated: config.objective.interpolation,
+        Redescription: config.losses.redescription,
+        WordMaps: config.losses.word_maps,
+        Damsm: config.losses.damsm,
+        Frechet: config.losses.frechet,
     }
     return [loss(weight, config, forwards, world) for loss, weight in weights.items() if weight]

@@ -164,7 +164,7 @@ def encode_text(
     text_encoder: TextEncoder, config: GanConfig, tokens: Tensor, mask: Tensor, lengths: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """Words and sentences as a training hears them: with dropout, if the configuration says so."""
-    text_encoder.dropout.train(config.encoder_dropout)
+    text_encoder.dropout.train(config.text.dropout)
     try:
         words, sentence = text_encoder(tokens, mask, lengths)
     finally:
@@ -207,15 +207,15 @@ class BatchLoader:
         self.own = world.rows(config.batch)
         if (self.own.stop - self.own.start) % config.accumulate:
             raise ValueError(f"accumulate {config.accumulate} does not divide the {self.own.stop} rows of a process")
-        self.pictures = world.one_a_host_first(lambda: split.pictures(size + round(size * config.cut_margin)))
-        self.on_cuda = torch.device(config.place).type == "cuda"
+        self.pictures = world.one_a_host_first(lambda: split.pictures(size + round(size * config.pictures.cut_margin)))
+        self.on_cuda = torch.device(config.torch_device).type == "cuda"
         if resident is None:
-            resident = self.on_cuda and self.pictures.nbytes < SHARE * room(config.place)
+            resident = self.on_cuda and self.pictures.nbytes < SHARE * room(config.torch_device)
         self.resident = self._all_on_device() if resident else None
 
     def _all_on_device(self) -> Tensor:
         """All pictures, (N, P, P, 3) uint8."""
-        held = torch.empty(self.pictures.shape, dtype=torch.uint8, device=self.config.place)
+        held = torch.empty(self.pictures.shape, dtype=torch.uint8, device=self.config.torch_device)
         for start in range(0, len(self.pictures), 512):
             held[start : start + 512] = torch.from_numpy(np.array(self.pictures[start : start + 512]))
         return held
@@ -245,30 +245,32 @@ class BatchLoader:
         rows = batch_rows(len(self.split), config.batch, config.seed, step)
         corners = torch.randint(0, self.pictures.shape[1] - size + 1, (len(rows), 2), generator=numbers)
         flipped = torch.rand(len(rows), generator=numbers) < 0.5
-        tokens, mask, _ = pick_captions(self.split, rows, config.longest, numbers)
+        tokens, mask, _ = pick_captions(self.split, rows, config.text.longest, numbers)
         noise = torch.randn(len(rows), self.noise_dim, generator=numbers)
-        changes = torch.rand(3 * len(config.look_sizes) + 1, len(rows), NUMBERS, generator=numbers)
+        changes = torch.rand(3 * len(config.disc_input_sizes) + 1, len(rows), NUMBERS, generator=numbers)
         crop = None
-        if config.crop_size:  # drawn last: without crops all other numbers are the same
-            places = config.crop_size // 2
+        if config.pictures.crop_size:  # drawn last: without crops all other numbers are the same
+            places = config.pictures.crop_size // 2
             crop = Crop(torch.randint(0, size // 2 - places + 1, (len(rows), 2), generator=numbers), places)
         others, other_changes, fresh = None, None, None
-        if config.wrong_pairs == "neighbours":  # the longest first, as the released code has every batch
+        if config.losses.wrong_pairs == "neighbours":  # the longest first, as the released code has every batch
             order = mask.sum(dim=1).argsort(descending=True, stable=True)
             rows, corners, flipped, tokens, mask = (x[order] for x in (rows, corners, flipped, tokens, mask))
-        elif config.wrong_pairs == "pictures":
+        elif config.losses.wrong_pairs == "pictures":
             chosen = other_pictures(self.split.groups, rows, numbers)
             where = torch.randint(0, self.pictures.shape[1] - size + 1, (len(rows), 2), generator=numbers)
             mirrored = torch.rand(len(rows), generator=numbers) < 0.5
             others = self._cuts(chosen[own], where[own], mirrored[own])
-            other_changes = torch.rand(len(config.look_sizes), len(rows), NUMBERS, generator=numbers)[:, own]
-        if config.fresh_noise:
+            other_changes = torch.rand(len(config.disc_input_sizes), len(rows), NUMBERS, generator=numbers)[:, own]
+        if config.losses.fresh_noise:
             fresh = torch.randn(len(rows), self.noise_dim, generator=numbers)[own]
         located, move = self._places(rows, corners, flipped, numbers)
         if self.on_cuda:
-            tokens = F.pad(tokens, (0, config.longest - tokens.shape[1]))  # one shape for all steps
+            tokens = F.pad(tokens, (0, config.text.longest - tokens.shape[1]))  # one shape for all steps
         lengths = mask.sum(dim=1)
-        read = read_rows(len(rows), config.redescription_share) if config.reads else torch.empty(0).long()
+        read = (
+            read_rows(len(rows), config.losses.redescription_share) if config.uses_captioner else torch.empty(0).long()
+        )
         ours = read[(read >= own.start) & (read < own.stop)] - own.start
         with_before = torch.arange(own.start - 1, own.stop)  # -1 is the last row of all
         return HostBatch(
@@ -296,14 +298,14 @@ class BatchLoader:
         if kind is None or self.places is None:
             return None, None
         where = follow_cut(self.places[rows], kind, corners, flipped, self.pictures.shape[1], self.config.sizes[-1])
-        if not self.config.vary_place:
+        if not self.config.pictures.vary_place:
             return inside(where, kind), None
         move = random_move(where, kind, torch.rand(len(rows), MOVE_NUMBERS, generator=numbers))
         return inside(follow_move(where, kind, move), kind), move
 
     def to_device(self, host_batch: HostBatch) -> Batch:
         """A prepared batch on the device, its captions read by the text encoder."""
-        config, place = self.config, self.config.place
+        config, place = self.config, self.config.torch_device
         crop = (
             None if host_batch.crop is None else host_batch.crop._replace(corners=send(host_batch.crop.corners, place))
         )
@@ -341,7 +343,7 @@ class BatchLoader:
         if cuts.pixels is None:
             pixels = self._cut_on_device(cuts.rows, cuts.corners, cuts.flipped)
         else:
-            pixels = send(cuts.pixels, self.config.place)
+            pixels = send(cuts.pixels, self.config.torch_device)
         pictures = from_uint8(pixels)
         if move is not None:
             pictures = move_pictures(pictures, move)
@@ -358,5 +360,5 @@ class BatchLoader:
         along = torch.arange(self.config.sizes[-1])
         ys = corners[:, :1] + along
         xs = corners[:, 1:] + torch.where(flipped[:, None], along.flip(0), along)
-        rows, ys, xs = (send(index, self.config.place) for index in (rows, ys, xs))
+        rows, ys, xs = (send(index, self.config.torch_device) for index in (rows, ys, xs))
         return self.resident[rows[:, None, None], ys[:, :, None], xs[:, None, :]]

@@ -67,57 +67,60 @@ def build_networks(config: GanConfig, vocabulary: Vocabulary, world: World = SIN
     Raises:
         FileNotFoundError: the folder of an encoder is missing; train it first.
         CheckpointError: it was trained with another dictionary.
-        ValueError: the captioner does not look at regions, and word_guidance asks for it.
+        ValueError: the captioner does not look at regions, and losses.word_maps asks for it.
     """
     trunks: dict[str, Backbone] = {}
 
     def trunk(name: str) -> Backbone:
         if name not in trunks:
             trunks[name] = to_channels_last(
-                fold_batch_norms(find_trunk(name, (config.encoders, config.captioner), config.expert)), config.place
+                fold_batch_norms(find_trunk(name, (config.encoders, config.captioner), config.expert)),
+                config.torch_device,
             )
         return trunks[name]
 
     text_encoder = load_part(config.encoders, "text_encoder", TextEncoderConfig, TextEncoder, vocabulary.hash)
     captioner, image_encoder = None, None
-    if config.reads:
+    if config.uses_captioner:
         captioner = load_part(
             config.captioner, "captioner", CaptionerConfig, lambda c: Captioner(c, trunk(c.backbone)), vocabulary.hash
         )
-        if config.word_guidance and captioner.attention is None:
+        if config.losses.word_maps and captioner.attention is None:
             raise ValueError(
-                f"word_guidance needs a captioner that looks at regions, and {config.captioner} does not; train one by "
-                "python -m train.captioner birds-regions, or leave it 0"
+                f"losses.word_maps needs a captioner that looks at regions, and {config.captioner} does not; train one "
+                "by python -m train.captioner birds-regions, or leave it 0"
             )
-    if config.damsm or config.text_training != "frozen":
+    if config.losses.damsm or config.text.training != "frozen":
         image_encoder = load_part(
             config.encoders, "image_encoder", ImageEncoderConfig, lambda c: ImageEncoder(c, trunk(c.backbone)),
             vocabulary.hash,
         )  # fmt: skip
     for frozen in (text_encoder, captioner, image_encoder):
         if frozen is not None:
-            frozen.requires_grad_(False).eval().to(config.place)
+            frozen.requires_grad_(False).eval().to(config.torch_device)
 
-    if config.text_training != "frozen":
+    if config.text.training != "frozen":
         text_encoder.requires_grad_(True)
         text_encoder.lstm.train()  # cuDNN asks for it; a single layer has no dropout
-    if hasattr(config.discriminator_config(len(config.sizes) - 1), "backbone"):
-        trunk(config.backbone)  # before the seed, whatever else stands on it
+    if config.discriminator_trunk is not None:
+        trunk(config.discriminator_trunk)  # before the seed, whatever else stands on it
     torch.manual_seed(config.seed)
     generator = build_generator(config, text_encoder.config.text_dim)
-    if config.grow_from is not None:
-        init_from_smaller(generator, config.grow_from)
+    if config.init_from is not None:
+        init_from_smaller(generator, config.init_from)
     for module in frozen_parts(generator, config.first_trained):
         module.requires_grad_(False)
-    judged_stages = [stage for stage, size in enumerate(config.look_sizes) if size]
-    stage_discriminators = [build_discriminator(config, stage, generator.told_dim, trunk) for stage in judged_stages]
-    to_channels_last(generator, config.place)
+    judged_stages = [stage for stage, size in enumerate(config.disc_input_sizes) if size]
+    stage_discriminators = [
+        build_discriminator(config, stage, generator.discriminator_condition_dim, trunk) for stage in judged_stages
+    ]
+    to_channels_last(generator, config.torch_device)
     average = ema.follow(generator)
-    discriminators = to_channels_last(nn.ModuleList(stage_discriminators), config.place)
+    discriminators = to_channels_last(nn.ModuleList(stage_discriminators), config.torch_device)
     assert isinstance(average, BaseGenerator)
-    statistics = [Statistics(trunk(name), config.frechet_size, kinds) for name, kinds in config.compared]
+    statistics = [Statistics(trunk(name), config.losses.frechet_size, kinds) for name, kinds in config.losses.compared]
     moments = nn.ModuleList(m for some in statistics for m in some.moments(text_encoder.config.text_dim))
-    moments = moments.to(config.place)
+    moments = moments.to(config.torch_device)
     set_trainable(discriminators, True)
     share_batch_norms(generator, world)
     share_batch_norms(discriminators, world)
@@ -128,7 +131,7 @@ def build_networks(config: GanConfig, vocabulary: Vocabulary, world: World = SIN
 
 def build_generator(config: GanConfig, text_dim: int) -> BaseGenerator:
     """The configuration's generator, for a text encoder of so many channels."""
-    return find_generator(config.generator).Generator(config.generator_config(text_dim))
+    return find_generator(config.generator.plugin).Generator(config.generator_config(text_dim))
 
 
 def build_discriminator(
@@ -136,7 +139,7 @@ def build_discriminator(
 ) -> BaseDiscriminator:
     """The discriminator of a stage; `trunk` gives the frozen network of a name to one that looks through it."""
     own = config.discriminator_config(stage, condition_dim)
-    return find_discriminator(config.discriminator).Discriminator.build(own, trunk)
+    return find_discriminator(own.plugin).Discriminator.build(own, trunk)
 
 
 def text_parameters(nets: Networks) -> list[nn.Parameter]:
@@ -171,13 +174,17 @@ def recalibrate(nets: Networks, split: PackedSplit, config: GanConfig, batches: 
     for number in range(batches):
         data = seed_step(config.seed, -1 - number)
         rows = batch_rows(len(split), config.batch // config.accumulate, config.seed, number)
-        tokens, mask, _ = pick_captions(split, rows, config.longest, data)
-        noise = device.send(torch.randn(len(rows), nets.generator.noise_dim, generator=data), config.place)
-        where = [] if (kind := config.location) is None else [random_places(split, kind, rows, config.vary_place, data)]
-        more = [device.send(places, config.place) for places in where]
-        lengths, mask = mask.sum(dim=1), device.send(mask, config.place)
-        words, sentence = nets.text_encoder(device.send(tokens, config.place), mask, lengths)
-        with device.autocast(config.place, config.precision):
+        tokens, mask, _ = pick_captions(split, rows, config.text.longest, data)
+        noise = device.send(torch.randn(len(rows), nets.generator.noise_dim, generator=data), config.torch_device)
+        where = (
+            []
+            if (kind := config.location) is None
+            else [random_places(split, kind, rows, config.pictures.vary_place, data)]
+        )
+        more = [device.send(places, config.torch_device) for places in where]
+        lengths, mask = mask.sum(dim=1), device.send(mask, config.torch_device)
+        words, sentence = nets.text_encoder(device.send(tokens, config.torch_device), mask, lengths)
+        with device.autocast(config.torch_device, config.precision):
             copied(noise, sentence, words, mask, *more)
     for norm, momentum in norms:
         norm.momentum = momentum

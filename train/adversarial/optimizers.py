@@ -20,33 +20,33 @@ def grown_names(nets: Networks, config: GanConfig, state: dict[str, Any] | None)
     that goes on has them in its state: the folder that it grew from may be gone."""
     if state is not None and state.get("grown") is not None:
         return list(state["grown"])
-    if config.grow_from is None or (state is not None and config.grown_rate is None):
+    if config.init_from is None or (state is not None and config.optimizer.pretrained_lr is None):
         return None
-    return sorted(inherited_tensors(nets.generator.config, config.grow_from))
+    return sorted(inherited_tensors(nets.generator.config, config.init_from))
 
 
 def build_optimizers(nets: Networks, config: GanConfig, grown: Collection[str] | None = None) -> Optimizers:
     """Adam for both players; what was taken over from another run may have a rate of its own.
 
     Args:
-        grown: names of what was taken over; if None, of what `grow_from` has.
+        grown: names of what was taken over; if None, of what `init_from` has.
     """
-    betas = (config.beta1, config.beta2)
+    betas = (config.optimizer.beta1, config.optimizer.beta2)
     learning = [(name, p) for name, p in nets.generator.named_parameters() if p.requires_grad]
     groups: list[dict[str, Any]] = [{"params": [p for _, p in learning]}]
-    if config.grown_rate is not None and config.grow_from is not None:
-        grown = inherited_tensors(nets.generator.config, config.grow_from).keys() if grown is None else grown
+    if config.optimizer.pretrained_lr is not None and config.init_from is not None:
+        grown = inherited_tensors(nets.generator.config, config.init_from).keys() if grown is None else grown
         groups = [
             {"params": [p for name, p in learning if name not in grown]},
-            {"params": [p for name, p in learning if name in grown], "lr": config.grown_rate},
+            {"params": [p for name, p in learning if name in grown], "lr": config.optimizer.pretrained_lr},
         ]
     if encoders := text_parameters(nets):
-        groups.append({"params": encoders, "lr": config.text_rate})
+        groups.append({"params": encoders, "lr": config.optimizer.text_lr})
     set_trainable(nets.discriminators, True)
     judging = [p for p in nets.discriminators.parameters() if p.requires_grad]
     return Optimizers(
-        torch.optim.Adam(groups, config.generator_rate, betas, fused=True),
-        torch.optim.Adam(judging, config.discriminator_rate, betas, fused=True),
+        torch.optim.Adam(groups, config.optimizer.generator_lr, betas, fused=True),
+        torch.optim.Adam(judging, config.optimizer.discriminator_lr, betas, fused=True),
     )
 
 
@@ -58,8 +58,8 @@ def set_rates(optimizers: Optimizers, step: int, config: GanConfig, adam_start: 
         adam_start: the step at which Adam's moments began. If not 0, the run was resumed without them, and the
             discriminators' rates rise like the generator's.
     """
-    halved = 0.5 ** (step // config.halve_every) if config.halve_every else 1.0
-    rising = min(1.0, (step - adam_start + 1) / (config.warmup + 1))
+    halved = 0.5 ** (step // config.optimizer.lr_halve_every) if config.optimizer.lr_halve_every else 1.0
+    rising = min(1.0, (step - adam_start + 1) / (config.optimizer.warmup + 1))
     judging = halved * rising if adam_start else halved
     for optimizer, share in ((optimizers.generator, halved * rising), (optimizers.discriminators, judging)):
         for group in optimizer.param_groups:

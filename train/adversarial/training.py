@@ -1,6 +1,5 @@
 """The generator's training, as the loop of all trainings takes it (train/runtime/loop.py)."""
 
-import dataclasses
 import functools
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -15,7 +14,7 @@ from mirrorgan.checkpoint import save_part
 from mirrorgan.generators.base import BaseGenerator
 from train.adversarial import ema, training_state
 from train.adversarial.checkpointing import load_state_dict, state_dict
-from train.adversarial.config import GanConfig
+from train.adversarial.config import GanConfig, without_init
 from train.adversarial.criterion import Criterion
 from train.adversarial.frechet_loss import FIRST, FrechetLoss
 from train.adversarial.generator_losses import Frechet
@@ -68,7 +67,7 @@ def fit_statistics(
             found.append(gather_rows(some, world))
     for moments, found in zip(every, features, strict=True):
         moments.fit(torch.cat(found), torch.cat(sentences))
-    frechet = Frechet(config.frechet, config, criterion.forwards, world)
+    frechet = Frechet(config.losses.frechet, config, criterion.forwards, world)
     for step in tqdm(range(-(-FIRST // config.batch)), "drawn pictures", leave=False, disable=not world.leader):
         if world.any(due()):
             for moments in every:
@@ -95,18 +94,18 @@ class GanTraining(Training[GanConfig]):
     """Discriminators, the generator and the average of its weights, on pictures and captions."""
 
     weights_dir = "average"
-    rates = ("generator_rate", "discriminator_rate")
+    rates = ("optimizer.generator_lr", "optimizer.discriminator_lr")
     several_processes = True
     saving = RESERVE
 
     def __init__(self, config: GanConfig, world: World, stopper: Stopper) -> None:
         super().__init__(config, world, stopper)
-        prepare(config.place)
+        prepare(config.torch_device)
         self.split = load_packed(config.data, "train")
         self.captions = sheet_captions(self.split)
         self.sheet_every = config.sheet_every
         self.instead_of_state = f", with --grow-from {config.folder} to take its weights over"
-        self.saturation = SaturationMonitor(config.goal.margin)
+        self.saturation = SaturationMonitor(config.objective.margin)
         self.grown: list[str] | None = None
         self.adam_start = 0
         """The step at which Adam's moments began."""
@@ -134,7 +133,7 @@ class GanTraining(Training[GanConfig]):
     def build(self, state: dict[str, Any] | None) -> None:
         config, world, vocabulary = self.config, self.world, self.split.vocabulary
         # A state has what was taken over when the run began, and that may be gone.
-        begun = config if state is None else dataclasses.replace(config, grow_from=None, grown_rate=None)
+        begun = config if state is None else without_init(config)
         self.nets = nets = build_networks(begun, vocabulary, world)
         self.grown = grown_names(nets, config, state)
         self.optimizers = build_optimizers(nets, config, self.grown)
@@ -164,8 +163,8 @@ class GanTraining(Training[GanConfig]):
         return step * self.config.batch + self.other_images
 
     def begin(self, step: int, say: Callable[[str], None]) -> None:
-        if self.world.leader and self.config.grow_from is not None:
-            save_parent_record(self.config.folder, self.config.grow_from)
+        if self.world.leader and self.config.init_from is not None:
+            save_parent_record(self.config.folder, self.config.init_from)
         fit_statistics(self.loader, self.criterion, say, functools.partial(self.stopper.due, RESERVE))
         if self.config.compile:
             say("compiling; this takes a while")
@@ -180,7 +179,7 @@ class GanTraining(Training[GanConfig]):
             terms = train_step(next(self.batches), self.criterion, self.optimizers)
         except NotFiniteError as error:
             raise FloatingPointError(f"step {number + 1}: {error}") from None
-        ema.update(self.nets.average, self.nets.generator, number + 1, self.config.ema)
+        ema.update(self.nets.average, self.nets.generator, number + 1, self.config.optimizer.ema)
         self.saturation.see(terms)
         return terms
 
@@ -212,7 +211,7 @@ class GanTraining(Training[GanConfig]):
         nets, vocabulary = self.nets, self.split.vocabulary.hash
         save_part(
             self.average(step), nets.generator.config, folder, "generator", vocabulary,
-            generator=self.config.generator, steps=step, images=self.images(step),
+            generator=self.config.generator.plugin, steps=step, images=self.images(step),
         )  # fmt: skip
         if text_parameters(nets):  # it has learnt to hear these, not those that it began with
             for name in ("text_encoder", "image_encoder"):

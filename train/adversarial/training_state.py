@@ -33,9 +33,9 @@ from mirrorgan.expert import NAME as EXPERT
 from mirrorgan.manifest import TRAINING_STATE, read_json, sha256
 from train.adversarial.config import GanConfig
 from train.adversarial.networks import Networks
-from train.runtime.command import as_json, typed
 from train.runtime.config import BY_CONTENT, NAME, SESSION
 from train.runtime.files import write_bytes, write_text
+from train.runtime.options import as_json, spoken
 from train.runtime.provenance import data_hash
 from train.runtime.recorded_options import current_options, dropped_options
 from train.runtime.run_dir import ORIGIN, record_of
@@ -46,8 +46,10 @@ FORMAT = 1
 PARTS = ("generator", "discriminators", "moments")
 SCALE, TRIANGLE = "/scale", "/triangle"
 """Endings of names: of what a tensor is multiplied by, and of a symmetric matrix's upper triangle."""
-NOT_LEARNT = SESSION | BY_CONTENT | {NAME, "grow_from"}
+NOT_LEARNT = SESSION | BY_CONTENT | {NAME, "init_from"}
 """Options that do not change what is learnt, or that are compared in another way."""
+FRECHET = "losses.frechet_"
+"""What the names of options begin with that the moments of the Frechet loss depend on."""
 
 
 # -------------------------------------------------------------------------------------------------- tensors
@@ -172,7 +174,7 @@ def state_of_step(run: Path, step: int) -> dict[str, Any]:
 
 
 def read(folder: Path, config: GanConfig, vocabulary: str) -> dict[str, Any]:
-    """A checkpoint's training state, as `everything` gives a run's, without optimisers; and under "about" its .json.
+    """A checkpoint's training state, as `state_dict` gives a run's, without optimisers; and under "about" its .json.
 
     Args:
         vocabulary: hash of the dictionary of the data that is trained on.
@@ -182,13 +184,13 @@ def read(folder: Path, config: GanConfig, vocabulary: str) -> dict[str, Any]:
         CheckpointError: a file was changed or is of another format.
         ValueError: the generator belongs to another dictionary or text encoder.
     """
-    begin = "or begin anew with --resume-from none"
+    begin = "or begin anew with --resume-from None"
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such checkpoint to resume from; name another folder, {begin}")
     if not (folder / f"{TRAINING_STATE}.json").is_file():
         raise FileNotFoundError(
             f"{folder}: no training state to resume from ({TRAINING_STATE}.json); python -m train.export "
-            f"--training-state writes it. Name another checkpoint, {begin}; --grow-from {folder} takes over its "
+            f"--training-state writes it. Name another checkpoint, {begin}; --init-from {folder} takes over its "
             "generator alone"
         )
     check_files(folder)
@@ -207,7 +209,7 @@ def read(folder: Path, config: GanConfig, vocabulary: str) -> dict[str, Any]:
         state[part] = expand(own, average if part == "generator" else None)
     counters = {name: value for name, value in state["generator"].items() if name not in average}
     state["average"] = {name: value.float() for name, value in average.items()} | counters
-    if config.text_training != "frozen":  # its encoders learnt on; there is no average of theirs
+    if config.text.training != "frozen":  # its encoders learnt on; there is no average of theirs
         for name in ("text_encoder", "image_encoder"):
             state[name.replace("_", " ")] = read_tensors(folder / f"{name}.safetensors")
     else:
@@ -253,14 +255,13 @@ def about_run(config: GanConfig, images: int, adam_start: int, grown: list[str] 
 def made_of(config: GanConfig) -> dict[str, str | None]:
     """Hashes of what a run learns from, by name: its data, and the frozen networks that are no part of its state."""
     files = {}
-    if config.text_training == "frozen":  # else its state has them
+    if config.text.training == "frozen":  # else its state has them
         files["text encoder"] = config.encoders / "text_encoder.safetensors"
-        if config.damsm:
+        if config.losses.damsm:
             files["image encoder"] = config.encoders / "image_encoder.safetensors"
-    if config.reads:
+    if config.uses_captioner:
         files["captioner"] = config.captioner / "captioner.safetensors"
-    looks = {config.backbone} if config.discriminator == "projected" else set()
-    if EXPERT in looks | {name for name, _ in config.compared}:
+    if EXPERT in {config.discriminator_trunk} | {name for name, _ in config.losses.compared}:
         files["expert"] = config.expert / f"{EXPERT}.safetensors"
     there = {name: path for name, path in files.items() if path.is_file()}  # who builds it says what is missing
     return {"data": data_hash(config.data)} | {name: weights_hash(path) for name, path in there.items()}
@@ -279,7 +280,7 @@ def frechet_options(config: Mapping[str, Any]) -> dict[str, Any]:
     """What the Frechet loss's moments depend on, of a configuration as JSON; an option that it does not know yet has
     its default."""
     known, config = as_json(GanConfig()), current_options(config)
-    return {name: config.get(name, value) for name, value in known.items() if name.startswith("frechet_")}
+    return {name: config.get(name, value) for name, value in known.items() if name.startswith(FRECHET)}
 
 
 # --------------------------------------------------------------------------------------------- does it fit?
@@ -296,8 +297,8 @@ def check_fit(state: Mapping[str, Any], nets: Networks, config: GanConfig) -> No
         raise ValueError(
             f"{folder}: the {part} of its training state {'does' if part == 'generator' else 'do'} not fit these "
             f"options: {reason}{f' ({changed})' if changed else ''}. Give the options it was trained with, see config "
-            f"in {folder}/{TRAINING_STATE}.json; or begin anew with --resume-from none; or take over its generator "
-            f"alone with --resume-from none --grow-from {folder}"
+            f"in {folder}/{TRAINING_STATE}.json; or begin anew with --resume-from None; or take over its generator "
+            f"alone with --resume-from None --init-from {folder}"
         )
 
 
@@ -314,12 +315,12 @@ def misfit(given: Mapping[str, Tensor], module: nn.Module) -> str | None:
 
 def changed_options(then: Mapping[str, Any], config: GanConfig) -> list[str]:
     """Options of learning that differ from those of a recorded configuration, as "batch 32 (it was 16)"."""
-    gone = [f"no {name} any more (it was {typed(value)})" for name, value in dropped_options(then).items()]
+    gone = [f"no {name} any more (it was {spoken(value)})" for name, value in dropped_options(then).items()]
     then = current_options(then)
     return gone + [
-        f"{name} {typed(now)} (it was {typed(then[name])})"
+        f"{name} {spoken(now)} (it was {spoken(then[name])})"
         for name, now in as_json(config).items()
-        if name in then and then[name] != now and name not in NOT_LEARNT and not name.startswith("frechet_")
+        if name in then and then[name] != now and name not in NOT_LEARNT and not name.startswith(FRECHET)
     ]
 
 
@@ -328,8 +329,9 @@ def forget_other_moments(state: dict[str, Any], nets: Networks, config: GanConfi
     if not len(nets.moments) or not state.get("moments"):
         return None
     options = state.get("options")  # of a run's own state; older ones do not say it otherwise
-    now, then = frechet_options(as_json(config)), state.get("frechet") or (frechet_options(options) if options else {})
-    changed = [f"{name} {typed(value)}, it was {typed(then[name])}" for name, value in now.items()
+    now, then = frechet_options(as_json(config)), current_options(state.get("frechet") or {})
+    then = then or (frechet_options(options) if options else {})
+    changed = [f"{name} {spoken(value)}, it was {spoken(then[name])}" for name, value in now.items()
                if then.get(name, value) != value]  # fmt: skip
     if not changed and (reason := misfit(state["moments"], nets.moments)) is not None:
         changed = [reason]
@@ -345,7 +347,11 @@ def forget_other_moments(state: dict[str, Any], nets: Networks, config: GanConfi
 def describe(state: Mapping[str, Any], config: GanConfig) -> str:
     """From where a training goes on, and what is other than it was, in one sentence."""
     about = state["about"]
-    rise = f"while both learning rates rise over {config.warmup} steps" if config.warmup else "without a warm-up"
+    rise = (
+        f"while both learning rates rise over {config.optimizer.warmup} steps"
+        if config.optimizer.warmup
+        else "without a warm-up"
+    )
     changed = changed_options(about["config"], config)
     data = data_hash(config.data)
     if about.get("data") != data and None not in (about.get("data"), data):

@@ -71,7 +71,7 @@ _PAPER = CaptionerTraining(  # the paper does not say how long; forks train 50 e
     steps=3450,  # 50 epochs of 69 batches
     backbone="resnet152",
     image_size=224,
-    learning_rate=1e-3,
+    lr=1e-3,
     schedule="constant",
     held_out=0,
     ends=False,
@@ -107,7 +107,7 @@ def build(config: CaptionerTraining, data: PretrainData) -> Captioner:
         dropout=config.dropout,
         attention_dim=config.attention_dim,
     )
-    return Captioner(shape, data.backbone).to(config.place)
+    return Captioner(shape, data.backbone).to(config.torch_device)
 
 
 def train(config: CaptionerTraining) -> Path:
@@ -129,7 +129,7 @@ class CaptionerPretraining(Pretraining[CaptionerTraining]):
 
     def build(self, state: dict[str, Any] | None) -> None:
         self.network = build(self.config, self.data)
-        self.optimizer = torch.optim.Adam(self.network.parameters(), self.config.learning_rate)
+        self.optimizer = torch.optim.Adam(self.network.parameters(), self.config.lr)
 
     def learn(self, number: int) -> dict[str, Tensor]:
         return train_step(self.network, self.optimizer, self.config, self.data, number)
@@ -155,10 +155,12 @@ def train_step(
     tokens, mask, _ = pick_captions(data.split, rows, config.longest, generator)
     targets, counted = captioner.targets(tokens, mask)
     flipped = torch.rand(len(rows), generator=generator) < 0.5
-    regional, pooled = data.gather(rows, flipped, config.place, regional=config.attention_dim > 0)
-    with autocast(config.place, "auto"):
-        logits = captioner.logits(captioner.project(pooled, regional), tokens.to(config.place, non_blocking=True))
-    loss = redescription_loss(logits, targets.to(config.place, non_blocking=True), counted)
+    regional, pooled = data.gather(rows, flipped, config.torch_device, regional=config.attention_dim > 0)
+    with autocast(config.torch_device, "auto"):
+        logits = captioner.logits(
+            captioner.project(pooled, regional), tokens.to(config.torch_device, non_blocking=True)
+        )
+    loss = redescription_loss(logits, targets.to(config.torch_device, non_blocking=True), counted)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     nn.utils.clip_grad_norm_(captioner.parameters(), config.clip)

@@ -111,7 +111,7 @@ def build(config: DamsmConfig, data: PretrainData) -> Encoders:
     shape = ImageEncoderConfig(
         backbone=config.backbone, image_size=config.image_size, text_dim=config.text_dim, pool=config.pool
     )
-    return Encoders(text, ImageEncoder(shape, data.backbone)).to(config.place)
+    return Encoders(text, ImageEncoder(shape, data.backbone)).to(config.torch_device)
 
 
 def train(config: DamsmConfig) -> Path:
@@ -139,7 +139,7 @@ class DamsmPretraining(Pretraining[DamsmConfig]):
 
     def build(self, state: dict[str, Any] | None) -> None:
         self.network = build(self.config, self.data)
-        self.optimizer = torch.optim.Adam(self.network.parameters(), self.config.learning_rate, betas=(0.5, 0.999))
+        self.optimizer = torch.optim.Adam(self.network.parameters(), self.config.lr, betas=(0.5, 0.999))
 
     def learn(self, number: int) -> dict[str, Tensor]:
         return train_step(self.network, self.optimizer, self.config, self.data, number)
@@ -162,11 +162,11 @@ def train_step(
     rows = data.train_rows[batch_rows(len(data.train_rows), config.batch, config.seed, step)]
     tokens, mask, _ = pick_captions(data.split, rows, config.longest, generator)
     flipped = torch.rand(len(rows), generator=generator) < 0.5
-    words, sentence = nets.text(tokens.to(config.place, non_blocking=True), mask)
-    regions, image_code = nets.image.project(*data.gather(rows, flipped, config.place))
-    groups = data.split.groups[rows].to(config.place, non_blocking=True)
-    there = mask.to(config.place, non_blocking=True)
-    with autocast(config.place, "auto"):
+    words, sentence = nets.text(tokens.to(config.torch_device, non_blocking=True), mask)
+    regions, image_code = nets.image.project(*data.gather(rows, flipped, config.torch_device))
+    groups = data.split.groups[rows].to(config.torch_device, non_blocking=True)
+    there = mask.to(config.torch_device, non_blocking=True)
+    with autocast(config.torch_device, "auto"):
         losses = damsm_loss(
             words, sentence, regions, image_code, there, groups, config.gamma1, config.gamma2, config.gamma3
         )

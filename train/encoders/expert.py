@@ -25,7 +25,7 @@ from train.data.sampling import cut_pictures
 from train.encoders.pretraining import PretrainConfig, PretrainData, Pretraining
 from train.encoders.trunks import load_trunk
 from train.metrics.anatomy import NEAR, gaussian_maps, share_found
-from train.runtime.device import autocast
+from train.runtime.device import Precision, autocast
 from train.runtime.distributed import World
 from train.runtime.files import write_text
 from train.runtime.loop import run
@@ -45,10 +45,10 @@ class ExpertTraining(PretrainConfig):
     image_size: int = 144
     margin: int = 16
     """Pixels by which stored pictures are larger than what a step cuts out of them at a random place."""
-    learning_rate: float = 2.5e-4
+    lr: float = 2.5e-4
     warmup: int = 40
-    head_learning_rate: float = 2e-3
-    """Of the two new layers, which begin at zero, at its highest."""
+    head_lr: float = 2e-3
+    """Learning rate of the two new layers, which begin at zero, at its highest."""
     weight_decay: float = 0.01
     """Of AdamW."""
     label_smoothing: float = 0.1
@@ -62,7 +62,7 @@ class ExpertTraining(PretrainConfig):
     held_out: int = 600
     """Pictures of the same classes that only say how good it is; at most a fifth of all. 0: none."""
     validate_every: int = 100
-    precision: str = "auto"
+    precision: Precision = "auto"
     """bfloat16, float32, or auto: bfloat16 where the device is faster in it."""
 
     def __post_init__(self) -> None:
@@ -74,7 +74,7 @@ class ExpertTraining(PretrainConfig):
             )
         if self.margin < 0:
             raise ValueError(f"margin must be 0 pixels or more, not {self.margin}")
-        for field in ("head_learning_rate", "part_sigma"):
+        for field in ("head_lr", "part_sigma"):
             if not 0 < getattr(self, field) < math.inf:
                 raise ValueError(f"{field} must be positive, not {getattr(self, field)}")
         for field in ("weight_decay", "part_weight"):
@@ -183,7 +183,7 @@ def build(config: ExpertTraining, split: PackedSplit, data: PretrainData) -> Exp
         if head is not None and head.bias is not None:  # at first they say nothing, and that parts are rare
             nn.init.zeros_(head.weight)
             nn.init.constant_(head.bias, 0.0 if head is expert.to_classes else -4.0)
-    return to_channels_last(expert, config.place)
+    return to_channels_last(expert, config.torch_device)
 
 
 def read_class_names(split: PackedSplit) -> tuple[str, ...]:
@@ -202,9 +202,9 @@ def build_optimizer(config: ExpertTraining, expert: Expert) -> torch.optim.Optim
     new = [*expert.to_classes.parameters(), *(expert.to_parts.parameters() if expert.to_parts is not None else ())]
     groups = [
         {"params": list(expert.trunk.parameters()), "lr_scale": 1.0},
-        {"params": new, "lr_scale": config.head_learning_rate / config.learning_rate},
+        {"params": new, "lr_scale": config.head_lr / config.lr},
     ]
-    return torch.optim.AdamW(groups, config.learning_rate, weight_decay=config.weight_decay)
+    return torch.optim.AdamW(groups, config.lr, weight_decay=config.weight_decay)
 
 
 def train_step(
@@ -222,17 +222,17 @@ def train_step(
     corners = torch.randint(0, config.margin + 1, (len(rows), 2), generator=generator)
     flipped = torch.rand(len(rows), generator=generator) < 0.5
     changes = torch.rand(len(rows), 3, generator=generator)
-    images = from_uint8(cut_pictures(whole, rows, corners, flipped, size).to(config.place))
-    images = colour(images, changes.to(config.place), 0.5).contiguous(memory_format=torch.channels_last)
-    with autocast(config.place, config.precision):
+    images = from_uint8(cut_pictures(whole, rows, corners, flipped, size).to(config.torch_device))
+    images = colour(images, changes.to(config.torch_device), 0.5).contiguous(memory_format=torch.channels_last)
+    with autocast(config.torch_device, config.precision):
         found = expert.trunk(images)
         logits = expert.classify(F.dropout(found.pooled, config.dropout))
         maps = None if expert.to_parts is None else expert.to_parts(found.levels[PART_LEVEL])
-    groups = split.groups[rows].long().to(config.place)
+    groups = split.groups[rows].long().to(config.torch_device)
     terms = {"classes": F.cross_entropy(logits.float(), groups, label_smoothing=config.label_smoothing)}
     if maps is not None and split.parts is not None:
         parts = cut_parts(split.parts[rows], corners, flipped, split.part_names, whole.shape[1], size)
-        targets = part_targets(parts, maps.shape[-1], config.part_sigma).to(config.place)
+        targets = part_targets(parts, maps.shape[-1], config.part_sigma).to(config.torch_device)
         terms["parts"] = config.part_weight * F.binary_cross_entropy_with_logits(maps.float(), targets)
     optimizer.zero_grad(set_to_none=True)
     torch.stack(list(terms.values())).sum().backward()
@@ -251,8 +251,8 @@ def measure(
     for chunk in tqdm(rows.split(config.batch), "held-out pictures", leave=False):
         corners, flipped = torch.full((len(chunk), 2), low), torch.zeros(len(chunk), dtype=torch.bool)
         pixels = cut_pictures(whole, chunk, corners, flipped, size)
-        with autocast(config.place, config.precision):
-            found = expert(from_uint8(pixels.to(config.place)))
+        with autocast(config.torch_device, config.precision):
+            found = expert(from_uint8(pixels.to(config.torch_device)))
             logits = expert.classify(found.pooled)
         right += int((logits.argmax(dim=1).cpu() == split.groups[chunk]).sum())
         if found.parts is not None and split.parts is not None:

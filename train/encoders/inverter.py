@@ -11,7 +11,7 @@ import copy
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ from train.data.packed import load_packed
 from train.data.sampling import cut_pictures, hold_out
 from train.encoders.pretraining import PretrainConfig, PretrainData, Pretraining
 from train.encoders.trunks import load_trunk
-from train.runtime.device import autocast
+from train.runtime.device import Precision, autocast
 from train.runtime.distributed import World
 from train.runtime.loop import run
 from train.runtime.malloc import disable_trim
@@ -54,9 +54,9 @@ class InverterTraining(PretrainConfig):
     """Base channels of its discriminator."""
     margin: int = 8
     """Pixels by which stored pictures are larger than what a step cuts out of them at a random place."""
-    learning_rate: float = 2e-4
-    """Of Adam, of both networks."""
-    schedule: str = "constant"
+    lr: float = 2e-4
+    """Learning rate of Adam, of both networks."""
+    schedule: Literal["cosine", "constant", "released"] = "constant"
     pixel_weight: float = 1.0
     """Of the mean absolute difference of pixels."""
     feature_weight: float = 1.0
@@ -64,7 +64,7 @@ class InverterTraining(PretrainConfig):
     adversarial_weight: float = 0.1
     """Of the discriminator's judgement."""
     validate_every: int = 1000
-    precision: str = "auto"
+    precision: Precision = "auto"
     """bfloat16, float32, or auto: bfloat16 where the device is faster in it."""
 
     def __post_init__(self) -> None:
@@ -90,7 +90,7 @@ PRESETS = {
     "birds": InverterTraining(),
     "shapes": InverterTraining(
         name="shapes-inverter", data=Path("packed/shapes"), steps=1500, batch=16, image_size=32, channels=8,
-        discriminator_channels=16, margin=4, learning_rate=5e-4, validate_every=250,
+        discriminator_channels=16, margin=4, lr=5e-4, validate_every=250,
     ),
 }  # fmt: skip
 
@@ -125,7 +125,7 @@ class InverterPretraining(Pretraining[InverterTraining]):
     def build(self, state: dict[str, Any] | None) -> None:
         self.players = build(self.config, self.data, self.whole)
         self.network = self.players.together
-        self.optimizer = torch.optim.Adam(self.network.parameters(), self.config.learning_rate, betas=(0.5, 0.999))
+        self.optimizer = torch.optim.Adam(self.network.parameters(), self.config.lr, betas=(0.5, 0.999))
 
     def learn(self, number: int) -> dict[str, Tensor]:
         return train_step(self.players, self.optimizer, self.config, self.data, self.whole, number)
@@ -141,12 +141,14 @@ class InverterPretraining(Pretraining[InverterTraining]):
 def build(config: InverterTraining, data: PretrainData, whole: np.ndarray) -> Players:
     """Both networks before their first step, on the run's device; mean and deviation of features are known."""
     torch.manual_seed(config.seed)
-    trunk = to_channels_last(copy.deepcopy(data.backbone).requires_grad_(False), config.place)
+    trunk = to_channels_last(copy.deepcopy(data.backbone).requires_grad_(False), config.torch_device)
     inverter = Inverter(config.shape(trunk.pooled_dim), trunk)
     discriminator = pyramid.Discriminator(
         pyramid.Config(image_size=config.image_size, text_dim=trunk.pooled_dim, channels=config.discriminator_channels)
     )
-    together = to_channels_last(nn.ModuleDict({"inverter": inverter, "discriminator": discriminator}), config.place)
+    together = to_channels_last(
+        nn.ModuleDict({"inverter": inverter, "discriminator": discriminator}), config.torch_device
+    )
     with torch.no_grad():
         known = torch.cat([f for f, _ in middles(inverter, data.train_rows[: 16 * config.batch], whole, config)])
         inverter.mean.copy_(known.mean(dim=0))
@@ -162,8 +164,8 @@ def middles(
     for chunk in tqdm(rows.split(config.batch), "pictures", leave=False):
         corners = torch.full((len(chunk), 2), config.margin // 2)
         pixels = cut_pictures(whole, chunk, corners, torch.zeros(len(chunk), dtype=torch.bool), config.image_size)
-        images = from_uint8(pixels.to(config.place))
-        with torch.no_grad(), autocast(config.place, config.precision):
+        images = from_uint8(pixels.to(config.torch_device))
+        with torch.no_grad(), autocast(config.torch_device, config.precision):
             found.append((inverter.encode(images).float(), images))
     return found
 
@@ -181,11 +183,11 @@ def train_step(
     rows = data.train_rows[batch_rows(len(data.train_rows), config.batch, config.seed, step)]
     corners = torch.randint(0, config.margin + 1, (len(rows), 2), generator=generator)
     flipped = torch.rand(len(rows), generator=generator) < 0.5
-    images = from_uint8(cut_pictures(whole, rows, corners, flipped, config.image_size).to(config.place))
+    images = from_uint8(cut_pictures(whole, rows, corners, flipped, config.image_size).to(config.torch_device))
     images = images.contiguous(memory_format=torch.channels_last)
     inverter, discriminator, _ = players
     optimizer.zero_grad(set_to_none=True)
-    with autocast(config.place, config.precision):
+    with autocast(config.torch_device, config.precision):
         with torch.no_grad():
             features = inverter.encode(images).float()
         told = (features - inverter.mean) / inverter.deviation

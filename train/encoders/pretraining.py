@@ -6,7 +6,7 @@ import math
 from abc import abstractmethod
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -25,8 +25,6 @@ from train.runtime.malloc import disable_trim
 from train.runtime.provenance import data_hash
 from train.runtime.state import StoppedEarly, Stopper
 
-SCHEDULES = ("cosine", "constant", "released")
-
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainConfig(RunConfig):
@@ -36,12 +34,12 @@ class PretrainConfig(RunConfig):
     backbone: str = "efficientnet_lite1"
     """Trunk with ImageNet weights; see mirrorgan/backbones.py. The papers': inception_v3 and resnet152."""
     weights: Path | None = None
-    """File of the trunk's weights; none: the installed package that carries them."""
+    """File of the trunk's weights; None: the installed package that carries them."""
     image_size: int
     """Pixels of the pictures that the trunk sees."""
-    learning_rate: float = 2e-3
-    """Of Adam, at the first step."""
-    schedule: str = "cosine"
+    lr: float = 2e-3
+    """Learning rate of Adam, at the first step."""
+    schedule: Literal["cosine", "constant", "released"] = "cosine"
     """cosine: the learning rate falls to zero along half a cosine over all steps (a run that goes on with other
     --steps follows the new curve from where it is; --minutes cuts the curve and does not shorten it). constant.
     released: AttnGAN's, x .98 an epoch while above 2e-4, and Adam's moments forgotten at every epoch."""
@@ -57,16 +55,14 @@ class PretrainConfig(RunConfig):
         super().__post_init__()
         if self.backbone not in available_backbones():
             raise ValueError(f"backbone must be one of {', '.join(available_backbones())}, not {self.backbone!r}")
-        if self.schedule not in SCHEDULES:
-            raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, not {self.schedule!r}")
         if self.validate_every < 1:
             raise ValueError(f"validate_every must be at least 1, not {self.validate_every}")
         if self.image_size < 32:
             raise ValueError(f"image_size must be at least 32 pixels, not {self.image_size}")
         if self.warmup < 0:
             raise ValueError(f"warmup must be at least 0, not {self.warmup}")
-        if not 0 < self.learning_rate < math.inf:
-            raise ValueError(f"learning_rate must be positive, not {self.learning_rate}")
+        if not 0 < self.lr < math.inf:
+            raise ValueError(f"lr must be positive, not {self.lr}")
         if self.held_out < 0:
             raise ValueError(f"held_out must be at least 0, not {self.held_out}")
 
@@ -154,7 +150,7 @@ def read_data(config: PretrainConfig, stopper: Stopper, regional: bool = True) -
                     config.backbone,
                     config.image_size,
                     flipped,
-                    config.place,
+                    config.torch_device,
                     regional,
                     functools.partial(stopper.due, 1.0),
                 )
@@ -164,7 +160,7 @@ def read_data(config: PretrainConfig, stopper: Stopper, regional: bool = True) -
             raise StoppedEarly(
                 f"{why}: {error}, nothing has been learnt yet; the same command goes on from there"
             ) from None
-    return PretrainData(split, backbone, cached, kept, held, make_resident(cached, config.place))
+    return PretrainData(split, backbone, cached, kept, held, make_resident(cached, config.torch_device))
 
 
 def make_resident(cached: list[CachedFeatures], place: str) -> tuple[Tensor | None, Tensor] | None:
@@ -208,7 +204,7 @@ def learning_rate_at(config: PretrainConfig, step: int, epoch: int) -> float:
     Args:
         epoch: steps of one.
     """
-    rate = config.learning_rate * min(1.0, (step + 1) / (config.warmup + 1))
+    rate = config.lr * min(1.0, (step + 1) / (config.warmup + 1))
     if config.schedule == "cosine":
         return rate * (1 + math.cos(math.pi * step / config.steps)) / 2
     if config.schedule == "released":

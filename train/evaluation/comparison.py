@@ -23,8 +23,8 @@ from train.publishing.card import SHUFFLED, stages_made, written
 from train.publishing.export import Runs, export
 from train.publishing.figures import save_picture
 from train.publishing.history import describe, picture_sizes
-from train.runtime.command import typed
 from train.runtime.files import check_folder, write_text
+from train.runtime.options import spoken
 from train.runtime.recorded_options import read_options, read_training
 from train.runtime.report import COLOURS, curves, smooth
 from train.runtime.run_log import LOG, read_log
@@ -180,7 +180,7 @@ def difference_table(models: Sequence[Model]) -> str:
     keys = list(dict.fromkeys(key for model in models for key in model.config))
     lines = [f"| option | {' | '.join(cell(model.name) for model in models)} |", f"|---|{'---|' * len(models)}"]
     for key in keys:
-        values = [typed(model.config[key]) if key in model.config else "" for model in models]
+        values = [spoken(model.config[key]) if key in model.config else "" for model in models]
         if len(set(values)) > 1 and key not in ("name", "minutes"):
             lines.append(f"| {key.replace('_', '-')} | {' | '.join(map(cell, values))} |")
     return "\n".join(lines) if len(lines) > 2 else "All options are the same."

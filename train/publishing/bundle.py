@@ -104,12 +104,12 @@ def needs(config: GanConfig, keep: Path) -> dict[str, Path]:
     named = read_json(data / "pack.json")["files"]
     found = [data / "pack.json", data / "vocabulary.json"]
     found += [data / name for name in named if name.startswith("train")]
-    trunks = {config.backbone} if config.discriminator == "projected" else set()
-    trunks |= set(config.frechet_trunks if config.frechet else ())
+    trunks = {name for name, _ in config.losses.compared}
+    trunks |= set() if config.discriminator_trunk is None else {config.discriminator_trunk}
     parts = [(config.encoders, "text_encoder")]
-    if config.damsm or config.text_training != "frozen":
+    if config.losses.damsm or config.text.training != "frozen":
         parts.append((config.encoders, "image_encoder"))
-    if config.reads:
+    if config.uses_captioner:
         parts.append((config.captioner, "captioner"))
     for folder, part in parts:
         description = read_json(folder / f"{part}.json")
@@ -119,11 +119,11 @@ def needs(config: GanConfig, keep: Path) -> dict[str, Path]:
     if config.resume_from is not None and not own:
         found += of_training_state(config.resume_from)
     goes_on = own or config.resume_from is not None  # what it grew from may be gone
-    if config.grow_from is not None and not (goes_on and not average_weights_dir(config.grow_from).is_dir()):
-        beginning = average_weights_dir(config.grow_from)
+    if config.init_from is not None and not (goes_on and not average_weights_dir(config.init_from).is_dir()):
+        beginning = average_weights_dir(config.init_from)
         found += [beginning / f"generator.{kind}" for kind in ("json", "safetensors")]
-        if record_of(config.grow_from) is not None:
-            found.append(config.grow_from / "training.json")
+        if record_of(config.init_from) is not None:
+            found.append(config.init_from / "training.json")
     if config.folder.is_dir():
         found += of_run(config.folder).values()
     files = {path.as_posix(): path for path in found}

@@ -18,7 +18,7 @@ from train.runtime.recorded_options import read_training
 
 SHUFFLED = ", sentences shuffled"
 LIMITS_PICTURE, LIMITS_TEXT = "limits.jpg", "limits.json"
-"""What train.limits writes into a checkpoint."""
+"""What train.failure_cases writes into a checkpoint."""
 PICTURES = {
     "attention.jpg": "Words that name a colour or a part, at the quartiles of the share of their map inside the object "
     "(red outline, found from the picture's own colours). Left the picture, right the map.",
@@ -103,7 +103,7 @@ def write_card(folder: Path) -> Path:
         *about_scores(folder, manifest, scores, text),
         "## What it is bad at",
         text.bad_at or 'Nobody has written this down yet; it belongs into `card.json`, under "bad_at".',
-        *about_limits(folder),
+        *about_failure_cases(folder),
     ]
     path = folder / "README.md"
     write_text(path, "\n\n".join(section.strip() for section in sections if section) + "\n")
@@ -169,7 +169,7 @@ def about_training(folder: Path, training: dict[str, Any], text: CardText) -> li
     trunks = {training.get(run, {}).get("backbone") for run in ("encoders", "captioner")} - {None}
     if trunks:
         found.append(f"The image encoder and STREAM stand on {listed(sorted(trunks))} with ImageNet weights, frozen."
-                     + opponents(training.get("generator", {})))  # fmt: skip
+                     + discriminators(training.get("generator", {})))  # fmt: skip
     kept = [f"`{name}` holds {what}" for name, what in
             (("training.json", "every setting"), ("log.jsonl", "the numbers of the generator's last run"))
             if (folder / name).exists()]  # fmt: skip
@@ -185,15 +185,16 @@ def about_training(folder: Path, training: dict[str, Any], text: CardText) -> li
     return found or ["How it was trained was not written down."]
 
 
-def opponents(config: dict[str, Any]) -> str:
-    """Through what the generator's opponents and the Frechet loss looked."""
+def discriminators(config: dict[str, Any]) -> str:
+    """Through what the discriminators and the Frechet loss looked."""
     found = ""
-    if config.get("discriminator") == "projected":
-        found = f" The generator's opponents look through {config['backbone']}, frozen too."
+    if "discriminator.backbone" in config:
+        found = f" The discriminators look through {config['discriminator.backbone']}, frozen too."
     elif "discriminator" in config:
-        found = f" The generator's opponents are of the kind `{config['discriminator']}`."
-    if config.get("frechet"):
-        found += f" The Frechet loss looks through {listed(config['frechet_trunks'])}."
+        found = f" The discriminators are of the kind `{config['discriminator']}`."
+    if config.get("losses.frechet"):
+        kinds = [config.get(f"losses.frechet_{kind}", []) for kind in ("pooled", "spatial", "parts")]
+        found += f" The Frechet loss looks through {listed(dict.fromkeys(name for names in kinds for name in names))}."
     return found
 
 
@@ -229,8 +230,8 @@ def numbered(stages: Sequence[int]) -> str:
     return f"stage{'s' if len(stages) > 1 else ''} {listed(stages)}"
 
 
-def about_limits(folder: Path) -> list[str]:
-    """What train.limits drew: captions that the model cannot follow."""
+def about_failure_cases(folder: Path) -> list[str]:
+    """What train.failure_cases drew: captions that the model cannot follow."""
     if not all((folder / name).exists() for name in (LIMITS_PICTURE, LIMITS_TEXT)):
         return []
     told = json.loads((folder / LIMITS_TEXT).read_text(encoding="utf-8"))

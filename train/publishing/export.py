@@ -17,7 +17,7 @@ from train.adversarial.sample_grid import sheet_captions
 from train.data.packed import load_packed
 from train.encoders.trunks import find_trunk
 from train.publishing.card import LIMITS_PICTURE, PICTURES, read_card_text, write_card
-from train.publishing.failure_cases import write_limits
+from train.publishing.failure_cases import write_failure_cases
 from train.publishing.figures import write_previews
 from train.publishing.history import TRAININGS, chain, history
 from train.runtime.files import write_text
@@ -108,7 +108,7 @@ def export(
         if previews:
             model = MirrorGAN.load(fresh)
             write_previews(model, fresh, log)
-            write_limits(model, fresh)
+            write_failure_cases(model, fresh)
         keep_older(out, fresh)
         if kept.is_file():
             shutil.copy(kept, fresh / "card.json")

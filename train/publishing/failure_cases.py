@@ -1,4 +1,4 @@
-"""What a model of birds cannot do, drawn; python -m train.limits writes it into a checkpoint."""
+"""What a model of birds cannot do, drawn; python -m train.failure_cases writes it into a checkpoint."""
 
 import json
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ SIDE = 96
 
 
 @dataclass(frozen=True)
-class Limit:
+class FailureCase:
     """Some captions that ask for the same impossible thing, and why it is one."""
 
     title: str
@@ -29,23 +29,23 @@ class Limit:
     captions: tuple[str, ...]
 
 
-LIMITS = (
-    Limit(
+FAILURE_CASES = (
+    FailureCase(
         "Far from birds",
         "Every photograph that it learnt from shows a bird, so it draws one whatever is asked for.",
         ("a red bus on a street", "a yellow flower in a green field", "a white boat on blue water"),
     ),
-    Limit(
+    FailureCase(
         "Counts",
         "Nearly every photograph shows one bird, so numbers mean nothing to it.",
         ("two red birds", "three small blue birds on a branch"),
     ),
-    Limit(
+    FailureCase(
         "Left and right",
         "Half of the photographs were mirrored, with captions as they were, so sides cannot be learnt.",
         ("a bird with a red left wing and a blue right wing", "a yellow bird looking to the left"),
     ),
-    Limit(
+    FailureCase(
         "Rare colours",
         "Few captions name them, and those mean few species.",
         ("a pink bird", "a purple bird with turquoise wings", "a silver bird with a violet crown"),
@@ -53,15 +53,15 @@ LIMITS = (
 )
 
 
-def write_limits(model: MirrorGAN, folder: Path) -> bool:
+def write_failure_cases(model: MirrorGAN, folder: Path) -> bool:
     """Writes limits.jpg and limits.json; returns False, and writes nothing, if the model was not taught birds."""
     if not words_known(model.vocabulary):
         return False
     rows: list[list[Image.Image]] = []
-    told: list[dict[str, Any]] = []
-    for limit in tqdm(LIMITS, desc="limits"):
+    cases: list[dict[str, Any]] = []
+    for case in tqdm(FAILURE_CASES, desc="failure cases"):
         found = []
-        for caption in limit.captions:
+        for caption in case.captions:
             entry: dict[str, Any] = {"caption": caption}
             try:
                 drawings = [model.draw(caption, seed) for seed in SEEDS]
@@ -72,7 +72,7 @@ def write_limits(model: MirrorGAN, folder: Path) -> bool:
             entry["unknown"] = [word.text for word in drawings[0].unknown_words]
             read = drawings[0].redescription
             found.append(entry | {"read_back": "" if read is None else read.text})
-        told.append({"title": limit.title, "why": limit.why, "captions": found})
+        cases.append({"title": case.title, "why": case.why, "captions": found})
     save_picture(tile(rows), folder / LIMITS_PICTURE)
-    write_text(folder / LIMITS_TEXT, json.dumps(told, indent=2) + "\n")
+    write_text(folder / LIMITS_TEXT, json.dumps(cases, indent=2) + "\n")
     return True

@@ -4,7 +4,7 @@ Read from what the run itself wrote: config.json, run.json, log.jsonl, and the .
 that stands where a run does, to go on from, training.json says what its runs were.
 """
 
-import dataclasses
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from mirrorgan.generators import find_generator
 from mirrorgan.manifest import read_config, read_json
 from train.adversarial.presets import PRESETS
 from train.encoders import captioner, damsm
-from train.runtime.command import as_json, typed
+from train.runtime.options import as_json, as_words, exchanged
 from train.runtime.recorded_options import current_options, read_options
 from train.runtime.run_dir import average_weights_dir, parent_record, record_of
 from train.runtime.run_log import LOG, read_log, read_sessions
@@ -33,7 +33,7 @@ _PRESETS: dict[str, dict[str, Any]] = {
 
 ELSEWHERE = frozenset(
     {
-        "name", "data", "encoders", "captioner", "expert", "grow_from", "resume_from", "weights", "minutes", "device",
+        "name", "data", "encoders", "captioner", "expert", "init_from", "resume_from", "weights", "minutes", "device",
         "save_minutes", "report_every", "sheet_every",
     }
 )  # fmt: skip
@@ -44,7 +44,7 @@ def chain(run: Path) -> list[Path]:
     """The runs that a generator grew in, the oldest first, `run` itself last. Some may be missing. A checkpoint that
     the oldest grew from is not one of them, see `origin`.
 
-    A run is looked for where `grow_from` says, and beside the run that grew from it.
+    A run is looked for where `init_from` says, and beside the run that grew from it.
 
     Raises:
         FileNotFoundError: `run` has no config.json.
@@ -52,7 +52,7 @@ def chain(run: Path) -> list[Path]:
     """
     runs = [run]
     while ((runs[0] / "config.json").exists() or len(runs) == 1) and parent_record(runs[0]) is None:
-        before = read_options(runs[0]).get("grow_from")
+        before = read_options(runs[0]).get("init_from")
         if before is None:
             break
         given = Path(before)
@@ -173,11 +173,19 @@ def command(part: str, config: Mapping[str, Any]) -> str:
 
     def changes(preset: Any) -> dict[str, Any]:
         given = as_json(preset)
-        same = [field.name for field in dataclasses.fields(preset) if field.name in config]
-        return {name: config[name] for name in same if name not in ELSEWHERE and config[name] != given[name]}
+        for field in ("generator", "discriminator"):  # another system is chosen by its name
+            if field in given and config.get(field, given[field]) != given[field]:
+                with contextlib.suppress(ValueError):  # there is none of this name any more
+                    other = exchanged(getattr(preset, field), config[field])
+                    given |= {f"{field}.{name}": value for name, value in as_json(other).items()}
+        return {
+            name: config[name]
+            for name in config
+            if name in given and name not in ELSEWHERE and config[name] != given[name]
+        }
 
     name = min(presets, key=lambda preset: (preset != config.get("name"), len(changes(presets[preset]))))
     words = [f"python -m {TRAININGS[part]} {name}"]
     for option, value in changes(presets[name]).items():
-        words.append(f"--{option.replace('_', '-')} {typed(value)}")
+        words.append(as_words(option, value))
     return " ".join(words)

@@ -4,44 +4,38 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
-from train.runtime.command import as_json, typed
+from mirrorgan.plugins import PluginConfig
+from train.runtime.options import as_json, as_words, check_choices, options, plain, sibling, spoken
 from train.runtime.recorded_options import current_options, dropped_options
 
-FIXED = frozenset(
-    """
-    accumulate adversarial_weight attention_dim backbone batch beta1 beta2 channels clip crop_size cut_margin damsm
-    damsm_by damsm_gammas discriminator discriminator_channels discriminator_options dropout ema encoder_dropout
-    ends feature_weight first_size first_trained frechet frechet_size frechet_statistics frechet_trunks fresh_noise
-    gamma1 gamma2 gamma3 generator gradient_penalty grow_from grown_rate halve_every held_out image_size
-    interpolation kl label_smoothing longest look_pixels look_size look_sizes margin objective options part_sigma
-    part_weight penalty_apart pixel_weight pool redescription redescription_share residual_blocks schedule seed
-    sentence_attention skip_images standardize_text text_dim text_training vary_place weight_decay word_attention
-    word_guidance wrong_pairs
-    """.split()  # noqa: SIM905
-)
-"""Options that make a run what it is: it does not go on with another value."""
 RATES = frozenset(
-    """
-    augment discriminator_rate generator_rate head_learning_rate learning_rate text_rate warmup
-    """.split()  # noqa: SIM905
-)
+    {
+        "lr", "head_lr", "warmup", "optimizer.generator_lr", "optimizer.discriminator_lr", "optimizer.text_lr",
+        "optimizer.warmup", "pictures.augment",
+    }
+)  # fmt: skip
 """Options that set how fast a run learns, and how much its pictures are changed. They may change while it goes on, and
 that is said: it is what the message of a run that diverges advises."""
 SESSION = frozenset(
-    """
-    compact_state compile device minutes precision report_every resume_from save_minutes sheet_every steps
-    validate_every
-    """.split()  # noqa: SIM905
-)
+    {
+        "compact_state", "compile", "device", "minutes", "precision", "report_every", "resume_from", "save_minutes",
+        "sheet_every", "steps", "validate_every",
+    }
+)  # fmt: skip
 """Options of one session of a run: how long it takes, where it runs, how often something is written. They may change,
 and that is said."""
 BY_CONTENT = frozenset({"captioner", "data", "encoders", "expert", "weights"})
 """Where something lies that a run learns from. The path may change, and that is said; what is found there may not."""
 NAME = "name"
+
+
+def is_fixed(name: str) -> bool:
+    """Whether an option makes a run what it is: it does not go on with another value. All that no set names do."""
+    return name not in RATES | SESSION | BY_CONTENT | {NAME}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,19 +49,20 @@ class RunConfig:
     steps: int
     """Updates in all."""
     minutes: float | None = None
-    """Stop after this many minutes, weights written; none: after all steps."""
+    """Stop after this many minutes, weights written; None: after all steps."""
     batch: int = 48
     """Pictures a step."""
     seed: int = 0
     """Of weights, order of the data, and noise."""
-    device: str = "auto"
-    """cpu, cuda, or auto: cuda if there is one."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto: cuda if there is one."""
     save_minutes: float = 5.0
     """Write the state this often."""
     report_every: int = 20
     """Steps between two lines of the log."""
 
     def __post_init__(self) -> None:
+        check_choices(self)
         if not self.name or Path(self.name).is_absolute() or ".." in Path(self.name).parts:
             raise ValueError(f"name must be that of a folder in runs/, not {self.name!r}")
         for field in ("steps", "batch", "report_every"):
@@ -85,19 +80,31 @@ class RunConfig:
         return Path("runs") / self.name
 
     @property
-    def place(self) -> str:
+    def torch_device(self) -> str:
+        """The device that torch is given: `device`, with auto resolved."""
         if self.device != "auto":
             return self.device
         return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
-
-
 def fixed_options(config: "RunConfig") -> dict[str, Any]:
     """The options that the run must go on with, as JSON can hold them."""
-    return {name: value for name, value in as_json(config).items() if name in FIXED}
+    return {name: value for name, value in as_json(config).items() if is_fixed(name)}
+
+
+def defaults(config: "RunConfig") -> dict[str, Any]:
+    """The value of every option, as JSON can hold it, where its dataclass says nothing else."""
+    found: dict[str, Any] = {}
+    for field in dataclasses.fields(config):
+        first, own = field.default, getattr(config, field.name)
+        if not dataclasses.is_dataclass(first):
+            found |= {} if first is dataclasses.MISSING else {field.name: plain(first)}
+            continue
+        if isinstance(first, PluginConfig):
+            found[field.name] = first.plugin
+            first = sibling(first, own.plugin)
+        found |= {f"{field.name}.{name}": plain(value) for name, value in options(first)}
+    return found
 
 
 def hold_to(
@@ -120,10 +127,9 @@ def hold_to(
     Raises:
         ValueError: something has changed that must not; names all of it with both values.
     """
-    defaults = {field.name: _plain(field.default) for field in dataclasses.fields(config)}
-    gone = [f"no {name} any more (it was {typed(value)})" for name, value in dropped_options(begun).items()]
+    gone = [f"no {name} any more (it was {spoken(value)})" for name, value in dropped_options(begun).items()]
     begun = current_options(begun)
-    before = defaults | begun if begun else {}
+    before = defaults(config) | begun if begun else {}
     changed = {
         name: (before[name], now)
         for name, now in as_json(config).items()
@@ -131,9 +137,9 @@ def hold_to(
     }
     ask = "give the options that it was begun with, or another --name"
     refused = [
-        f"--{name.replace('_', '-')} {typed(was) or 'nothing'}, not {typed(now) or 'nothing'}"
+        f"{as_words(name, was)}, not {as_words(name, now) if isinstance(now, bool) else spoken(now) or 'nothing'}"
         for name, (was, now) in changed.items()
-        if name not in RATES | SESSION | BY_CONTENT
+        if is_fixed(name)
     ]
     if refused:
         raise ValueError(f"{folder} was begun with {'; with '.join(refused)}; {ask}")
@@ -143,7 +149,7 @@ def hold_to(
             raise ValueError(f"{folder} was begun with other {what}; {ask}")
     if not begun:
         return ["options that were compared with nothing, for there is no record of those that it was begun with"]
-    told = [f"{name} {typed(now)} (it was {typed(was)})" for name, (was, now) in changed.items() if name in begun]
+    told = [f"{name} {spoken(now)} (it was {spoken(was)})" for name, (was, now) in changed.items() if name in begun]
     return gone + told
 
 

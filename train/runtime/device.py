@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from train.runtime.malloc import disable_trim
 
 Result = TypeVar("Result")
 
-PRECISIONS = ("auto", "bfloat16", "float32")
+Precision = Literal["auto", "bfloat16", "float32"]
 
 
 def prepare(place: str) -> None:

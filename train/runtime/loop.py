@@ -25,11 +25,11 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from train.runtime.command import as_json
 from train.runtime.config import RunConfig, check_steps, fixed_options, hold_to
 from train.runtime.distributed import World, joined
 from train.runtime.divergence import DivergenceMonitor, check_weights
 from train.runtime.logger import RunLogger, SilentLogger
+from train.runtime.options import as_json
 from train.runtime.resume import read_state
 from train.runtime.state import SaveError, StoppedEarly, Stopper, replace_dir, run_lock, save_state, seed_step
 
@@ -50,7 +50,7 @@ class Training(ABC, Generic[Config]):
 
     weights_dir = "best"
     """Folder of the run that holds its weights."""
-    rates: tuple[str, ...] = ("learning_rate",)
+    rates: tuple[str, ...] = ("lr",)
     """Options that a run which diverges should have lower."""
     several_processes = False
     """Whether processes that torchrun starts share its batches."""
@@ -156,7 +156,7 @@ def run(kind: type[Training[Config]], config: Config) -> Path:
         ValueError: the run was begun with other options, data or networks, or another value cannot be.
     """
     with contextlib.ExitStack() as stack:
-        world = stack.enter_context(joined(config.place))
+        world = stack.enter_context(joined(config.torch_device))
         if world.size > 1 and not kind.several_processes:
             raise ValueError(f"this training has one process, and torchrun started {world.size}: start it without")
         if world.leader:
@@ -215,7 +215,7 @@ class Loop(Generic[Config]):
 
                 # Curves.
                 if self.step % config.report_every == 0:
-                    if config.place == "cuda":
+                    if config.torch_device == "cuda":
                         torch.cuda.synchronize()
                     now = time.monotonic()
                     self.report((self.step - reported) * config.batch / (now - last_report))

@@ -5,6 +5,7 @@ from typing import Any
 
 from mirrorgan.drawing import CheckpointError
 from mirrorgan.manifest import read_json
+from train.runtime.recorded_options import current_options, dropped_options
 from train.runtime.run_log import read_sessions
 from train.runtime.state import STATE, load_state
 
@@ -17,9 +18,9 @@ def read_state(run: Path, weights: str, instead: str = "") -> dict[str, Any] | N
         instead: what else one can do with weights that have no state, for the message.
 
     Returns:
-        What `save_state` was given, whole; under "options" what the run was begun with, as JSON, under the names of
-        their day ({} if nothing says so), and under "made of" hashes of what it learns from. States from before these
-        were kept in them have them from the files beside them.
+        What `save_state` was given, whole; under "options" what the run was begun with, as JSON, by the names of today,
+        and options that there are no more ({} if nothing says so); and under "made of" hashes of what it learns from.
+        States from before these were kept in them have them from the files beside them.
 
     Raises:
         ValueError: its states are broken, or it has weights but no state.
@@ -41,7 +42,8 @@ def read_state(run: Path, weights: str, instead: str = "") -> dict[str, Any] | N
         if not kept:
             raise
         recorded = {}
-    state["options"] = recorded | kept
+    gone = dropped_options(recorded | kept)
+    state["options"] = current_options(recorded) | current_options(kept) | gone
     if "made of" not in state:
         sessions = read_sessions(run)
         state["made of"] = {"data": sessions[-1].get("data") if sessions else None}

@@ -24,7 +24,7 @@ class Config(DiscriminatorConfig):
     DF-GAN's: channels 32, widest 8: 6,619,206, and 295,936 of its conditional head.
     """
 
-    image_size: int
+    image_size: int = 256
     """Pixels, a power of two of at least 8."""
     channels: int = 64
     """C, nf in the released code."""

@@ -4,11 +4,11 @@ import pytest
 from PIL import Image
 
 from mirrorgan.pipeline import MirrorGAN
-from train import limits as limits_command
+from train import failure_cases as failure_cases_command
 from train.publishing import failure_cases as module
 from train.publishing.card import write_card
 from train.publishing.export import export
-from train.publishing.failure_cases import LIMITS, SIDE, Limit, write_limits
+from train.publishing.failure_cases import FAILURE_CASES, SIDE, FailureCase, write_failure_cases
 
 
 @pytest.fixture
@@ -24,15 +24,15 @@ def of_birds(monkeypatch):
 
 
 def test_a_model_that_was_not_taught_birds_has_no_such_picture(folder):
-    assert not write_limits(MirrorGAN.load(folder), folder)
+    assert not write_failure_cases(MirrorGAN.load(folder), folder)
     assert not (folder / "limits.jpg").exists() and not (folder / "limits.json").exists()
 
 
 def test_every_caption_is_drawn_or_refused_and_told_with_what_became_of_it(folder, of_birds, monkeypatch):
-    limits = (*LIMITS, Limit("Nonsense", "No word of it is known.", ("zebra crossing",)))
-    monkeypatch.setattr(module, "LIMITS", limits)
+    limits = (*FAILURE_CASES, FailureCase("Nonsense", "No word of it is known.", ("zebra crossing",)))
+    monkeypatch.setattr(module, "FAILURE_CASES", limits)
     model = MirrorGAN.load(folder)
-    assert write_limits(model, folder)
+    assert write_failure_cases(model, folder)
     told = json.loads((folder / "limits.json").read_text(encoding="utf-8"))
     assert [limit["title"] for limit in told] == [limit.title for limit in limits]
     drawn = 0
@@ -53,7 +53,7 @@ def test_every_caption_is_drawn_or_refused_and_told_with_what_became_of_it(folde
 def test_what_nobody_reads_back_is_told_so(folder, of_birds):
     model = MirrorGAN.load(folder)
     model.networks.captioner = None
-    assert write_limits(model, folder)
+    assert write_failure_cases(model, folder)
     write_card(folder)
     assert "| Counts | two red birds | two, birds | not read back |" in (folder / "README.md").read_text(
         encoding="utf-8"
@@ -62,7 +62,7 @@ def test_what_nobody_reads_back_is_told_so(folder, of_birds):
 
 def test_the_command_draws_and_writes_the_card(folder, of_birds, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["limits", str(folder)])
-    limits_command.main()
+    failure_cases_command.main()
     assert "card: " in capsys.readouterr().out
     assert "| Counts | two red birds | two, birds |" in (folder / "README.md").read_text(encoding="utf-8")
 
@@ -70,7 +70,7 @@ def test_the_command_draws_and_writes_the_card(folder, of_birds, monkeypatch, ca
 def test_the_command_says_what_it_is_for(folder, monkeypatch):
     monkeypatch.setattr("sys.argv", ["limits", str(folder)])
     with pytest.raises(SystemExit, match="for a model of birds"):
-        limits_command.main()
+        failure_cases_command.main()
 
 
 def test_an_export_draws_them_too(runs, tmp_path, of_birds, monkeypatch):
