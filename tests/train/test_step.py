@@ -54,7 +54,9 @@ def plain_step(config, nets, batch):
         return generator(noise, batch.sentence, batch.words, batch.mask, *crop)
 
     discriminators = list(zip(nets.discriminators, nets.judged_stages, strict=True))
-    condition, wrong = (generator.tell(sentence).detach() for sentence in (batch.sentence, batch.wrong))
+    condition, wrong = (
+        generator.discriminator_condition(sentence).detach() for sentence in (batch.sentence, batch.wrong)
+    )
     drawn = draw(batch.noise)
     for discriminator, stage in discriminators:
         learning = [p for p in discriminator.parameters() if p.requires_grad]
@@ -79,7 +81,9 @@ def plain_step(config, nets, batch):
     for penalty in drawn.penalties.values():
         penalty.backward(retain_graph=True)
     for discriminator, stage in discriminators:
-        judgement = discriminator(changed(drawn.images[stage], 3 * stage + 2), generator.tell(batch.sentence))
+        judgement = discriminator(
+            changed(drawn.images[stage], 3 * stage + 2), generator.discriminator_condition(batch.sentence)
+        )
         goal.generator(judgement).backward(retain_graph=True)
     whole = drawn.stages[: config.whole_stages]
     for loss in Criterion(nets, config).generator_losses:

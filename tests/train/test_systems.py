@@ -40,8 +40,8 @@ def system(request, config):
     return with_options(config, SYSTEMS[request.param])
 
 
-def small(config, name, **options):
-    return with_options(config, SYSTEMS[name] | options)
+def small(config, name, options=None, **run):
+    return with_options(config, SYSTEMS[name] | run | (options or {}))
 
 
 def test_every_system_and_every_objective_is_here(config):
@@ -182,7 +182,11 @@ def test_apart_and_together_the_first_steps_differ_and_a_penalty_of_none_is_none
         {"losses.separate_penalty_step": False},
         {"losses.gradient_penalty": 0.0},
     ):
-        changed = small(config, "dfgan", gradient_penalty=2e4) if options.get("gradient_penalty") is None else None
+        changed = (
+            small(config, "dfgan", {"losses.gradient_penalty": 2e4})
+            if options.get("losses.gradient_penalty") is None
+            else None
+        )
         changed = with_options(changed or small(config, "dfgan"), options)
         nets, optimizers = begin(changed, split)
         terms = [step_once(changed, split, nets, optimizers, step) for step in range(2)]
@@ -276,11 +280,11 @@ def test_with_fresh_noise_each_half_of_a_step_draws_from_its_own(config, split):
     assert torch.equal(second, torch.cat([batch.fresh, -batch.fresh[::2]]))
 
 
-@pytest.mark.parametrize("training", ["beside", "joint"])
+@pytest.mark.parametrize("training", ["detached", "joint"])
 def test_with_encoder_dropout_a_caption_is_heard_otherwise_every_time(config, split, training):
     heard = []
     for dropout in (False, True):
-        changed = small(config, "ssagan", text_training=training, encoder_dropout=dropout)
+        changed = small(config, "ssagan", {"text.training": training, "text.dropout": dropout})
         nets, optimizers = begin(changed, split)
         loader = feed_for(changed, split, nets)
         for seed in (0, 1, 1):
@@ -320,7 +324,7 @@ def test_sentences_between_captions_are_halfway_and_half_as_many(config, split):
 
 @pytest.mark.parametrize("weight", [0.0, 1.0, 3.0])
 def test_their_loss_is_weighed_and_judged_beside_their_own_sentences(config, split, weight):
-    config = small(config, "gan_int_cls", interpolation=weight, precision="float32")
+    config = small(config, "gan_int_cls", {"losses.interpolation": weight}, precision="float32")
     nets, _ = begin(config, split)
     set_training(nets.generator, 0)
     nets.discriminators.eval()
@@ -365,9 +369,9 @@ def test_only_the_generator_s_rates_rise_at_first(config, split):
 # ------------------------------------------------------------------------------------------ encoders that learn
 
 
-def test_beside_the_generator_s_loss_does_not_reach_the_encoders_and_jointly_it_does(config, split):
-    for training in ("beside", "joint"):
-        changed = small(config, "ssagan-joint", text_training=training)
+def test_detached_the_generator_s_loss_does_not_reach_the_encoders_and_jointly_it_does(config, split):
+    for training in ("detached", "joint"):
+        changed = small(config, "ssagan-joint", {"text.training": training})
         nets, _ = begin(changed, split)
         with torch.no_grad():
             for p in [*nets.generator.parameters(), *nets.discriminators.parameters()]:
@@ -385,7 +389,7 @@ def test_the_encoders_learn_by_real_pictures_alone(config, split):
     # Two runs that differ in the generator's rate and losses: beside it, the encoders take the same steps.
     states = []
     for rate in (1e-4, 1e-2):
-        changed = small(config, "ssagan", generator_rate=rate, damsm=rate)
+        changed = small(config, "ssagan", {"optimizer.generator_lr": rate, "losses.damsm": rate})
         nets, optimizers = begin(changed, split)
         for step in range(2):
             step_once(changed, split, nets, optimizers, step)
@@ -394,7 +398,9 @@ def test_the_encoders_learn_by_real_pictures_alone(config, split):
 
 
 def test_their_loss_is_damsm_of_real_pictures(config, split):
-    config = small(config, "ssagan", damsm_by="sentence", damsm_gammas=(5.0, 5.0, 7.0), precision="float32")
+    config = small(
+        config, "ssagan", {"losses.damsm_by": "sentence", "losses.damsm_gammas": (5.0, 5.0, 7.0)}, precision="float32"
+    )
     nets, _ = begin(config, split)
     batch = feed_for(config, split, nets).read(0)
     loss = Criterion(nets, config).encoders(batch).total
@@ -419,8 +425,8 @@ def test_encoders_that_learnt_are_kept_beside_the_generator(config, split, tmp_p
 
 def test_encoders_do_not_begin_to_learn_in_a_run_where_they_were_frozen(config, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    train(small(config, "ssagan", text_training="frozen", steps=1))
-    with pytest.raises(ValueError, match="was begun with --text-training frozen, not beside"):
+    train(small(config, "ssagan", {"text.training": "frozen"}, steps=1))
+    with pytest.raises(ValueError, match=r"was begun with --text\.training frozen, not detached"):
         train(small(config, "ssagan", steps=2))
 
 
@@ -428,7 +434,7 @@ def test_encoders_do_not_begin_to_learn_in_a_run_where_they_were_frozen(config, 
 
 
 def test_stackgan_s_discriminators_condition_on_means_and_the_generator_learns_by_them(config, split):
-    config = small(config, "stackgan2", kl=0.0, precision="float32")
+    config = small(config, "stackgan2", {"generator.kl_weight": 0.0}, precision="float32")
     nets, _ = begin(config, split)
     batch, criterion = feed_for(config, split, nets).read(0), Criterion(nets, config)
     conditions = []
