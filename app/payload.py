@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from app.compare import compare
 from app.render import address, numbers_of
+from mirrorgan.alignment import Alignment
 from mirrorgan.drawing import (
     Closeup,
     Drawing,
@@ -33,6 +33,11 @@ LARGEST_MAP = 64
 """Maps of more places a side are sent as means over blocks, so that a drawing does not grow with its largest stages;
 their numbers are of the whole map, and what is exported (`app.export`) keeps it whole."""
 THUMB = 96
+KINDS = {
+    "kept": "equal", "moved": "moved", "changed": "replaced", "missing": "dropped", "new": "added",
+    "neutral": "neutral",
+}  # fmt: skip
+"""How the viewer calls what became of a word."""
 NUMBERS_OF_A_STEP = ("input_gate", "forget_gate", "output_gate", "cell", "hidden")
 EXACT_PICTURE = 128
 """Pictures up to this many pixels a side are sent without loss."""
@@ -120,11 +125,23 @@ def read_of(shown: Drawing | Reading) -> dict[str, Any] | None:
         "aligned": None if alignment is None else _aligned(alignment.plain["read"]),
         "alternatives": [[[text, round(chance, 4)] for text, chance in ranked] for ranked in read.alternatives],
         "log_likelihood": None if read.log_likelihood is None else round(read.log_likelihood, 3),
-        "matches": [
-            {"kind": match.kind, "typed": list(match.typed), "read": list(match.read)}
-            for match in (compare([word.text for word in shown.words], read.words) if shown.words else ())
-        ],
+        "matches": [] if alignment is None else matches_of(alignment),
     }
+
+
+def matches_of(alignment: Alignment) -> list[dict[str, Any]]:
+    """The words of the sentence that was read back, from left to right, and then those of the caption that it lacks.
+
+    Returns:
+        of each: kind (equal, moved, replaced, added, dropped, or neutral for words that say nothing that a picture
+        shows), typed and read, positions of words in the caption and in the sentence, at most one each.
+    """
+    read = [
+        {"kind": KINDS[word.status], "typed": [] if word.partner is None else [word.partner], "read": [at]}
+        for at, word in enumerate(alignment.read)
+    ]
+    lacking = [at for at, word in enumerate(alignment.caption) if word.status == "missing"]
+    return [*read, *({"kind": KINDS["missing"], "typed": [at], "read": []} for at in lacking)]
 
 
 def _aligned(words: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

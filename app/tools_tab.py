@@ -6,6 +6,7 @@ Callbacks as in `app.callbacks`. Each yields what the board in the browser shows
 import base64
 import math
 from collections.abc import Iterator, Sequence
+from difflib import SequenceMatcher
 from typing import Any, TypedDict
 
 import gradio as gr
@@ -13,7 +14,6 @@ import numpy as np
 from PIL import Image, ImageChops
 
 from app.callbacks import EXPECTED, AppContext, Visitor, said, shown_of
-from app.compare import compare
 from app.export import ANIMATION_PRICE, animation
 from app.limits import RefusedError, caption_from, seed_from
 from app.models import ModelWorker
@@ -177,10 +177,10 @@ def moved_attention(before: Sketch, after: Sketch) -> list[tuple[str, float]]:
     if old is None or new is None or old.shape[1:] != new.shape[1:]:
         return []
     moved = []
-    for match in compare(before.known_words, after.known_words):
-        if match.kind == "equal":
-            apart = _shares(old[match.typed[0]]) - _shares(new[match.read[0]])
-            moved.append((before.known_words[match.typed[0]], float(np.abs(apart).sum() / 2)))
+    for block in SequenceMatcher(None, before.known_words, after.known_words, autojunk=False).get_matching_blocks():
+        for step in range(block.size):
+            apart = _shares(old[block.a + step]) - _shares(new[block.b + step])
+            moved.append((before.known_words[block.a + step], float(np.abs(apart).sum() / 2)))
     return sorted(moved, key=lambda item: -item[1])[:MOVED]
 
 

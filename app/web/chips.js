@@ -3,7 +3,7 @@
 import {make, named, rove} from './dom.js';
 import {percent} from './numbers.js';
 import {parseTarget} from './scene.js';
-import {WHOLE, remarksOf} from './sentences.js';
+import {KINDS, SIGNS, WHOLE, becameOf, remarksOf} from './sentences.js';
 
 /** @import {Scene} from './scene.js' */
 
@@ -42,6 +42,9 @@ export class Chips {
     for (const button of /** @type {NodeListOf<HTMLElement>} */ (this.element.querySelectorAll('.mv-word'))) {
       const {kind, at} = parseTarget(button.dataset.target ?? '');
       if (kind !== 'word') continue;
+      const status = scene.drawing.read?.typed?.[at]?.status, match = status && KINDS[status];
+      button.dataset.sign = match ? SIGNS[match] : '';
+      button.title = match && match !== 'neutral' ? becameOf(scene, at, match) : '';
       const word = scene.drawing.words[at], heard = scene.heard(word), share = scene.shareOf(word);
       button.style.setProperty('--heard', (heard ?? 0).toFixed(3));
       button.style.setProperty('--bar', (heard ?? share ?? 0).toFixed(3));

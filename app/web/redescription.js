@@ -10,7 +10,10 @@ import {MEANINGS, SIGNS} from './sentences.js';
 /** @import {Scene} from './scene.js' */
 
 /** The kinds of match that occur, each with its sign. @param {MatchKind[]} kinds */
-export const legend = (kinds) => kinds.map((kind) => make('span', {class: `mv-${kind}`}, make('b', {}, SIGNS[kind]), ` ${MEANINGS[kind]}`));
+export const legend = (kinds) => kinds.filter((kind) => SIGNS[kind]).map((kind) => make('span', {class: `mv-${kind}`}, make('b', {}, SIGNS[kind]), ` ${MEANINGS[kind]}`));
+
+/** What else could stand there, as a line. @param {[string, number][] | undefined} ranked */
+export const alternatives = (ranked) => ranked?.length ? ranked.map(([word, chance]) => `${word === '<end>' ? '(end)' : word} ${percent(chance)}`).join(', ') : null;
 
 export class RedescriptionView {
   constructor() {
@@ -32,7 +35,8 @@ export class RedescriptionView {
     for (const {kind, typed: from, read: to} of read.matches) {
       /** @param {Node[]} content @param {string} target @param {string} label */
       const add = (content, target, label) => items.push(make('button', {type: 'button', class: `mv-said mv-${kind}`, 'data-target': target,
-        'aria-pressed': 'false', 'aria-label': label}, make('b', {'aria-hidden': 'true'}, SIGNS[kind]), ...content));
+        'aria-pressed': 'false', 'aria-label': label, title: target.startsWith('read') ? alternatives(read.alternatives[Number(target.slice(5))]) : null},
+        SIGNS[kind] ? make('b', {'aria-hidden': 'true'}, SIGNS[kind]) : null, ...content));
       const instead = kind === 'replaced' ? `, for ${from.map((place) => words[place].text).join(' ')}` : '';
       for (const at of to) {
         add([named(read.words[at]), quiet(percent(read.chances[at]))], `read ${at}`,
@@ -44,6 +48,7 @@ export class RedescriptionView {
     const kinds = new Set(read.matches.map((match) => match.kind));
     this.element.replaceChildren(
       make('p', {class: 'mv-text'}, read.words.join(' ') + (read.complete ? '' : ' …')),
+      ...(read.verdict ? [make('p', {class: 'mv-verdict'}, named(read.verdict))] : []),
       make('div', {class: 'mv-sentence', role: 'toolbar', 'aria-label': 'Words of the redescription'}, items),
       make('p', {class: 'mv-legend'}, legend(/** @type {MatchKind[]} */ (Object.keys(SIGNS)).filter((kind) => kinds.has(kind))), make('span', {}, '% = the captioner\'s confidence in this word')));
   }

@@ -2,13 +2,15 @@
 
 import {fraction, number, percent} from './numbers.js';
 
-/** @import {Found, MatchKind, Missing, TargetKind} from './types.js' */
+/** @import {Found, MatchKind, Missing, Status, TargetKind} from './types.js' */
 /** @import {Scene} from './scene.js' */
 
 /** @type {Record<MatchKind, string>} */
-export const SIGNS = {equal: '=', moved: '⇄', replaced: '≠', dropped: '−', added: '+'};
+export const SIGNS = {equal: '=', moved: '⇄', replaced: '≠', dropped: '−', added: '+', neutral: ''};
 /** @type {Record<MatchKind, string>} */
-export const MEANINGS = {equal: 'same', moved: 'moved', replaced: 'changed', dropped: 'missing', added: 'new'};
+export const MEANINGS = {equal: 'same', moved: 'moved', replaced: 'changed', dropped: 'missing', added: 'new', neutral: 'says nothing that a picture shows'};
+/** What the viewer calls the status of a word of the caption. @type {Record<Status, MatchKind>} */
+export const KINDS = {kept: 'equal', moved: 'moved', changed: 'replaced', missing: 'dropped', new: 'added', neutral: 'neutral'};
 export const WHOLE = 'whole caption (sentence attention)';
 
 /** @param {string} text */
@@ -33,9 +35,16 @@ function senseOf(scene, at) {
   const {words, read} = scene.drawing;
   const match = scene.matchOf('read', at);
   const stands = match?.typed.map((place) => quoted(words[place].text)).join(' ');
-  const senses = {equal: 'is in the caption too', moved: 'is in the caption too, at another place', replaced: `stands where the caption has ${stands}`,
-    added: 'has nothing in the caption that it matches', dropped: ''};
+  const senses = {equal: 'is in the caption too', moved: 'is in the caption too, of something else', replaced: `stands where the caption has ${stands}`,
+    added: 'has nothing in the caption that it matches', dropped: '', neutral: 'says nothing that a picture shows'};
   return `${quoted(read?.words[at] ?? '')} ${senses[match?.kind ?? 'added']}.`;
+}
+
+/** What became of a word of the caption in the sentence that was read back. @param {Scene} scene @param {number} at
+ * @param {MatchKind} kind */
+export function becameOf({drawing: {read}}, at, kind) {
+  const partner = read?.typed?.[at]?.partner, other = partner === null || partner === undefined ? '' : quoted(read?.words[partner] ?? '');
+  return {equal: 'Read back.', moved: 'Read back of something else.', replaced: `Read back as ${other}.`, dropped: 'Not read back.', added: '', neutral: ''}[kind];
 }
 
 /** Why there is no map. @param {Scene} scene @param {Missing} none */

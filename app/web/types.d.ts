@@ -65,7 +65,17 @@ export interface StageMaps {
   masks: Maps[];
 }
 
-export type MatchKind = 'equal' | 'moved' | 'replaced' | 'dropped' | 'added';
+export type MatchKind = 'equal' | 'moved' | 'replaced' | 'dropped' | 'added' | 'neutral';
+
+export type Status = 'kept' | 'moved' | 'changed' | 'missing' | 'new' | 'neutral';
+
+/** What became of a word in the other sentence; see mirrorgan.alignment.AlignedWord. */
+export interface AlignedWord {
+  kind: string;
+  status: Status;
+  partner: number | null;
+  of: string[];
+}
 
 /** Words of the caption, and what stands for them in the sentence that was read back. */
 export interface Match {
@@ -80,6 +90,14 @@ export interface Redescription {
   /** The captioner ended the sentence itself. */
   complete: boolean;
   maps: PackedMaps | null;
+  /** One line: what it saw, what moved, what changed, what was lost. */
+  verdict: string | null;
+  /** Of the words of the caption. */
+  typed: AlignedWord[] | null;
+  /** Of the words that were read back. */
+  aligned: AlignedWord[] | null;
+  /** Likeliest words at every word, best first. */
+  alternatives: [string, number][][];
   matches: Match[];
 }
 
@@ -235,6 +253,7 @@ export interface ReadingValue {
   read: string[];
   chances: number[];
   complete: boolean;
+  verdict: string | null;
   matches: Match[];
   scores: Score[];
   unused: string[];

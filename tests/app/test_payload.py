@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.payload import LARGEST_MAP, pack, payload, picture, shrink
+from app.payload import KINDS, LARGEST_MAP, pack, payload, picture, shrink
 from mirrorgan.drawing import Redescription, Sketch, Stage
 
 
@@ -113,10 +113,17 @@ def test_both_sentences_come_with_what_became_of_every_word(drawing):
     assert read["typed"][5]["of"] == ["wing"] and read["typed"][5]["kind"] == "colour"
 
 
-def test_every_word_of_both_sentences_is_matched_once(drawing):
-    matches = show(drawing)["read"]["matches"]
-    assert sorted(at for match in matches for at in match["typed"]) == list(range(len(drawing.words)))
-    assert sorted(at for match in matches for at in match["read"]) == list(range(len(drawing.redescription.words)))
+def test_words_are_matched_by_what_they_mean(drawing):
+    read = show(drawing)["read"]
+    matches = read["matches"]
+    assert [at for match in matches for at in match["read"]] == list(range(len(read["words"])))
+    for match in matches:
+        for at in match["read"]:
+            own = read["aligned"][at]
+            assert match["kind"] == KINDS[own["status"]]
+            assert match["typed"] == ([] if own["partner"] is None else [own["partner"]])
+    lacking = [at for match in matches if match["kind"] == "dropped" for at in match["typed"]]
+    assert lacking == [at for at, word in enumerate(read["typed"]) if word["status"] == "missing"] != []
 
 
 def test_a_sketch_has_no_sentence_yet(pipeline):

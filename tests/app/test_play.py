@@ -133,7 +133,7 @@ def test_what_needs_a_reader_says_that_there_is_none(masked, call):
         ("a red bird", ["  ", "a fish"], ["a blue bird", None]),
         ("a bird", ["", ""], [None, None]),
         (None, [""], [None]),
-        ("red " * 100, [""], [None]),
+        ("red " * 101, [""], [None]),
     ],
 )
 def test_an_empty_box_is_filled_with_another_colour(caption, others, suggested):
@@ -195,7 +195,7 @@ def test_a_picture_is_read_and_matched(context):
     board = play.read_picture(context, file.getvalue(), "a red zzz bird", "fake", ME)
     assert board["read"] == ["this", "red", "bird"] and board["unused"] == ["zzz"] and board["scores"]
     kinds = {match["kind"] for match in board["matches"]}
-    assert kinds == {"replaced", "equal", "dropped"}
+    assert kinds == {"neutral", "equal", "dropped"} and board["verdict"] == "It saw everything: red. Not drawn: zzz."
     long = play.read_picture(context, file.getvalue(), "a zzz bird " + "red " * 17, "fake", ME)
     assert long["unused"] == ["zzz"] and long["cut"] == ["red"] and long["max_words"] == 18
     alone = play.read_picture(context, file.getvalue(), "  ", "fake", ME)
@@ -217,7 +217,7 @@ def test_a_picture_is_read_and_matched(context):
         (lambda context: play.six_seeds(context, "a bird", "3", "fake", ME), "no number"),
         (lambda context: play.best_of(context, "a bird", True, "fake", ME), "no number"),
         (lambda context: play.best_of(context, "a bird", 0.5, "fake", ME), "without a fraction"),
-        (lambda context: play.walk(context, "a bird", 0, "fake", "x" * 300, "1", ME), "300 characters"),
+        (lambda context: play.walk(context, "a bird", 0, "fake", "x" * 500, "1", ME), "500 characters"),
         (lambda context: play.less_noise(context, "a bird", -1, "fake", ME), "too (small|large)|whole number|from 0"),
         (lambda context: play.less_noise(context, " ", 0, "fake", ME), "[Tt]ype"),
         (lambda context: play.walk(context, "a bird", 0, "fake", "", "-4", ME), "a whole number"),

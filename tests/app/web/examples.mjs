@@ -25,7 +25,11 @@ export function redBird(change = {}) {
     done: true, timings: [['text', 4]], scores: [],
     read: {
       words: ['this', 'bird', 'is', 'red'], chances: [0.9, 0.8, 0.7, 0.6], complete: true, maps: null,
-      matches: [{kind: 'replaced', typed: [0], read: [0]}, {kind: 'equal', typed: [2], read: [1]}, {kind: 'added', typed: [], read: [2]},
+      verdict: 'It saw: red.', alternatives: [[['this', 0.9], ['a', 0.05]], [['bird', 0.8]], [['is', 0.7]], [['red', 0.6]]],
+      typed: [{kind: 'function', status: 'neutral', partner: null, of: []}, {kind: 'colour', status: 'moved', partner: 3, of: ['bird']},
+        {kind: 'noun', status: 'kept', partner: 1, of: []}],
+      aligned: [],
+      matches: [{kind: 'neutral', typed: [], read: [0]}, {kind: 'equal', typed: [2], read: [1]}, {kind: 'neutral', typed: [], read: [2]},
         {kind: 'moved', typed: [1], read: [3]}],
     },
     ...change,
