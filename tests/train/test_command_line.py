@@ -246,6 +246,7 @@ def test_a_configuration_becomes_plain_json_by_the_names_of_its_options():
         ("sizes", [1, 2], "--sizes 1 2"),
         ("sizes", [], "--sizes"),
         ("limit", None, "--limit None"),
+        ("generator.part_names", ["left eye", "beak"], "--generator.part-names 'left eye' beak"),
     ],
 )
 def test_an_option_is_written_as_it_is_read(option, value, words):

@@ -191,9 +191,9 @@ def test_apart_and_together_the_first_steps_differ_and_a_penalty_of_none_is_none
         nets, optimizers = begin(changed, split)
         terms = [step_once(changed, split, nets, optimizers, step) for step in range(2)]
         states.append(torch.cat([p.detach().flatten() for p in nets.discriminators.parameters()]))
-        assert ("gradient penalty" in terms[0]) == (options.get("gradient_penalty") is None)
+        assert ("gradient penalty" in terms[0]) == (options.get("losses.gradient_penalty") is None)
         counts = {float(s["step"]) for s in optimizers.discriminators.state_dict()["state"].values()}
-        assert counts == ({4.0} if options.get("penalty_apart") else {2.0})
+        assert counts == ({4.0} if options.get("losses.separate_penalty_step") else {2.0})
     assert not torch.allclose(states[0], states[1]) and not torch.allclose(states[1], states[2])
 
 

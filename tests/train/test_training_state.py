@@ -334,7 +334,7 @@ def test_a_state_of_a_run_before_training_states_is_held_to_its_recorded_options
     shutil.rmtree(config.folder)
     shutil.copytree("kept", config.folder)
     save_state(config.folder, state)
-    with pytest.raises(ValueError, match="was begun with --frechet-size 32, not 64"):
+    with pytest.raises(ValueError, match=r"was begun with --losses\.frechet-size 32, not 64"):
         train(with_options(config, {"steps": 6, "losses.frechet_size": 64}))
 
 
@@ -518,7 +518,8 @@ def test_it_is_at_most_12_mb(tmp_path, monkeypatch):
     shape = GeneratorConfig(text_dim=256, first_size=16, channels=(64, 48, 32, 20, 16), residual_blocks=1)
     generator, backbone = Generator(shape), build_backbone("efficientnet_lite0")
     judges = [
-        Discriminator(JudgeConfig(look_size=64, width=80, mixed=48, pixels=pixels), backbone) for pixels in (0, 64)
+        Discriminator(JudgeConfig(input_size=64, width=80, mixed=48, pixel_head_size=pixels), backbone)
+        for pixels in (0, 64)
     ]
     discriminators = torch.nn.ModuleList(judges)
     parts = [sum(p.numel() for p in module.parameters()) for module in (generator, discriminators)]

@@ -7,6 +7,7 @@ A configuration is a frozen dataclass. Those within it are groups: their options
 import contextlib
 import dataclasses
 import importlib
+import shlex
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -56,7 +57,7 @@ def spoken(value: Any) -> str:
     """A value as the command line takes it."""
     if isinstance(value, list | tuple):
         return " ".join(map(spoken, value))
-    return str(value)
+    return shlex.quote(str(value))
 
 
 def as_words(name: str, value: Any) -> str:
