@@ -30,7 +30,8 @@ MAINS = {
 
 @pytest.mark.parametrize("name", MAINS)
 def test_every_command_survives_any_console_from_its_first_line(name):
-    assert ast.unparse(MAINS[name].body[0]) == "escape_unencodable()"
+    first = MAINS[name].body[1 if ast.get_docstring(MAINS[name]) else 0]
+    assert ast.unparse(first) == "escape_unencodable()"
 
 
 def test_every_command_is_known():

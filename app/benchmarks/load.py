@@ -43,6 +43,8 @@ FLOODS = ("drawings", "links", "files", "uphill", "pictures", "connections", "pa
 FAIR_SECONDS, FAIR_FACTOR = 8.0, 8.0
 """While one client floods, another one's drawing with its sentence takes at most so many seconds or, on a machine that
 is slow, so many times what it takes there without the flood."""
+HINT = re.compile(r'mg-hint[^>]*>((?:[^<"\\\\]|\\\\.)+)<')
+"""In an answer of the page, as JSON: the line under a box, which says what was refused."""
 CROWDED = ("Many people are drawing", "queue is full")
 
 
@@ -217,6 +219,8 @@ class SimulatedUser:
                 found = re.search(r'"msg": ?"(\w+)"', line[:60])
                 if not found or mine not in line[:4000] + line[-4000:]:
                     continue
+                if hint := HINT.search(line):
+                    raise RuntimeError(plain(json.loads(f'"{hint[1]}"')))
                 yield found[1]
                 if found[1] in ("process_completed", "unexpected_error"):
                     answer = json.loads(line.removeprefix("data:"))

@@ -19,6 +19,7 @@ from app.render import address
 from app.stills import CARD, CARD_SIZE, FOLDER, ICON
 from mirrorgan.console import escape_unencodable
 from mirrorgan.drawing import Drawing
+from mirrorgan.plugins import documentation
 
 FAILURES = {
     "a penguin": "Penguins are not among the 200 species it was trained on.",
@@ -35,7 +36,7 @@ INK, SOFT, PAPER, TEAL = "#1c1917", "#57534e", "#fafaf9", "#0f766e"
 
 def main() -> None:
     escape_unencodable()
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=documentation(__name__))
     parser.add_argument("checkpoint", help="folder of the checkpoint that the page opens with")
     where = parser.parse_args().checkpoint
 

@@ -12,6 +12,7 @@ from mirrorgan.checkpoint import save_part, save_tensors
 from mirrorgan.inverter import Inverter, InverterConfig
 from mirrorgan.manifest import read_json, write_manifest
 from mirrorgan.sampler import SamplerConfig, start_at
+from mirrorgan.vocabulary import pad
 from tests.mirrorgan.tiny_checkpoint import CAPTION, TRUNK, WORDS, write_checkpoint
 
 
@@ -38,7 +39,7 @@ def test_a_walk_shows_every_step_and_is_its_seed_s(sampling):
     assert pictures == [step.sketch.image.tobytes() for step in sampling.sample(CAPTION, 3, config)]
     assert pictures[0] != next(sampling.sample(CAPTION, 4, config)).sketch.image.tobytes()
     captioner = sampling.captioner
-    tokens, mask = sampling._tokens(steps[0].sketch.words)
+    tokens, mask = pad([sampling._tokens(steps[0].sketch.words)])
     generator = torch.Generator().manual_seed(3)
     start = start_at(1, 1280, generator, float(sampling.inverter.deviation)).clamp(0, 6)
     told = captioner.score(captioner.see(sampling.inverter(start)), tokens, mask)[0]
@@ -49,9 +50,10 @@ def test_what_cannot_be_sampled_with_says_why(sampling, model):
     with pytest.raises(CheckpointError, match="tiny has no inverter, so nothing can be sampled with it; train one"):
         next(model.sample(CAPTION, 1))
     same = copy.copy(sampling)
-    same.inverter = Inverter(InverterConfig(backbone=TRUNK, channels=2), build_backbone(TRUNK))
+    same.networks = copy.copy(sampling.networks)
+    same.networks.inverter = Inverter(InverterConfig(backbone=TRUNK, channels=2), build_backbone(TRUNK))
     with pytest.raises(CheckpointError, match=f"both stand on {TRUNK}; the captioner must look through another trunk"):
         next(same.sample(CAPTION, 1))
-    same.captioner = None
+    same.networks.captioner = None
     with pytest.raises(CheckpointError, match="has no captioner, so it cannot guide a walk"):
         next(same.sample(CAPTION, 1))

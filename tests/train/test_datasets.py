@@ -75,7 +75,7 @@ def test_no_picture_is_opened_for_the_list(dataset, tmp_path):
 def test_its_example_is_packed_and_loaded(dataset, tmp_path):
     dataset.write_example(tmp_path / "raw")
     listing = dataset.read(tmp_path / "raw")
-    pack(dataset.__name__.rsplit(".", 1)[1], tmp_path / "raw", tmp_path / "packed", 32, 90, 1, strict=True)
+    pack(dataset.read.__module__.rsplit(".", 1)[1], tmp_path / "raw", tmp_path / "packed", 32, 90, 1, strict=True)
     for name, examples in listing.splits.items():
         split = load_packed(tmp_path / "packed", name)
         assert split.keys == [example.key for example in examples]

@@ -18,7 +18,6 @@ from train.publishing import export as module
 from train.publishing.card import listed
 from train.publishing.export import export
 from train.publishing.figures import explain
-from train.runtime.options import with_options
 
 CAPTIONS = ["a small red bird", "a blue bird"]
 
@@ -268,6 +267,6 @@ def test_an_explained_drawing_has_every_stage_beside_the_other_and_as_large_as_t
 
 def test_a_drawing_that_listened_to_nothing_is_explained_all_the_same(exported):
     drawing = MirrorGAN.load(exported).draw("a small red bird", 1)
-    deaf = [with_options(stage, {}) for stage in drawing.stages]
+    deaf = [dataclasses.replace(stage, word_attention=None, sentence_attention=None) for stage in drawing.stages]
     rows = [len(explain(dataclasses.replace(drawing, stages=tuple(s))).subfigs) for s in (deaf, drawing.stages)]
     assert rows == [1, 2]
