@@ -15,10 +15,23 @@ export class Chips {
       onclick: divide ?? undefined}, 'Who won where');
     this.offered = divide !== null;
     this.note = make('p', {class: 'mv-note'});
+    /** What the buttons were made for: a drawing that comes again keeps them. */
+    this.made = '';
   }
 
   /** @param {Scene} scene */
   show(scene) {
+    const {masks} = scene;
+    const made = JSON.stringify([scene.drawing.words, scene.hasSentenceMap, masks.map(({columns, rows}) => [columns, rows])]);
+    if (made !== this.made) this.build(scene);
+    this.made = made;
+    this.button.hidden = !this.offered || !scene.hasWordMaps;
+    const {lines, model} = remarksOf(scene);
+    this.note.replaceChildren(...lines.map((line) => make('span', {}, line)), ...(model ? [make('span', {class: 'mv-remark'}, model)] : []));
+  }
+
+  /** @param {Scene} scene */
+  build(scene) {
     const {masks} = scene;
     const words = scene.drawing.words.map((word, at) => chip(`word ${at}`, word.place === null ? 'mv-unknown' : '',
       word.place === null ? `${word.text}, not used` : word.text,
@@ -30,9 +43,6 @@ export class Chips {
     const focused = [...this.element.querySelectorAll('button')].findIndex((button) => button === document.activeElement);
     this.element.replaceChildren(...words, ...whole, ...(blocks.length ? [make('span', {class: 'mv-row'}, 'Masks, block by block'), ...blocks] : []));
     buttons[focused]?.focus();
-    this.button.hidden = !this.offered || !scene.hasWordMaps;
-    const {lines, model} = remarksOf(scene);
-    this.note.replaceChildren(...lines.map((line) => make('span', {}, line)), ...(model ? [make('span', {class: 'mv-remark'}, model)] : []));
   }
 
   /** @param {Scene} scene */
