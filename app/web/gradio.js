@@ -59,9 +59,12 @@ function tellPlace() {
   let timer = 0;
   new MutationObserver(() => {
     const text = placeOf(from.textContent);
-    clearTimeout(timer);
+    if (!text) {
+      clearTimeout(timer);
+      timer = 0;
+    }
     if (!text || to.textContent) say(to, text);
-    else timer = window.setTimeout(() => say(to, placeOf(from.textContent)), HELD);
+    else timer ||= window.setTimeout(() => { timer = 0; say(to, placeOf(from.textContent)); }, HELD); // seconds tick beside it
     const hint = /** @type {HTMLElement | null} */ (from.querySelector('.mg-hint'));
     for (const [box, name] of /** @type {const} */ ([[caption(), 'caption'], [seed(), 'seed']])) {
       if (hint?.dataset.box === name) box?.setAttribute('aria-invalid', 'true');

@@ -135,7 +135,7 @@ def test_a_caption_becomes_stages_and_a_sentence(visit):
     for place, size in enumerate((32, 64, 128)):
         image = page.locator("#mirror .mv-strip img").nth(place)
         assert image.evaluate("image => [image.complete, image.naturalWidth]") == [True, size]
-    expect(page.locator("#mirror .mv-verdict")).to_have_text("It saw: red, white belly. Added: short beak.")
+    expect(page.locator("#mirror .mv-verdict")).to_have_text("It saw everything: red, white belly. Added: short beak.")
     expect(page.locator("#mirror .mv-said.mv-added")).to_have_count(2)
     expect(word(page, "red")).to_have_attribute("data-sign", "=")
     expect(page.locator("#mirror .mv-said.mv-added b").first).to_have_text("+")
@@ -255,7 +255,7 @@ def test_who_waits_sees_the_place_in_the_queue(browser, pipeline, monkeypatch):
         for number, page in enumerate(pages):
             page.locator(CAPTION).fill(f"a long bird {number}")
             page.get_by_role("button", name="Draw", exact=True).click()
-        place = pages[-1].locator("#place")
+        place = pages[-1].locator("#place .mg-place")
         expect(place).to_contain_text(re.compile(r"Others are drawing\. You are .+ in the queue\."))
         shoot(pages[-1], "queue")
         ready.set()
@@ -370,8 +370,8 @@ def test_a_word_that_was_read_back_shows_what_it_matches(visit):
     expect(page.locator("#mirror .mv-say")).to_have_text("“this” says nothing that a picture shows.")
     page.locator("#mirror .mv-said", has_text="beak").hover()
     expect(page.locator("#mirror .mv-say")).to_have_text("“beak” has nothing in the caption that it matches.")
-    word(page, "bird").hover()
-    expect(page.locator("#mirror .mv-said.mv-mate")).to_contain_text("bird")
+    word(page, "red").hover()
+    expect(page.locator("#mirror .mv-said.mv-mate")).to_contain_text("red")
 
 
 def test_stages_one_by_one_and_the_first_heard_no_words(visit):
