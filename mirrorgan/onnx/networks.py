@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path as FilePath
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 import onnxruntime
@@ -244,11 +244,11 @@ class OnnxNetworks(Networks):
             "checkpoint with torch for that"
         )
 
-    def check_sampler(self, system: str) -> None:
+    def check_sampler(self, system: str) -> NoReturn:
         raise CheckpointError(f"{system}: networks in ONNX give no gradients, so nothing can be sampled; use torch")
 
     def sample(self, seed: int, tokens: Sequence[int], config: Any) -> Iterator[tuple[int, float, list[Stage]]]:
-        raise NotImplementedError  # check_sampler has refused before
+        self.check_sampler("this checkpoint")
 
     def parameters(self) -> dict[str, int]:
         return dict(self._description.parameters)

@@ -122,12 +122,13 @@ class Training(ABC, Generic[Config]):
         return False
 
     def validate(self) -> tuple[str, float]:
-        """Name and value of a score; higher is better. The weights of the best step are kept."""
-        raise NotImplementedError
+        """Name and value of a score; higher is better. The weights of the best step are kept. Asked for where
+        `validates` says so; a training without a score is never better than before."""
+        return "no score", -math.inf
 
     def sheet(self, step: int) -> dict[str, Image.Image]:
         """Sheets of samples by name; asked for where `sheet_every` says so."""
-        raise NotImplementedError
+        return {}
 
     @abstractmethod
     def save_weights(self, folder: Path, step: int, score: float | None) -> None:
