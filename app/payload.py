@@ -14,7 +14,6 @@ import numpy as np
 from PIL import Image
 
 from app.render import address, numbers_of
-from mirrorgan.alignment import Alignment
 from mirrorgan.drawing import (
     Closeup,
     Drawing,
@@ -125,23 +124,26 @@ def read_of(shown: Drawing | Reading) -> dict[str, Any] | None:
         "aligned": None if alignment is None else _aligned(alignment.plain["read"]),
         "alternatives": [[[text, round(chance, 4)] for text, chance in ranked] for ranked in read.alternatives],
         "log_likelihood": None if read.log_likelihood is None else round(read.log_likelihood, 3),
-        "matches": [] if alignment is None else matches_of(alignment),
+        "matches": [] if alignment is None else matches_of(alignment.plain["caption"], alignment.plain["read"]),
     }
 
 
-def matches_of(alignment: Alignment) -> list[dict[str, Any]]:
+def matches_of(caption: Sequence[dict[str, Any]], read: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The words of the sentence that was read back, from left to right, and then those of the caption that it lacks.
+
+    Args:
+        caption: its words as `mirrorgan.alignment.AlignedWord`, plain; `read`: those of the other sentence.
 
     Returns:
         of each: kind (equal, moved, replaced, added, dropped, or neutral for words that say nothing that a picture
         shows), typed and read, positions of words in the caption and in the sentence, at most one each.
     """
-    read = [
-        {"kind": KINDS[word.status], "typed": [] if word.partner is None else [word.partner], "read": [at]}
-        for at, word in enumerate(alignment.read)
+    there = [
+        {"kind": KINDS[word["status"]], "typed": [] if word["partner"] is None else [word["partner"]], "read": [at]}
+        for at, word in enumerate(read)
     ]
-    lacking = [at for at, word in enumerate(alignment.caption) if word.status == "missing"]
-    return [*read, *({"kind": KINDS["missing"], "typed": [at], "read": []} for at in lacking)]
+    lacking = [at for at, word in enumerate(caption) if word["status"] == "missing"]
+    return [*there, *({"kind": KINDS["missing"], "typed": [at], "read": []} for at in lacking)]
 
 
 def _aligned(words: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-END = 0
-"""The token that ends a sentence."""
+from mirrorgan.vocabulary import END
 
 
 @dataclass(frozen=True)

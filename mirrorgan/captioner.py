@@ -11,10 +11,12 @@ import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from mirrorgan.backbones import Backbone, resize
+from mirrorgan.beam import BeamSearch, diversity
 from mirrorgan.losses import redescription_loss
 from mirrorgan.vocabulary import END
 
@@ -321,17 +323,15 @@ class Captioner(nn.Module):
         """
         found = [first]
         for _ in range(1, count):
-            cost = torch.zeros(self.config.longest + 1, self.config.vocabulary_size, device=seen.device)
-            for sentence in found:
-                said = [*sentence.tokens, END] if sentence.complete else sentence.tokens
-                cost[range(len(said)), said] += strength
+            said = [[*sentence.tokens, END] if sentence.complete else sentence.tokens for sentence in found]
+            cost = diversity(said, self.config.longest, self.config.vocabulary_size, strength)
             said_before = [sentence.tokens for sentence in found]
             found += [one for one in self.beam(seen, width, cost=cost) if one.tokens not in said_before][:1]
         return found
 
     @torch.inference_mode()
     def beam(
-        self, seen: Tensor, width: int = 5, longest: int | None = None, cost: Tensor | None = None
+        self, seen: Tensor, width: int = 5, longest: int | None = None, cost: np.ndarray | None = None
     ) -> list[Sentence]:
         """The best sentences for one picture.
 
@@ -349,46 +349,15 @@ class Captioner(nn.Module):
         if len(seen) != 1 or width < 1:
             raise ValueError(f"beam search takes one picture and a width of at least 1, not {len(seen)} and {width}")
         longest = self.config.longest if longest is None else longest
-
-        def paid(tokens: list[int]) -> float:
-            return 0.0 if cost is None else float(cost[range(len(tokens)), tokens].sum())
-
-        paths: list[tuple[list[int], list[float]]] = [([], [])]  # tokens and log-probabilities
-        done: list[tuple[list[int], list[float]]] = []
+        search = BeamSearch(width, longest, self.config.ends, cost)
         inputs, state = self.whole(seen), None
-        for step in range(longest + 1):
-            logs, state = self._step(inputs, state, seen.expand(len(paths), *seen.shape[1:]))
-            if not self.config.ends or step == 0:
-                logs[:, END] = float("-inf")  # never an empty sentence
-            if step == longest:  # a sentence may end here, but is not made to
-                ending = (logs.argmax(dim=1) == END).tolist() if self.config.ends else [False] * len(paths)
-                done += [
-                    ([*tokens, END], [*ps, float(row[END])])
-                    for (tokens, ps), row, ends in zip(paths, logs, ending, strict=True)
-                    if ends
-                ]
-                break
-            totals = logs + torch.tensor([sum(p) - paid(tokens) for tokens, p in paths], device=logs.device)[:, None]
-            if cost is not None:
-                totals -= cost[step]
-            best = totals.flatten().topk(min(width, int(totals.isfinite().sum())))
-            origins = (best.indices // logs.shape[1]).tolist()
-            ids = (best.indices % logs.shape[1]).tolist()
-            grown = [
-                (origin, [*paths[origin][0], token], [*paths[origin][1], float(logs[origin, token])])
-                for origin, token in zip(origins, ids, strict=True)
-            ]
-            done += [(tokens, ps) for _, tokens, ps in grown if tokens[-1] == END]
-            alive = [path for path in grown if path[1][-1] != END]
-            paths = [(tokens, ps) for _, tokens, ps in alive]
-            if not alive or len(done) >= width:
-                break
-            picked = torch.tensor([origin for origin, _, _ in alive], device=logs.device)
-            state = (state[0][picked], state[1][picked])
-            inputs = self.embedding(torch.tensor([path[1][-1] for path in alive], device=logs.device))
-        found = done or paths
-        ranked = sorted(found, key=lambda path: (sum(path[1]) - paid(path[0])) / len(path[1]), reverse=True)[:width]
-        return [_sentence(tokens, logs) for tokens, logs in ranked]
+        while not search.finished:
+            logs, state = self._step(inputs, state, seen.expand(len(search.paths), *seen.shape[1:]))
+            if picked := search.advance(logs.cpu().numpy()):
+                state = (state[0][picked], state[1][picked])
+                last = [path.tokens[-1] for path in search.paths]
+                inputs = self.embedding(torch.tensor(last, device=logs.device))
+        return [_sentence(list(path.tokens), list(path.logs)) for path in search.sentences()]
 
     def _step(self, inputs: Tensor, state: State | None, seen: Tensor) -> tuple[Tensor, State]:
         """One step of (B, E): log-probabilities of the next word (B, V), and the LSTM's state after it.

@@ -143,19 +143,29 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if not isinstance(files, dict) or not files:
         raise CheckpointError(f"{where}: it names no files")
     for name, expected in files.items():
-        if Path(name).name != name or name == ".." or "\0" in name:
-            raise CheckpointError(f"{where}: {shortened(name)} is not a plain file name")
-        path = folder / name
-        try:
-            check_regular(path)
-        except FileNotFoundError:
-            raise FileNotFoundError(f"{readable(path)}: missing; checkpoint.json names it") from None
-        if (found := sha256(path)) != expected:
-            raise CheckpointError(
-                f"{readable(path)}: its sha256 is {found[:8]}, checkpoint.json says {readable(str(expected)[:8])}"
-            )
+        check_listed(folder, name, expected, "checkpoint.json")
     _check_entries(manifest, where)
     return manifest
+
+
+def check_listed(folder: Path, name: str, expected: Any, listing: str) -> None:
+    """Holds a file of a folder to the sha256 that `listing`, a file there, says of it.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        CheckpointError: it is no plain name in the folder, or the file was changed, cut short or exchanged.
+    """
+    if Path(name).name != name or name in ("", "..") or "\0" in name:
+        raise CheckpointError(f"{readable(folder)}/{listing}: {shortened(name)} is not a plain file name")
+    path = folder / name
+    try:
+        check_regular(path)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{readable(path)}: missing; {listing} names it") from None
+    if (found := sha256(path)) != expected:
+        raise CheckpointError(
+            f"{readable(path)}: its sha256 is {found[:8]}, {listing} says {readable(str(expected)[:8])}"
+        )
 
 
 ENTRIES: dict[str, Any] = {

@@ -13,8 +13,8 @@ from typing import Any
 
 from mirrorgan.drawing import CheckpointError, CheckpointInfo
 from mirrorgan.files import write_text
-from mirrorgan.manifest import read_config, read_json, sha256
-from mirrorgan.untrusted import check_regular, readable, shortened
+from mirrorgan.manifest import check_listed, read_config, read_json, sha256
+from mirrorgan.untrusted import readable, shortened
 from mirrorgan.vocabulary import Vocabulary
 
 FORMAT = 1
@@ -127,22 +127,8 @@ def read(folder: Path) -> Description:
     if description.precision not in PRECISIONS:
         raise CheckpointError(f"{readable(path)}: precision is {shortened(description.precision)}; {PRECISIONS}")
     for name, expected in description.files.items():
-        _check_file(folder, name, expected)
+        check_listed(folder, name, expected, DESCRIPTION)
     return description
-
-
-def _check_file(folder: Path, name: str, expected: Any) -> None:
-    if Path(name).name != name or name in ("", "..") or "\0" in name:
-        raise CheckpointError(f"{readable(folder / DESCRIPTION)}: {shortened(name)} is not a plain file name")
-    path = folder / name
-    try:
-        check_regular(path)
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{readable(path)}: missing; {DESCRIPTION} names it") from None
-    if (found := sha256(path)) != expected:
-        raise CheckpointError(
-            f"{readable(path)}: its sha256 is {found[:8]}, {DESCRIPTION} says {readable(str(expected)[:8])}"
-        )
 
 
 def read_vocabulary(folder: Path, description: Description) -> Vocabulary:

@@ -14,13 +14,14 @@ import numpy as np
 import onnxruntime
 from PIL import Image
 
-from mirrorgan.beam import END, BeamSearch, Path, best, diversity
+from mirrorgan.beam import BeamSearch, Path, best, diversity
 from mirrorgan.drawing import CaptionError, CheckpointError, Stage
 from mirrorgan.manifest import read_config
 from mirrorgan.networks import ALTERNATIVES, Networks, ReadBack, Said
 from mirrorgan.noise import standard_normal
 from mirrorgan.onnx.folder import DESCRIPTION, CaptionerSettings, Description, ImageEncoderSettings
 from mirrorgan.untrusted import readable
+from mirrorgan.vocabulary import END
 
 START = -1
 """Stands for the picture, where the captioner takes a token."""

@@ -5,7 +5,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from mirrorgan.beam import END, BeamSearch, best, diversity
+from mirrorgan.beam import BeamSearch, best, diversity
+from mirrorgan.vocabulary import END
 
 
 def search(table, width, longest, ends=True):
