@@ -19,7 +19,6 @@ from app.render import address
 from app.stills import CARD, CARD_SIZE, FOLDER, ICON
 from mirrorgan.console import escape_unencodable
 from mirrorgan.drawing import Drawing
-from mirrorgan.plugins import documentation
 
 FAILURES = {
     "a penguin": "Penguins are not among the 200 species it was trained on.",
@@ -36,7 +35,11 @@ INK, SOFT, PAPER, TEAL = "#1c1917", "#57534e", "#fafaf9", "#0f766e"
 
 def main() -> None:
     escape_unencodable()
-    parser = argparse.ArgumentParser(description=documentation(__name__))
+    parser = argparse.ArgumentParser(
+        prog="python -m app.stills.make",
+        description="Draws eight captions, writes first.json and failures.json beside this file, and the preview card "
+        "and the icon.",
+    )
     parser.add_argument("checkpoint", help="folder of the checkpoint that the page opens with")
     where = parser.parse_args().checkpoint
 
