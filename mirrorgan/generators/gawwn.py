@@ -56,6 +56,11 @@ class Config(OnePictureConfig):
             raise ValueError(f"usual_box cannot be: {error}") from None
 
     @property
+    def doublings(self) -> int:
+        """From the map of M x M places to the picture."""
+        return (self.first_size // self.map_size).bit_length() - 1
+
+    @property
     def map_size(self) -> int:
         """M."""
         return min(MAP, self.first_size // 2)
@@ -119,11 +124,7 @@ class BoxPaths(nn.Module):
 
     def __init__(self, config: Config) -> None:
         super().__init__()
-        g, size, doublings = (
-            config.channels[0],
-            config.map_size,
-            (config.first_size // config.map_size).bit_length() - 1,
-        )
+        g, size, doublings = config.channels[0], config.map_size, config.doublings
         self.size = size
         self.text = nn.Linear(config.text_dim, 4 * g)  # u, of both ways; no activation of its own
         self.noise = nn.Linear(config.noise_dim, 4 * g)
@@ -155,11 +156,7 @@ class KeypointPaths(nn.Module):
 
     def __init__(self, config: Config) -> None:
         super().__init__()
-        g, size, doublings = (
-            config.channels[0],
-            config.map_size,
-            (config.first_size // config.map_size).bit_length() - 1,
-        )
+        g, size, doublings = config.channels[0], config.map_size, config.doublings
         parts = len(config.part_names)
         self.size = size
         self.text = nn.Linear(config.text_dim, 4 * g)

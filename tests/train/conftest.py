@@ -48,7 +48,8 @@ def encoders(tiny_backbone, split, tmp_path):
 
 
 @pytest.fixture
-def config(encoders, packed):
+def gan_config(encoders, packed):
+    """Four steps of a small generator on the packed birds."""
     return with_options(
         GanConfig(),
         {
@@ -66,5 +67,38 @@ def config(encoders, packed):
             "discriminator.channels": 2,
             "text.longest": 5,
             "losses.damsm": 0.5,
+        },
+    )
+
+
+@pytest.fixture
+def config(gan_config):
+    """What most tests train: the generator. A file of other trainings has a `config` of its own."""
+    return gan_config
+
+
+TINY = {"pyramid": {"discriminator.channels": 2}, "projected": {"discriminator.backbone": "tiny"}}
+
+
+@pytest.fixture(params=TINY)
+def tiny_config(request, tiny_backbone):
+    """Two stages of two channels, by either discriminator, without data."""
+    return with_options(
+        GanConfig(),
+        {
+            "device": "cpu",
+            "batch": 2,
+            "generator.first_size": 16,
+            "generator.channels": (2, 2),
+            "generator.residual_blocks": 1,
+            "disc_input_sizes": (64, 64),
+            "discriminator": request.param,
+            **TINY[request.param],
+            "losses.redescription": 0.0,
+            "text.longest": 9,
+            "precision": "float32",
+            "losses.frechet": float(request.param == "projected"),
+            "losses.frechet_pooled": ("tiny",),
+            "losses.frechet_size": 32,
         },
     )

@@ -2,35 +2,14 @@ import sys
 
 import pytest
 
-from train.adversarial.config import GanConfig
 from train.adversarial.presets import PRESETS
 from train.benchmarks.step import main, random_batch, random_networks, standing_alone
 from train.runtime.options import with_options
 
-SMALL = {"pyramid": {"discriminator.channels": 2}, "projected": {"discriminator.backbone": "tiny"}}
 
-
-@pytest.fixture(params=SMALL)
-def config(request, tiny_backbone):
-    return with_options(
-        GanConfig(),
-        {
-            "device": "cpu",
-            "batch": 2,
-            "generator.first_size": 16,
-            "generator.channels": (2, 2),
-            "generator.residual_blocks": 1,
-            "disc_input_sizes": (64, 64),
-            "discriminator": request.param,
-            **SMALL[request.param],
-            "losses.redescription": 0.0,
-            "text.longest": 9,
-            "precision": "float32",
-            "losses.frechet": float(request.param == "projected"),
-            "losses.frechet_pooled": ("tiny",),
-            "losses.frechet_size": 32,
-        },
-    )
+@pytest.fixture
+def config(tiny_config):
+    return tiny_config
 
 
 @pytest.mark.parametrize("name", PRESETS)

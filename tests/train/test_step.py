@@ -5,7 +5,6 @@ import copy
 import pytest
 import torch
 
-from train.adversarial.config import GanConfig
 from train.adversarial.criterion import Criterion
 from train.adversarial.generator_losses import DrawnBatch
 from train.adversarial.optimizers import build_optimizers
@@ -14,32 +13,10 @@ from train.benchmarks.step import random_batch, random_networks
 from train.data.augmentation import augment
 from train.runtime.options import with_options
 
-SMALL = {"pyramid": {"discriminator.channels": 2}, "projected": {"discriminator.backbone": "tiny"}}
 
-
-@pytest.fixture(params=SMALL)
-def config(request, tiny_backbone):
-    return with_options(
-        GanConfig(),
-        {
-            "device": "cpu",
-            "batch": 3,
-            "generator.first_size": 16,
-            "generator.channels": (2, 2),
-            "generator.residual_blocks": 1,
-            "disc_input_sizes": (64, 64),
-            "discriminator": request.param,
-            **SMALL[request.param],
-            "losses.redescription": 0.0,
-            "text.longest": 9,
-            "generator.kl_weight": 1.0,
-            "pictures.augment": 1.0,
-            "precision": "float32",
-            "losses.frechet": float(request.param == "projected"),
-            "losses.frechet_pooled": ("tiny",),
-            "losses.frechet_size": 32,
-        },
-    )
+@pytest.fixture
+def config(tiny_config):
+    return with_options(tiny_config, {"batch": 3, "generator.kl_weight": 1.0, "pictures.augment": 1.0})
 
 
 def plain_step(config, nets, batch):
