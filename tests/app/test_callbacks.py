@@ -33,6 +33,13 @@ def test_what_is_typed_is_drawn_and_not_read_back(context):
     assert last["asked"] == "a red bi"
 
 
+def test_the_example_that_stands_for_a_bad_link_leaves_the_reason_there(context):
+    example = context.registry["fake"].examples[0]
+    *_, (_, kept) = callbacks.live(context, example, EXAMPLE_SEED, "fake", ME)
+    *_, (_, cleared) = callbacks.live(context, example, EXAMPLE_SEED + 1, "fake", ME)
+    assert kept == gr.skip() and cleared == ""
+
+
 @pytest.mark.parametrize(
     ("caption", "seed", "model", "sentence"),
     [
