@@ -2,11 +2,13 @@ import base64
 import dataclasses
 import io
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from app import stills
 from app.payload import KINDS, LARGEST_MAP, pack, payload, picture, shrink
 from mirrorgan.drawing import Redescription, Sketch, Stage
 
@@ -162,3 +164,12 @@ def test_a_model_without_attention_can_be_shown(drawing):
     deaf = dataclasses.replace(drawing, stages=(Stage(drawing.image, None, None),))
     (stage,) = show(deaf)["stages"]
     assert stage["words"] is None and stage["sentence"] is None and stage["masks"] == []
+
+
+def test_the_shipped_still_is_what_the_viewer_takes_today(drawing):
+    shipped = json.loads((Path(stills.__file__).parent / "first.json").read_text(encoding="utf-8"))
+    today = show(drawing)
+    assert shipped.keys() - today.keys() == {"still", "offered"} and today.keys() <= shipped.keys()
+    assert shipped["read"].keys() == today["read"].keys()
+    assert shipped["words"][0].keys() == today["words"][0].keys()
+    assert shipped["stages"][-1].keys() == today["stages"][-1].keys()
