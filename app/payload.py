@@ -109,22 +109,23 @@ def read_of(shown: Drawing | Reading) -> dict[str, Any] | None:
         words, chances (of each), complete, maps (packed, or None); alternatives, for every word the likeliest [word,
         chance] there, best first; log_likelihood of the whole sentence; and of the alignment, None without a caption:
         verdict, one line; typed and aligned, an object for every word of the caption and of the sentence: kind, status,
-        partner and `of`, as in `mirrorgan.alignment.AlignedWord`.
+        partner and `of`, as in `mirrorgan.alignment.AlignedWord`; and matches, see `matches_of`.
     """
     read, alignment = shown.redescription, shown.alignment
     if read is None:
         return None
+    plain = None if alignment is None else alignment.plain
     return {
         "words": list(read.words),
         "chances": [round(chance, 4) for chance in read.probabilities],
         "complete": read.complete,
         "maps": None if read.maps is None else pack(read.maps),
-        "verdict": None if alignment is None else alignment.verdict,
-        "typed": None if alignment is None else _aligned(alignment.plain["caption"]),
-        "aligned": None if alignment is None else _aligned(alignment.plain["read"]),
+        "verdict": None if plain is None else plain["verdict"],
+        "typed": None if plain is None else _aligned(plain["caption"]),
+        "aligned": None if plain is None else _aligned(plain["read"]),
         "alternatives": [[[text, round(chance, 4)] for text, chance in ranked] for ranked in read.alternatives],
         "log_likelihood": None if read.log_likelihood is None else round(read.log_likelihood, 3),
-        "matches": [] if alignment is None else matches_of(alignment.plain["caption"], alignment.plain["read"]),
+        "matches": [] if plain is None else matches_of(plain["caption"], plain["read"]),
     }
 
 
@@ -207,7 +208,7 @@ def pack(maps: np.ndarray) -> dict[str, Any]:
 
     Returns:
         height, width and data (base64 of K x height x width bytes, map after map); rows and columns of the
-        whole maps; and K long each: low, high, row and column of the peak, mean, entropy.
+        whole maps; and K long each: low, high, row and column of the largest value, mean, entropy.
     """
     numbers = [numbers_of(one) for one in maps]
     low, high = maps.min(axis=(1, 2)), maps.max(axis=(1, 2))
